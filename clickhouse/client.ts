@@ -1,0 +1,158 @@
+import { readFileSync } from 'node:fs';
+import { Readable } from 'node:stream';
+import { type ClickHouseClient, ClickHouseError, createClient } from '@clickhouse/client';
+import type { ByteWriter, Table } from './row-binary.ts';
+
+export interface DatabaseOptions {
+  url: string;
+  user: string;
+  password: string;
+  database: string;
+  tlsCaFile?: string;
+  /** How long one request may take before it counts as failed and is repeated. */
+  requestTimeoutMs?: number;
+}
+
+/** Errors that repeating cannot cure: somebody has to change a schema, a grant or a setting first. */
+const incurableCodes = new Set([
+  '6', // cannot parse text
+  '10', // no such column in block
+  '16', // no such column in table
+  '20', // number of columns does not match
+  '27', // cannot parse input
+  '33', // cannot read all data
+  '36', // bad arguments
+  '47', // unknown identifier
+  '50', // unknown type
+  '53', // type mismatch
+  '60', // unknown table
+  '62', // syntax error
+  '81', // unknown database
+  '117', // incorrect data
+  '192', // unknown user
+  '193', // wrong password
+  '497', // access denied
+  '516', // authentication failed
+]);
+
+export class DatabaseError extends Error {
+  readonly code: string;
+  /** False where the same statement would fail the same way for ever. */
+  readonly retryable: boolean;
+
+  constructor(message: string, code: string, retryable: boolean, cause: unknown) {
+    super(message, { cause });
+    this.name = 'DatabaseError';
+    this.code = code;
+    this.retryable = retryable;
+  }
+}
+
+function toDatabaseError(error: unknown): DatabaseError {
+  if (error instanceof DatabaseError) return error;
+  if (error instanceof ClickHouseError) {
+    const summary = error.message.split('\n')[0] ?? '';
+    return new DatabaseError(summary.slice(0, 500), error.code, !incurableCodes.has(error.code), error);
+  }
+  const message = error instanceof Error ? error.message || error.name : String(error);
+  return new DatabaseError(`ClickHouse cannot be reached: ${message}`, 'connection', true, error);
+}
+
+/**
+ * Idempotence comes from the rows' own keys, so the server's own deduplication stays off: its log can outlive the
+ * part it speaks of after a crash, and the repeated insert would then be dropped for good.
+ */
+const insertSettings = {
+  async_insert: 0,
+  deduplicate_insert: 'disable',
+  insert_deduplicate: 0,
+  wait_end_of_query: 1,
+  max_execution_time: 60,
+} as const;
+
+/** The only door to ClickHouse. */
+export class Database {
+  readonly name: string;
+  readonly #client: ClickHouseClient;
+
+  constructor(options: DatabaseOptions) {
+    this.name = options.database;
+    this.#client = createClient({
+      url: options.url,
+      username: options.user,
+      password: options.password,
+      database: options.database,
+      request_timeout: options.requestTimeoutMs ?? 90_000,
+      application: 'weir',
+      log: { level: 127 },
+      max_open_connections: 16,
+      keep_alive: { enabled: true, idle_socket_ttl: 1500 },
+      clickhouse_settings: { date_time_output_format: 'iso', output_format_json_quote_64bit_integers: 0 },
+      ...(options.tlsCaFile === undefined || options.tlsCaFile === ''
+        ? {}
+        : { tls: { ca_cert: readFileSync(options.tlsCaFile) } }),
+    });
+  }
+
+  /** Runs a statement that answers nothing. */
+  async command(statement: string, settings: Record<string, string | number> = {}): Promise<void> {
+    try {
+      await this.#client.command({ query: statement, clickhouse_settings: { ...settings, wait_end_of_query: 1 } });
+    } catch (error) {
+      throw toDatabaseError(error);
+    }
+  }
+
+  /** Rows of a question, one object each; 64-bit integers as numbers where they are safe to be. */
+  async rows<Row>(
+    question: string,
+    params: Record<string, unknown> = {},
+    settings: Record<string, string | number> = {},
+  ): Promise<Row[]> {
+    try {
+      const answer = await this.#client.query({
+        query: question,
+        format: 'JSONEachRow',
+        query_params: params,
+        clickhouse_settings: settings,
+      });
+      return await answer.json<Row>();
+    } catch (error) {
+      throw toDatabaseError(error);
+    }
+  }
+
+  /** The answer as raw bytes in the format the question names. */
+  async stream(question: string, params: Record<string, unknown> = {}): Promise<Readable> {
+    try {
+      const answer = await this.#client.exec({ query: question, query_params: params });
+      return answer.stream;
+    } catch (error) {
+      throw toDatabaseError(error);
+    }
+  }
+
+  /** Inserts rows that are already encoded as RowBinary in the order of the table's columns. */
+  async insert<Row>(table: Table<Row>, rows: ByteWriter): Promise<void> {
+    if (rows.length === 0) return;
+    const columns = table.columns.map((entry) => `\`${entry.name}\``).join(', ');
+    try {
+      const answer = await this.#client.exec({
+        query: `INSERT INTO ${table.name} (${columns}) FORMAT RowBinary`,
+        values: Readable.from([rows.bytes()], { objectMode: false }),
+        clickhouse_settings: insertSettings,
+      });
+      for await (const _ of answer.stream);
+    } catch (error) {
+      throw toDatabaseError(error);
+    }
+  }
+
+  async ping(): Promise<boolean> {
+    return (await this.#client.ping()).success;
+  }
+
+  async close(): Promise<void> {
+    await this.#client.close();
+  }
+}

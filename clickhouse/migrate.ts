@@ -1,0 +1,193 @@
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { Database, type DatabaseOptions } from './client.ts';
+
+/** How long each kind of row is kept, in days. */
+export interface Retention {
+  rawDays: number;
+  cellDays: number;
+  deadLetterDays: number;
+  deadLetterBytesDays: number;
+}
+
+export interface MigrateOptions {
+  retention: Retention;
+  /** Wait for the disk on every insert, so that acknowledged rows survive a loss of power. */
+  fsync: boolean;
+  dryRun?: boolean;
+  folder?: string;
+}
+
+export interface MigrationReport {
+  applied: string[];
+  already: string[];
+  /** Statements of retention and durability that had to be run. */
+  adjusted: string[];
+}
+
+export class MigrationRefused extends Error {
+  override name = 'MigrationRefused';
+}
+
+interface Migration {
+  name: string;
+  checksum: string;
+  statements: string[];
+}
+
+const defaultFolder = path.join(import.meta.dirname, 'migrations');
+
+/** The migrations in order. A statement ends at a semicolon that ends its line. */
+export function readMigrations(folder = defaultFolder): Migration[] {
+  return readdirSync(folder)
+    .filter((file) => /^\d{4}_[a-z0-9_]+\.sql$/.test(file))
+    .sort()
+    .map((file) => {
+      const body = readFileSync(path.join(folder, file), 'utf8');
+      const statements = body
+        .split(/;[ \t]*$/m)
+        .map((statement) => statement.trim())
+        .filter((statement) => statement.replace(/^--.*$/gm, '').trim() !== '');
+      return { name: file, checksum: createHash('sha256').update(body).digest('hex'), statements };
+    });
+}
+
+const historyTable = `CREATE TABLE IF NOT EXISTS schema_migrations
+(
+    name       String                 COMMENT 'file of the migration',
+    checksum   String                 COMMENT 'SHA-256 of the file when it was applied',
+    applied_at DateTime DEFAULT now() COMMENT 'when it was applied'
+)
+ENGINE = ReplacingMergeTree(applied_at)
+ORDER BY name
+COMMENT 'Migrations that this database has had.'`;
+
+const quoteName = (name: string) => `\`${name.replaceAll('`', '')}\``;
+
+async function applied(database: Database): Promise<Map<string, string>> {
+  const rows = await database.rows<{ name: string; checksum: string }>(
+    'SELECT name, argMin(checksum, applied_at) AS checksum FROM schema_migrations GROUP BY name',
+  );
+  return new Map(rows.map((row) => [row.name, row.checksum]));
+}
+
+function refuseChanged(migrations: Migration[], done: Map<string, string>): void {
+  const known = new Set(migrations.map((migration) => migration.name));
+  const problems = migrations
+    .filter((migration) => done.has(migration.name) && done.get(migration.name) !== migration.checksum)
+    .map(
+      (migration) =>
+        `${migration.name} was edited after it had been applied; restore it and put the change into a new file`,
+    );
+  for (const name of done.keys()) {
+    if (!known.has(name))
+      problems.push(`${name} was applied but is no longer in the folder; this release is older than the database`);
+  }
+  const newest = [...done.keys()].sort().at(-1);
+  for (const migration of migrations) {
+    if (newest !== undefined && migration.name < newest && !done.has(migration.name)) {
+      problems.push(`${migration.name} comes before ${newest}, which has been applied; give it a higher number`);
+    }
+  }
+  if (problems.length > 0) throw new MigrationRefused(`Migrations refused:\n  ${problems.join('\n  ')}`);
+}
+
+/** Brings the database to the newest schema. Running it again, or twice at once, changes nothing. */
+export async function migrate(target: DatabaseOptions, options: MigrateOptions): Promise<MigrationReport> {
+  const migrations = readMigrations(options.folder);
+  const report: MigrationReport = { applied: [], already: [], adjusted: [] };
+  const dryRun = options.dryRun ?? false;
+  const server = new Database({ ...target, database: 'default' });
+  const exists = await server.rows('SELECT name FROM system.databases WHERE name = {name: String}', {
+    name: target.database,
+  });
+  try {
+    if (exists.length === 0 && dryRun) return { ...report, applied: migrations.map((migration) => migration.name) };
+    await server.command(`CREATE DATABASE IF NOT EXISTS ${quoteName(target.database)}`);
+  } finally {
+    await server.close();
+  }
+  const database = new Database(target);
+  try {
+    if (!dryRun) await database.command(historyTable);
+    const done =
+      dryRun && !(await hasTable(database, 'schema_migrations')) ? new Map<string, string>() : await applied(database);
+    refuseChanged(migrations, done);
+    for (const migration of migrations) {
+      if (done.has(migration.name)) {
+        report.already.push(migration.name);
+        continue;
+      }
+      report.applied.push(migration.name);
+      if (dryRun) continue;
+      for (const statement of migration.statements) await database.command(statement);
+      await database.command(
+        `INSERT INTO schema_migrations (name, checksum) VALUES ('${migration.name}', '${migration.checksum}')`,
+      );
+    }
+    report.adjusted = await adjustTables(database, options, dryRun);
+    return report;
+  } finally {
+    await database.close();
+  }
+}
+
+async function hasTable(database: Database, table: string): Promise<boolean> {
+  const rows = await database.rows(
+    'SELECT name FROM system.tables WHERE database = currentDatabase() AND name = {table: String}',
+    { table },
+  );
+  return rows.length > 0;
+}
+
+/**
+ * Retention is a setting, so it stands outside the migrations: the wanted TTL is compared with the table's own and
+ * changed where it differs. Rows of the log expire by their own time, cells by when they were written, so
+ * that an event a week late never makes an hour be computed from half its cells.
+ */
+function wantedRetention(retention: Retention): Record<string, { expression: string; days: number }> {
+  return {
+    execution_events: { expression: 'toDateTime(event_time)', days: retention.rawDays },
+    task_events: { expression: 'toDateTime(event_time)', days: retention.rawDays },
+    drops: { expression: 'toDateTime(record_time)', days: retention.rawDays },
+    execution_cells: { expression: 'written_at', days: retention.cellDays },
+    task_cells: { expression: 'written_at', days: retention.cellDays },
+    dead_letters: { expression: 'toDateTime(record_time)', days: retention.deadLetterDays },
+    dead_letter_bytes: { expression: 'toDateTime(record_time)', days: retention.deadLetterBytesDays },
+    idle_partitions: { expression: 'toDateTime(idle_through)', days: retention.rawDays },
+  };
+}
+
+const fsyncSettings: Record<string, number> = {
+  fsync_after_insert: 1,
+  fsync_part_directory: 1,
+  min_rows_to_fsync_after_merge: 1,
+  min_compressed_bytes_to_fsync_after_merge: 1,
+  old_parts_lifetime: 480,
+};
+
+async function adjustTables(database: Database, options: MigrateOptions, dryRun: boolean): Promise<string[]> {
+  const tables = await database.rows<{ name: string; definition: string }>(
+    "SELECT name, create_table_query AS definition FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree'",
+  );
+  const wanted = wantedRetention(options.retention);
+  const statements: string[] = [];
+  for (const { name, definition } of tables) {
+    const ttl = wanted[name];
+    if (ttl !== undefined && !definition.includes(`TTL ${ttl.expression} + toIntervalDay(${ttl.days})`)) {
+      statements.push(`ALTER TABLE ${name} MODIFY TTL ${ttl.expression} + toIntervalDay(${ttl.days})`);
+    }
+    const synced = definition.includes('fsync_after_insert = 1');
+    if (options.fsync && !synced) {
+      const settings = Object.entries(fsyncSettings).map(([key, value]) => `${key} = ${value}`);
+      statements.push(`ALTER TABLE ${name} MODIFY SETTING ${settings.join(', ')}`);
+    }
+    if (!options.fsync && synced) {
+      statements.push(`ALTER TABLE ${name} RESET SETTING ${Object.keys(fsyncSettings).join(', ')}`);
+    }
+  }
+  if (!dryRun)
+    for (const statement of statements) await database.command(statement, { materialize_ttl_after_modify: 0 });
+  return statements;
+}

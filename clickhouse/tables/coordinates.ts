@@ -1,0 +1,30 @@
+import { type Column, column, hash64, hash128, instant, name, uint32, uint64 } from '../row-binary.ts';
+
+/** Where a row came from in the log; the end of every raw table's sorting key. */
+export interface Coordinates {
+  stream: string;
+  partition: number;
+  offset: number;
+  recordTimeMs: number;
+  foldVersion: number;
+}
+
+export const coordinateColumns = <Row extends Coordinates>(): Column<Row>[] => [
+  column('stream', name, (row) => row.stream),
+  column('partition', uint32, (row) => row.partition),
+  column('offset', uint64, (row) => row.offset),
+  column('record_time', instant, (row) => row.recordTimeMs),
+  column('fold_version', uint32, (row) => row.foldVersion),
+];
+
+/** A raw row: an event, its place in the log, and hashes of what it speaks of and of what it says. */
+export interface RawRow<Event> extends Coordinates {
+  event: Event;
+  thingHash: ArrayLike<number>;
+  identityHash: ArrayLike<number>;
+}
+
+export const hashColumns = <Event>(): Column<RawRow<Event>>[] => [
+  column('thing_hash', hash64, (row) => row.thingHash),
+  column('identity_hash', hash128, (row) => row.identityHash),
+];

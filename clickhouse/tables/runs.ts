@@ -1,0 +1,206 @@
+import type {
+  Artifact,
+  ExecutionErrorEntry,
+  ExecutionEvent,
+  HealthIndicator,
+  Origin,
+  RunEvent,
+  TaskDependency,
+  TaskEvent,
+} from '../../schemas/events.ts';
+import {
+  array,
+  bool,
+  type Column,
+  column,
+  columnsOf,
+  float64,
+  instant,
+  int32,
+  int64,
+  map,
+  name,
+  nullable,
+  type Table,
+  text,
+  tuple,
+  uint32,
+  uint64,
+} from '../row-binary.ts';
+import { coordinateColumns, hashColumns, type RawRow } from './coordinates.ts';
+
+const optionalInstant = nullable(instant);
+const optionalInt = nullable(int64);
+const optionalFloat = nullable(float64);
+const textMap = map(name, text);
+const ofOrigin = columnsOf<Origin>();
+const originCodec = tuple([
+  ofOrigin('topic', text, (origin) => origin.topic),
+  ofOrigin('partition', uint32, (origin) => origin.partition),
+  ofOrigin('offset', uint64, (origin) => origin.offset),
+  ofOrigin('item', uint32, (origin) => origin.item),
+]);
+const ofHealth = columnsOf<HealthIndicator>();
+const healthCodec = tuple([
+  ofHealth('name', text, (health) => health.name),
+  ofHealth('status', text, (health) => health.status),
+  ofHealth('value', optionalFloat, (health) => health.value),
+  ofHealth('message', text, (health) => health.message),
+]);
+const ofArtifact = columnsOf<Artifact>();
+const artifactCodec = tuple([
+  ofArtifact('name', text, (artifact) => artifact.name),
+  ofArtifact('type', text, (artifact) => artifact.type),
+  ofArtifact('uri', text, (artifact) => artifact.uri),
+  ofArtifact('bytes', optionalInt, (artifact) => artifact.bytes),
+]);
+const ofError = columnsOf<ExecutionErrorEntry>();
+const errorCodec = tuple([
+  ofError('type', text, (error) => error.type),
+  ofError('code', text, (error) => error.code),
+  ofError('message', text, (error) => error.message),
+  ofError('task_id', text, (error) => error.taskId),
+  ofError('at', optionalInstant, (error) => error.atMs),
+]);
+const ofDependency = columnsOf<TaskDependency>();
+const dependencyCodec = tuple([
+  ofDependency('task_id', text, (dependency) => dependency.taskId),
+  ofDependency('type', text, (dependency) => dependency.type),
+  ofDependency('optional', bool, (dependency) => dependency.optional),
+  ofDependency('condition', text, (dependency) => dependency.condition),
+]);
+
+/** Columns that executions and tasks share, in two groups so that each table reads well. */
+const identity = <Event extends RunEvent>(): Column<RawRow<Event>>[] => [
+  column('workspace', name, ({ event }) => event.workspace),
+  column('project', name, ({ event }) => event.project),
+  column('source', name, ({ event }) => event.source),
+  column('source_version', name, ({ event }) => event.sourceVersion),
+  column('workflow_id', name, ({ event }) => event.workflowId),
+  column('workflow_name', name, ({ event }) => event.workflowName),
+  column('workflow_version', name, ({ event }) => event.workflowVersion),
+  column('execution_id', text, ({ event }) => event.executionId),
+  column('attempt', uint32, ({ event }) => event.attempt),
+  column('event_time', instant, ({ event }) => event.eventTimeMs),
+];
+
+const measures = <Event extends RunEvent>(): Column<RawRow<Event>>[] => [
+  column('scheduled_at', optionalInstant, ({ event }) => event.scheduledAtMs),
+  column('queued_at', optionalInstant, ({ event }) => event.queuedAtMs),
+  column('started_at', optionalInstant, ({ event }) => event.startedAtMs),
+  column('duration_us', optionalInt, ({ event }) => event.durationUs),
+  column('queue_us', optionalInt, ({ event }) => event.queueUs),
+  column('cost_micros', optionalInt, ({ event }) => event.costMicros),
+  column('cpu_us', optionalInt, ({ event }) => event.cpuUs),
+  column('memory_peak_bytes', optionalInt, ({ event }) => event.memoryPeakBytes),
+  column('cpu_allocated_cores', optionalFloat, ({ event }) => event.cpuAllocatedCores),
+  column('memory_allocated_bytes', optionalInt, ({ event }) => event.memoryAllocatedBytes),
+  column('storage_bytes', optionalInt, ({ event }) => event.storageBytes),
+  column('network_bytes', optionalInt, ({ event }) => event.networkBytes),
+  column('environment', name, ({ event }) => event.environment),
+  column('region', name, ({ event }) => event.region),
+  column('correlation_id', text, ({ event }) => event.correlationId),
+  column('error_type', name, ({ event }) => event.error.type),
+  column('error_code', name, ({ event }) => event.error.code),
+  column('error_message', text, ({ event }) => event.error.message),
+  column('error_stack', text, ({ event }) => event.error.stack),
+  column('cancel_reason', text, ({ event }) => event.cancelReason),
+  column('retry_reason', text, ({ event }) => event.retryReason),
+  column('input', text, ({ event }) => event.input),
+  column('input_truncated', bool, ({ event }) => event.inputTruncated),
+  column('input_bytes', optionalInt, ({ event }) => event.inputBytes),
+  column('output', text, ({ event }) => event.output),
+  column('output_truncated', bool, ({ event }) => event.outputTruncated),
+  column('output_bytes', optionalInt, ({ event }) => event.outputBytes),
+  column('tags', array(name), ({ event }) => event.tags),
+  column('labels', textMap, ({ event }) => event.labels),
+  column('redacted_fields', array(name), ({ event }) => event.redactedFields),
+  column('origin', array(originCodec), ({ event }) => (event.origin === null ? [] : [event.origin])),
+];
+
+export const executionEventsTable: Table<RawRow<ExecutionEvent>> = {
+  name: 'execution_events',
+  columns: [
+    ...identity<ExecutionEvent>(),
+    column('state', name, ({ event }) => event.state),
+    column('execution_number', optionalInt, ({ event }) => event.executionNumber),
+    column('progress_ratio', optionalFloat, ({ event }) => event.progressRatio),
+    column('phase', name, ({ event }) => event.phase),
+    column('substatus', name, ({ event }) => event.substatus),
+    column('last_checkpoint', text, ({ event }) => event.lastCheckpoint),
+    column('health_indicators', array(healthCodec), ({ event }) => event.healthIndicators),
+    column('trigger_type', name, ({ event }) => event.triggerType),
+    column('trigger_source', name, ({ event }) => event.triggerSource),
+    column('triggered_by', text, ({ event }) => event.triggeredBy),
+    column('trigger_time', optionalInstant, ({ event }) => event.triggerTimeMs),
+    column('trigger_parameters', text, ({ event }) => event.triggerParameters),
+    column('schedule_cron', name, ({ event }) => event.scheduleCron),
+    column('schedule_timezone', name, ({ event }) => event.scheduleTimezone),
+    column('trigger_event_type', name, ({ event }) => event.triggerEventType),
+    column('trigger_event_id', text, ({ event }) => event.triggerEventId),
+    column('tenant', name, ({ event }) => event.tenant),
+    column('parent_execution_id', text, ({ event }) => event.parentExecutionId),
+    column('parent_task_id', text, ({ event }) => event.parentTaskId),
+    column('root_execution_id', text, ({ event }) => event.rootExecutionId),
+    column('child_execution_ids', array(text), ({ event }) => event.childExecutionIds),
+    column('variables', text, ({ event }) => event.variables),
+    column('quota_usage', map(name, float64), ({ event }) => event.quotaUsage),
+    column('artifacts', array(artifactCodec), ({ event }) => event.artifacts),
+    column('errors', array(errorCodec), ({ event }) => event.errors),
+    ...measures<ExecutionEvent>(),
+    ...coordinateColumns<RawRow<ExecutionEvent>>(),
+    ...hashColumns<ExecutionEvent>(),
+  ],
+};
+
+export const taskEventsTable: Table<RawRow<TaskEvent>> = {
+  name: 'task_events',
+  columns: [
+    ...identity<TaskEvent>(),
+    column('task_id', name, ({ event }) => event.taskId),
+    column('task_name', name, ({ event }) => event.taskName),
+    column('task_type', name, ({ event }) => event.taskType),
+    column('map_index', int32, ({ event }) => event.mapIndex),
+    column('state', name, ({ event }) => event.state),
+    column('step_order', optionalInt, ({ event }) => event.stepOrder),
+    column('loop_iteration', optionalInt, ({ event }) => event.loopIteration),
+    column('operator', name, ({ event }) => event.operator),
+    column('task_group', name, ({ event }) => event.taskGroup),
+    column('orchestrator_id', name, ({ event }) => event.orchestratorId),
+    column('pool', name, ({ event }) => event.pool),
+    column('queue', name, ({ event }) => event.queue),
+    column('worker_id', name, ({ event }) => event.workerId),
+    column('host', name, ({ event }) => event.host),
+    column('priority', optionalInt, ({ event }) => event.priority),
+    column('trigger_rule', name, ({ event }) => event.triggerRule),
+    column('compensates', name, ({ event }) => event.compensates),
+    column('child_execution_id', text, ({ event }) => event.childExecutionId),
+    column('dependencies', array(dependencyCodec), ({ event }) => event.dependencies),
+    column('dependents', array(name), ({ event }) => event.dependents),
+    column('ready_at', optionalInstant, ({ event }) => event.readyAtMs),
+    column('dispatched_at', optionalInstant, ({ event }) => event.dispatchedAtMs),
+    column('max_attempts', optionalInt, ({ event }) => event.maxAttempts),
+    column('retry_delay_us', optionalInt, ({ event }) => event.retryDelayUs),
+    column('next_retry_at', optionalInstant, ({ event }) => event.nextRetryAtMs),
+    column('error_retryable', nullable(bool), ({ event }) => event.errorRetryable),
+    column('cpu_ratio_mean', optionalFloat, ({ event }) => event.cpuRatioMean),
+    column('cpu_ratio_peak', optionalFloat, ({ event }) => event.cpuRatioPeak),
+    column('memory_mean_bytes', optionalInt, ({ event }) => event.memoryMeanBytes),
+    column('io_read_ops', optionalInt, ({ event }) => event.ioReadOps),
+    column('io_write_ops', optionalInt, ({ event }) => event.ioWriteOps),
+    column('io_read_bytes', optionalInt, ({ event }) => event.ioReadBytes),
+    column('io_write_bytes', optionalInt, ({ event }) => event.ioWriteBytes),
+    column('io_wait_us', optionalInt, ({ event }) => event.ioWaitUs),
+    column('network_requests_sent', optionalInt, ({ event }) => event.networkRequestsSent),
+    column('network_requests_received', optionalInt, ({ event }) => event.networkRequestsReceived),
+    column('network_latency_us', optionalInt, ({ event }) => event.networkLatencyUs),
+    column('network_errors', optionalInt, ({ event }) => event.networkErrors),
+    column('gc_pause_us', optionalInt, ({ event }) => event.gcPauseUs),
+    column('concurrency', optionalInt, ({ event }) => event.concurrency),
+    column('cache_status', name, ({ event }) => event.cacheStatus),
+    column('cache_saved_us', optionalInt, ({ event }) => event.cacheSavedUs),
+    ...measures<TaskEvent>(),
+    ...coordinateColumns<RawRow<TaskEvent>>(),
+    ...hashColumns<TaskEvent>(),
+  ],
+};

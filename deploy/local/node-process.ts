@@ -1,0 +1,50 @@
+import { spawn } from 'node:child_process';
+import { createWriteStream } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { watchProcess } from './guarded-process.ts';
+import type { RunningService } from './supervise.ts';
+
+export interface NodeProcessOptions {
+  name: string;
+  /** The file to run, in this repository. */
+  script: string;
+  env: Record<string, string>;
+  logFile: string;
+  /** Lines that a user should see: warnings, errors, and whatever is no log line at all. */
+  onNotice: (line: string) => void;
+}
+
+const warnLevel = 40;
+
+/** Runs one of our own processes: logs as JSON into a file, settings by environment, its end tied to ours. */
+export async function startNodeProcess(options: NodeProcessOptions): Promise<RunningService> {
+  await mkdir(path.dirname(options.logFile), { recursive: true });
+  const log = createWriteStream(options.logFile, { flags: 'a' });
+  const child = spawn(process.execPath, [options.script], {
+    env: { ...process.env, ...options.env, WEIR_PARENT_GUARD: 'stdin', WEIR_LOG_FORMAT: 'json' },
+    stdio: ['pipe', 'pipe', 'pipe'],
+    detached: true,
+  });
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface({ input: stream }).on('line', (line) => {
+      log.write(`${line}\n`);
+      const notice = findNotice(line);
+      if (notice !== '') options.onNotice(`${options.name}: ${notice}`);
+    });
+  }
+  child.once('exit', () => log.end());
+  return watchProcess(child);
+}
+
+/** The message of a log line that matters to the user, or '' for one that does not. */
+function findNotice(line: string): string {
+  try {
+    const { level, msg, err } = JSON.parse(line) as { level: number; msg?: string; err?: { message?: string } };
+    if (level < warnLevel) return '';
+    return [msg, err?.message].filter((part, at, all) => part && all.indexOf(part) === at).join(': ');
+  } catch {
+    return line.trim();
+  }
+}

@@ -1,0 +1,45 @@
+import { createServer } from 'node:net';
+
+export type PortName = 'kafka' | 'kafkaController' | 'clickhouseHttp' | 'clickhouseTcp' | 'metrics' | 'demoMetrics';
+
+export interface ChosenPorts {
+  ports: Record<PortName, number>;
+  /** One sentence for each port that was busy, to be shown to the user. */
+  notes: string[];
+}
+
+/**
+ * Takes each wanted port if it is free, and any free one in its place if it is not or none is wanted (0). Only
+ * 127.0.0.1 is looked at, because nothing here listens elsewhere.
+ */
+export async function choosePorts(wanted: Readonly<Record<PortName, number>>): Promise<ChosenPorts> {
+  const ports = { ...wanted };
+  const notes: string[] = [];
+  for (const name of Object.keys(wanted) as PortName[]) {
+    const free = await listenOnce(wanted[name]);
+    if (free !== undefined && free === wanted[name]) continue;
+    ports[name] = await findFreePort(new Set(Object.values(ports)));
+    if (wanted[name] !== 0) notes.push(`port ${wanted[name]} (${name}) is busy, using ${ports[name]} instead`);
+  }
+  return { ports, notes };
+}
+
+/** A port that nobody listens on just now; the system hands them out in turn, so a race is rare. */
+export async function findFreePort(taken: ReadonlySet<number> = new Set()): Promise<number> {
+  for (;;) {
+    const port = await listenOnce(0);
+    if (port !== undefined && !taken.has(port)) return port;
+  }
+}
+
+function listenOnce(port: number): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(undefined));
+    server.listen({ host: '127.0.0.1', port, exclusive: true }, () => {
+      const address = server.address();
+      const bound = typeof address === 'object' && address ? address.port : undefined;
+      server.close(() => resolve(bound));
+    });
+  });
+}

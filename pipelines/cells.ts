@@ -1,0 +1,163 @@
+import type { CellRow, Histogram } from '../clickhouse/tables/cells.ts';
+import { counts, distributions, quantities } from '../clickhouse/tables/measures.ts';
+import { bucketOf } from './histogram.ts';
+
+/** Dimensions of a rollup row as text, in the order of the cell table's columns. */
+export interface Dims {
+  readonly key: string;
+  readonly values: readonly string[];
+  /** Where the cells of these dimensions were last found: nearly every record asks for the same again. */
+  lastTable: CellTable | null;
+  lastMinute: number;
+  lastCell: Cell | null;
+}
+
+/** One Dims object for equal dimensions, so that records share them instead of carrying their texts about. */
+export class DimsTable {
+  readonly #byKey = new Map<string, Dims>();
+  readonly #most: number;
+
+  constructor(most = 100_000) {
+    this.#most = most;
+  }
+
+  intern(values: readonly string[]): Dims {
+    const key = values.join('\u0000');
+    const known = this.#byKey.get(key);
+    if (known !== undefined) return known;
+    // Forgetting is safe: cells are found by the key's text, the shared object only makes it quick.
+    if (this.#byKey.size >= this.#most) this.#byKey.clear();
+    const dims: Dims = { key, values, lastTable: null, lastMinute: -1, lastCell: null };
+    this.#byKey.set(key, dims);
+    return dims;
+  }
+}
+
+const sumsPerCell = distributions.length + quantities.length;
+/** Beyond this a float would round, so the excess moves into a big integer; single values stay below 2^52. */
+const exactBound = 2 ** 52;
+const emptyHistogram: Histogram = new Map();
+const minuteMs = 60_000;
+
+/** Absolute values of one window and one set of dimensions, of one chunk of the log. */
+export class Cell {
+  readonly dims: Dims;
+  readonly windowStartMs: number;
+  dirty = true;
+  readonly counts = new Array<number>(counts.length).fill(0);
+  readonly #sums = new Array<number>(sumsPerCell).fill(0);
+  #carries: bigint[] | null = null;
+  readonly #mins = new Array<number | null>(distributions.length).fill(null);
+  readonly #maxs = new Array<number | null>(sumsPerCell).fill(null);
+  readonly #reported = new Array<number>(quantities.length).fill(0);
+  readonly #histograms = new Array<Map<number, number> | null>(distributions.length).fill(null);
+
+  constructor(dims: Dims, windowStartMs: number) {
+    this.dims = dims;
+    this.windowStartMs = windowStartMs;
+  }
+
+  /** Puts a value into a distribution (sign 1) or takes it out again (sign -1); least and greatest stay. */
+  distribute(index: number, value: number, sign: 1 | -1): void {
+    this.#add(index, sign * value);
+    let histogram = this.#histograms[index] as Map<number, number> | null;
+    if (histogram === null) {
+      histogram = new Map();
+      this.#histograms[index] = histogram;
+    }
+    const bucket = bucketOf(value);
+    histogram.set(bucket, (histogram.get(bucket) ?? 0) + sign);
+    if (sign < 0) return;
+    const least = this.#mins[index] as number | null;
+    if (least === null || value < least) this.#mins[index] = value;
+    this.#raise(index, value);
+  }
+
+  /** Adds a reported quantity, or takes it out again. */
+  accumulate(position: number, value: number, sign: 1 | -1): void {
+    const index = distributions.length + position;
+    this.#add(index, sign * value);
+    this.#reported[position] = (this.#reported[position] as number) + sign;
+    if (sign > 0) this.#raise(index, value);
+  }
+
+  #raise(index: number, value: number): void {
+    const greatest = this.#maxs[index] as number | null;
+    if (greatest === null || value > greatest) this.#maxs[index] = value;
+  }
+
+  #add(index: number, value: number): void {
+    const sum = (this.#sums[index] as number) + value;
+    if (sum < exactBound && sum > -exactBound) {
+      this.#sums[index] = sum;
+      return;
+    }
+    this.#carries ??= new Array<bigint>(sumsPerCell).fill(0n);
+    this.#carries[index] = (this.#carries[index] as bigint) + BigInt(sum);
+    this.#sums[index] = 0;
+  }
+
+  sum(index: number): bigint {
+    return BigInt(this.#sums[index] as number) + (this.#carries?.[index] ?? 0n);
+  }
+
+  row(place: { stream: string; partition: number; chunk: number; foldVersion: number; ver: bigint }): CellRow {
+    return {
+      ...place,
+      dims: this.dims.values,
+      windowStartMs: this.windowStartMs,
+      count: (index) => this.counts[index] as number,
+      sum: (index) => this.sum(index),
+      min: (index) => this.#mins[index] as number | null,
+      max: (index) => this.#maxs[index] as number | null,
+      reported: (index) => this.#reported[index] as number,
+      histogram: (index) => (this.#histograms[index] as Histogram | null) ?? emptyHistogram,
+    };
+  }
+}
+
+/** The cells of one chunk. */
+export class CellTable {
+  readonly #byDims = new Map<string, Map<number, Cell>>();
+  #dirty: Cell[] = [];
+
+  /** The cell an instant falls into, marked as changed. */
+  at(dims: Dims, instantMs: number): Cell {
+    const minute = Math.floor(instantMs / minuteMs);
+    let cell = dims.lastCell;
+    if (cell === null || dims.lastTable !== this || dims.lastMinute !== minute) {
+      cell = this.#find(dims, minute);
+      dims.lastTable = this;
+      dims.lastMinute = minute;
+      dims.lastCell = cell;
+    }
+    if (!cell.dirty) {
+      cell.dirty = true;
+      this.#dirty.push(cell);
+    }
+    return cell;
+  }
+
+  #find(dims: Dims, minute: number): Cell {
+    let windows = this.#byDims.get(dims.key);
+    if (windows === undefined) {
+      windows = new Map();
+      this.#byDims.set(dims.key, windows);
+    }
+    let cell = windows.get(minute);
+    if (cell === undefined) {
+      cell = new Cell(dims, minute * minuteMs);
+      windows.set(minute, cell);
+      this.#dirty.push(cell);
+    }
+    return cell;
+  }
+
+  /** Cells changed since they were last taken. */
+  takeDirty(): Cell[] {
+    const taken = this.#dirty;
+    for (const cell of taken) cell.dirty = false;
+    this.#dirty = [];
+    return taken;
+  }
+}

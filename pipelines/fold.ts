@@ -1,0 +1,262 @@
+import { counts, distributions, quantities } from '../clickhouse/tables/measures.ts';
+import type { EndState, TaskState } from '../schemas/events.ts';
+import { endStates } from '../schemas/events.ts';
+import type { Cell, CellTable, Dims } from './cells.ts';
+
+/**
+ * The version of what this folder makes of a record. Raise it when the same record would go into other dimensions or
+ * values; rows and cells of older versions are then superseded chunk by chunk. A change of what is valid, of
+ * identity, event time or sorting key needs a new stream epoch instead.
+ */
+export const foldVersion = 1;
+
+/** How far back an event may revise or join another one. */
+export const lookBackMs = 7 * 24 * 3600 * 1000;
+
+/** What the fold needs to know of an accepted record; a stored raw row gives back exactly this. */
+export interface Fact {
+  offset: number;
+  state: TaskState;
+  attempt: number;
+  eventTimeMs: number;
+  /** The record itself says when the attempt began, or how long it took. */
+  selfContained: boolean;
+  durationUs: number | null;
+  queueUs: number | null;
+  costMicros: number | null;
+  cpuUs: number | null;
+  memoryPeakBytes: number | null;
+  /** Coordinates of a republished record's origin, '' for all others. */
+  origin: string;
+  dims: Dims;
+}
+
+interface Start {
+  offset: number;
+  eventTimeMs: number;
+  queueUs: number | null;
+}
+
+/** An end with what it counts for: duration and queue time may come from its start. */
+interface End {
+  fact: Fact;
+  joined: boolean;
+  durationUs: number | null;
+  queueUs: number | null;
+}
+
+interface Attempt {
+  attempt: number;
+  starts: Start[];
+  /** The end that counts for this attempt: the latest by event time, then offset. */
+  counted: End | null;
+  /** Ends still without their start. */
+  unjoined: End[];
+}
+
+const countIndex = Object.fromEntries(counts.map((count, index) => [count, index])) as Record<
+  (typeof counts)[number],
+  number
+>;
+const distributionIndex = Object.fromEntries(distributions.map((entry, index) => [entry, index])) as Record<
+  (typeof distributions)[number],
+  number
+>;
+const quantityIndex = Object.fromEntries(quantities.map((entry, index) => [entry, index])) as Record<
+  (typeof quantities)[number],
+  number
+>;
+const ends = new Set<string>(endStates);
+
+export const isEnd = (state: string): state is EndState => ends.has(state);
+
+function add(cell: Cell, count: keyof typeof countIndex, by: number): void {
+  const index = countIndex[count];
+  cell.counts[index] = (cell.counts[index] as number) + by;
+}
+
+/**
+ * Everything said so far, by smaller offsets of the same partition, of one execution or task. What a record contributes
+ * follows from this alone, so folding the same log again decides the same.
+ */
+export class Thing {
+  readonly key: string;
+  readonly hash: Uint32Array;
+  lastOffset = -1;
+  #identities: string[] | Set<string> = [];
+  #started = false;
+  readonly #attempts: Attempt[] = [];
+  #counted: End | null = null;
+
+  constructor(key: string, hash: Uint32Array) {
+    this.key = key;
+    this.hash = hash;
+  }
+
+  /** How many records it stands for: what it weighs in memory. */
+  get weight(): number {
+    return Array.isArray(this.#identities) ? this.#identities.length : this.#identities.size;
+  }
+
+  /** An earlier record carries the same identity. */
+  knows(fact: Fact): boolean {
+    const identity = identityOf(fact);
+    return Array.isArray(this.#identities) ? this.#identities.includes(identity) : this.#identities.has(identity);
+  }
+
+  #remember(fact: Fact): void {
+    const identity = identityOf(fact);
+    if (Array.isArray(this.#identities)) {
+      this.#identities.push(identity);
+      // A list is smaller and as quick while it is short, which it nearly always stays.
+      if (this.#identities.length > 24) this.#identities = new Set(this.#identities);
+    } else {
+      this.#identities.add(identity);
+    }
+    if (fact.offset > this.lastOffset) this.lastOffset = fact.offset;
+  }
+
+  #attempt(number: number): Attempt {
+    const attempts = this.#attempts;
+    for (let index = attempts.length - 1; index >= 0; index--) {
+      const known = attempts[index] as Attempt;
+      if (known.attempt === number) return known;
+    }
+    const attempt: Attempt = { attempt: number, starts: [], counted: null, unjoined: [] };
+    attempts.push(attempt);
+    return attempt;
+  }
+
+  /** Takes in an accepted record and adds what it contributes to the cells; null takes it in as history only. */
+  accept(fact: Fact, cells: CellTable | null): void {
+    this.#remember(fact);
+    const cell = cells === null ? null : cells.at(fact.dims, fact.eventTimeMs);
+    if (cell !== null) add(cell, 'contributions', 1);
+    if (fact.state === 'running') this.#start(fact, cell, cells);
+    else if (isEnd(fact.state)) this.#end(fact, cell, cells);
+    else if (cell !== null) add(cell, fact.state, 1);
+  }
+
+  #start(fact: Fact, cell: Cell | null, cells: CellTable | null): void {
+    const attempt = this.#attempt(fact.attempt);
+    if (cell !== null) {
+      if (!this.#started) add(cell, 'started', 1);
+      if (attempt.starts.length === 0) add(cell, 'attempt_started', 1);
+    }
+    this.#started = true;
+    const start: Start = { offset: fact.offset, eventTimeMs: fact.eventTimeMs, queueUs: fact.queueUs };
+    attempt.starts.push(start);
+    if (attempt.unjoined.length === 0) return;
+    attempt.unjoined = attempt.unjoined.filter((end) => {
+      if (!mayJoin(start, end)) return true;
+      this.#joinLate(start, end, attempt, cells);
+      return false;
+    });
+  }
+
+  /** A start that came after its end gives the end its duration, in the end's window. */
+  #joinLate(start: Start, end: End, attempt: Attempt, cells: CellTable | null): void {
+    const queueFromStart = end.queueUs === null;
+    join(start, end);
+    if (cells === null) return;
+    const cell = cells.at(end.fact.dims, end.fact.eventTimeMs);
+    add(cell, 'contributions', 1);
+    add(cell, 'joined', 1);
+    const durationUs = end.durationUs as number;
+    if (this.#counted === end) {
+      cell.distribute(durationOf(end), durationUs, 1);
+      if (queueFromStart && end.queueUs !== null) cell.distribute(distributionIndex.queue_us, end.queueUs, 1);
+    }
+    if (attempt.counted === end) cell.distribute(distributionIndex.attempt_duration_us, durationUs, 1);
+  }
+
+  #end(fact: Fact, cell: Cell | null, cells: CellTable | null): void {
+    const attempt = this.#attempt(fact.attempt);
+    const end: End = { fact, joined: false, durationUs: fact.durationUs, queueUs: fact.queueUs };
+    if (!fact.selfContained) {
+      if (cell !== null) add(cell, 'ends_to_join', 1);
+      const start = attempt.starts.findLast((candidate) => mayJoin(candidate, end));
+      if (start === undefined) {
+        attempt.unjoined.push(end);
+      } else {
+        join(start, end);
+        if (cell !== null) add(cell, 'joined', 1);
+      }
+    }
+    this.#countThing(end, cell, cells);
+    this.#countAttempt(end, attempt, cell, cells);
+  }
+
+  #countThing(end: End, cell: Cell | null, cells: CellTable | null): void {
+    const counted = this.#counted;
+    if (counted !== null && !isLater(end.fact, counted.fact)) return;
+    this.#counted = end;
+    if (cell === null || cells === null) return;
+    if (counted !== null) {
+      if (isBeyondRevision(counted.fact, end.fact)) add(cell, 'reopened', 1);
+      else contributeThing(removalCell(counted, cells), counted, -1);
+    }
+    contributeThing(cell, end, 1);
+  }
+
+  #countAttempt(end: End, attempt: Attempt, cell: Cell | null, cells: CellTable | null): void {
+    const { counted } = attempt;
+    if (counted !== null && !isLater(end.fact, counted.fact)) return;
+    attempt.counted = end;
+    if (cell === null || cells === null) return;
+    if (counted !== null && !isBeyondRevision(counted.fact, end.fact)) {
+      contributeAttempt(removalCell(counted, cells), counted, -1);
+    }
+    contributeAttempt(cell, end, 1);
+  }
+}
+
+const identityOf = (fact: Fact): string =>
+  fact.origin === '' ? `${fact.attempt} ${fact.state} ${fact.eventTimeMs}` : fact.origin;
+
+const isLater = (fact: Fact, than: Fact): boolean =>
+  fact.attempt !== than.attempt
+    ? fact.attempt > than.attempt
+    : fact.eventTimeMs !== than.eventTimeMs
+      ? fact.eventTimeMs > than.eventTimeMs
+      : fact.offset > than.offset;
+
+/** An end that long past stays where it is: its cells may have expired already. */
+const isBeyondRevision = (earlier: Fact, later: Fact): boolean => earlier.eventTimeMs < later.eventTimeMs - lookBackMs;
+
+const mayJoin = (start: Start, end: End): boolean =>
+  start.eventTimeMs <= end.fact.eventTimeMs && start.eventTimeMs >= end.fact.eventTimeMs - lookBackMs;
+
+function join(start: Start, end: End): void {
+  end.joined = true;
+  end.durationUs = (end.fact.eventTimeMs - start.eventTimeMs) * 1000;
+  end.queueUs ??= start.queueUs;
+}
+
+function removalCell(end: End, cells: CellTable): Cell {
+  const cell = cells.at(end.fact.dims, end.fact.eventTimeMs);
+  add(cell, 'contributions', 1);
+  return cell;
+}
+
+const durationOf = (end: End): number =>
+  end.fact.state === 'completed' ? distributionIndex.completed_duration_us : distributionIndex.other_duration_us;
+
+function contributeThing(cell: Cell, end: End, sign: 1 | -1): void {
+  const { fact } = end;
+  add(cell, fact.state as EndState, sign);
+  add(cell, 'retries', sign * (fact.attempt - 1));
+  if (end.durationUs !== null) cell.distribute(durationOf(end), end.durationUs, sign);
+  if (end.queueUs !== null) cell.distribute(distributionIndex.queue_us, end.queueUs, sign);
+  if (fact.costMicros !== null) cell.accumulate(quantityIndex.cost_micros, fact.costMicros, sign);
+  if (fact.cpuUs !== null) cell.accumulate(quantityIndex.cpu_us, fact.cpuUs, sign);
+  if (fact.memoryPeakBytes !== null) cell.accumulate(quantityIndex.memory_peak_bytes, fact.memoryPeakBytes, sign);
+}
+
+function contributeAttempt(cell: Cell, end: End, sign: 1 | -1): void {
+  const { fact } = end;
+  add(cell, `attempt_${fact.state as EndState}`, sign);
+  if (end.durationUs !== null) cell.distribute(distributionIndex.attempt_duration_us, end.durationUs, sign);
+  if (fact.costMicros !== null) cell.accumulate(quantityIndex.attempt_cost_micros, fact.costMicros, sign);
+  if (fact.cpuUs !== null) cell.accumulate(quantityIndex.attempt_cpu_us, fact.cpuUs, sign);
+}

@@ -1,0 +1,138 @@
+import { readFileSync } from 'node:fs';
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import type { Admin, Consumer, EachBatchPayload, Kafka, KafkaMessage, LogEntry, Producer, SASLOptions } from 'kafkajs';
+import * as kafkajs from 'kafkajs';
+import lz4 from 'lz4js';
+import snappy from 'snappyjs';
+
+const { CompressionCodecs, CompressionTypes, Kafka: KafkaClient, logLevel, Partitioners } = kafkajs.default;
+
+export type { Admin, Consumer, EachBatchPayload, Kafka, KafkaMessage, Producer };
+
+export interface KafkaOptions {
+  brokers: string[];
+  clientId: string;
+  tls: { caFile: string; certFile: string; keyFile: string } | null;
+  sasl: { mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; username: string; password: string } | null;
+}
+
+export interface KafkaLog {
+  warn(fields: Record<string, unknown>, message: string): void;
+  debug(fields: Record<string, unknown>, message: string): void;
+}
+
+/**
+ * Every compression a producer may have chosen. The Java client frames snappy in blocks of its own ("xerial"), so
+ * that frame is taken apart here; the other codecs are plain.
+ */
+const xerialMagic = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00]);
+
+function decompressSnappy(buffer: Buffer): Buffer {
+  if (!buffer.subarray(0, 8).equals(xerialMagic)) return Buffer.from(snappy.uncompress(buffer));
+  const blocks: Buffer[] = [];
+  for (let at = 16; at < buffer.length; ) {
+    const length = buffer.readUInt32BE(at);
+    blocks.push(Buffer.from(snappy.uncompress(buffer.subarray(at + 4, at + 4 + length))));
+    at += 4 + length;
+  }
+  return Buffer.concat(blocks);
+}
+
+interface Encoded {
+  buffer: Buffer;
+}
+CompressionCodecs[CompressionTypes.Snappy] = () => ({
+  compress: async (encoder: Encoded) => Buffer.from(snappy.compress(encoder.buffer)),
+  decompress: async (buffer: Buffer) => decompressSnappy(buffer),
+});
+CompressionCodecs[CompressionTypes.LZ4] = () => ({
+  compress: async (encoder: Encoded) => Buffer.from(lz4.compress(encoder.buffer)),
+  decompress: async (buffer: Buffer) => Buffer.from(lz4.decompress(buffer)),
+});
+CompressionCodecs[CompressionTypes.ZSTD] = () => ({
+  compress: async (encoder: Encoded) => zstdCompressSync(encoder.buffer),
+  decompress: async (buffer: Buffer) => zstdDecompressSync(buffer),
+});
+
+/** What the client says while a broker or a group is coming up; it retries by itself and nobody need read it. */
+const startupNoise = /coordinator|is loading|rebalanc|does not host this topic|no leader|leadership election/i;
+
+function forwardLogs(log: KafkaLog) {
+  return () => (entry: LogEntry) => {
+    const { message, error, ...fields } = entry.log;
+    const text = [message, error].filter((part) => typeof part === 'string').join(': ');
+    const quiet = entry.level > logLevel.WARN || startupNoise.test(text);
+    (quiet ? log.debug : log.warn).call(
+      log,
+      { ...fields, timestamp: undefined, stack: undefined, client: 'kafka' },
+      text,
+    );
+  };
+}
+
+// kafkajs computes a negative delay on new Node versions; harmless, and noise on the user's terminal.
+const emitWarning = process.emitWarning.bind(process);
+process.emitWarning = ((warning: string | Error, ...rest: unknown[]) => {
+  const [first] = rest as [string | { type?: string } | undefined];
+  const type = typeof first === 'string' ? first : first?.type;
+  if (type === 'TimeoutNegativeWarning' || (warning instanceof Error && warning.name === 'TimeoutNegativeWarning'))
+    return;
+  (emitWarning as (...all: unknown[]) => void)(warning, ...rest);
+}) as typeof process.emitWarning;
+
+export function createKafka(options: KafkaOptions, log: KafkaLog): Kafka {
+  return new KafkaClient({
+    clientId: options.clientId,
+    brokers: options.brokers,
+    ssl:
+      options.tls === null
+        ? false
+        : {
+            ...(options.tls.caFile === '' ? {} : { ca: [readFileSync(options.tls.caFile)] }),
+            ...(options.tls.certFile === '' ? {} : { cert: readFileSync(options.tls.certFile) }),
+            ...(options.tls.keyFile === '' ? {} : { key: readFileSync(options.tls.keyFile) }),
+          },
+    ...(options.sasl === null ? {} : { sasl: options.sasl as SASLOptions }),
+    logLevel: logLevel.INFO,
+    logCreator: forwardLogs(log),
+    connectionTimeout: 5_000,
+    requestTimeout: 30_000,
+    // A broker that is away is a reason to wait, never to give up.
+    retry: {
+      initialRetryTime: 200,
+      maxRetryTime: 5_000,
+      retries: Number.MAX_SAFE_INTEGER,
+      restartOnFailure: async () => true,
+    },
+  });
+}
+
+export function createProducer(kafka: Kafka): Producer {
+  return kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner, allowAutoTopicCreation: false });
+}
+
+export interface TopicSpec {
+  topic: string;
+  partitions: number;
+  retentionMs: number;
+}
+
+/** Makes the topics that do not exist yet; a producer's runaway clock is refused by the broker beyond an hour. */
+export async function createTopics(admin: Admin, topics: TopicSpec[], replicationFactor = 1): Promise<string[]> {
+  const existing = new Set(await admin.listTopics());
+  const missing = topics.filter((spec) => !existing.has(spec.topic));
+  if (missing.length === 0) return [];
+  await admin.createTopics({
+    waitForLeaders: true,
+    topics: missing.map((spec) => ({
+      topic: spec.topic,
+      numPartitions: spec.partitions,
+      replicationFactor,
+      configEntries: [
+        { name: 'message.timestamp.after.max.ms', value: '3600000' },
+        { name: 'retention.ms', value: String(spec.retentionMs) },
+      ],
+    })),
+  });
+  return missing.map((spec) => spec.topic);
+}

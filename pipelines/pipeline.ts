@@ -1,0 +1,357 @@
+import type { Logger } from 'pino';
+import type { Settings } from '../schemas/settings.ts';
+import { createDecoder, type Decoder, type TopicKind } from './decode.ts';
+import type { FoldableEvent, FoldableKind } from './facts.ts';
+import type { Admin, Consumer, EachBatchPayload, Kafka } from './kafka.ts';
+import type { PipelineMetrics } from './metrics.ts';
+import { type Folded, PartitionFold } from './partition.ts';
+import { PartitionReader } from './partition-reader.ts';
+import type { Rejection } from './rejections.ts';
+import type { SchemaRegistry } from './schema-registry.ts';
+import type { Store } from './store.ts';
+import { Writer } from './writer.ts';
+
+/**
+ * The whole write path. Read from top to bottom:
+ *
+ *     Kafka batch -> slices of records -> decode, validate, redact      decode.ts normalise.ts redact.ts
+ *                 -> duplicate? joins? revisions?                       partition.ts history.ts fold.ts
+ *                 -> raw row or dead letter, minute cells of the chunk  cells.ts
+ *                 -> flush: ledger, rows, cells, ledger, commit         writer.ts clickhouse-store.ts
+ */
+export interface PipelineParts {
+  settings: Settings;
+  kafka: Kafka;
+  store: Store;
+  registry: SchemaRegistry | null;
+  metrics: PipelineMetrics;
+  log: Logger;
+}
+
+interface Topic {
+  name: string;
+  kind: FoldableKind;
+  epoch: number;
+  decoder: Decoder;
+}
+
+const sessionTimeoutMs = 30_000;
+const insertTimeoutMs = 60_000;
+const lagPollMs = 2_000;
+const idleAfterMs = 10_000;
+/** One fetch may decompress to far more than this; the bound keeps a backlog from filling memory. */
+const fetchBytesPerPartition = 2 * 1024 * 1024;
+const maxIssueLogMs = 10_000;
+
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+export class Pipeline {
+  readonly #parts: PipelineParts;
+  readonly #topics: Map<string, Topic>;
+  readonly #consumer: Consumer;
+  readonly #admin: Admin;
+  readonly #writer: Writer;
+  readonly #readers = new Map<string, PartitionReader>();
+  readonly #idleSince = new Map<string, { logEnd: number; sinceMs: number; said: boolean }>();
+  readonly #lastSaid = new Map<string, number>();
+  #timers: NodeJS.Timeout[] = [];
+  #lastTouchMs = Date.now();
+  #joined = false;
+  #polling = false;
+  #blockedBy = '';
+
+  constructor(parts: PipelineParts) {
+    this.#parts = parts;
+    const { settings, kafka, registry } = parts;
+    const topic = (name: string, kind: FoldableKind, epoch: number): [string, Topic] => [
+      name,
+      {
+        name,
+        kind,
+        epoch,
+        decoder: createDecoder({ kind: kind as TopicKind, registry, maxValueBytes: settings.maxValueBytes }),
+      },
+    ];
+    this.#topics = new Map([
+      topic(settings.topicExecutions, 'executions', settings.streamEpochExecutions),
+      topic(settings.topicTasks, 'tasks', settings.streamEpochTasks),
+    ]);
+    this.#admin = kafka.admin();
+    this.#consumer = kafka.consumer({
+      groupId: settings.groupId,
+      sessionTimeout: sessionTimeoutMs,
+      heartbeatInterval: 2_000,
+      maxBytesPerPartition: fetchBytesPerPartition,
+      maxWaitTimeInMs: 200,
+      allowAutoTopicCreation: false,
+    });
+    this.#writer = new Writer(
+      parts.store,
+      { flushRows: settings.flushRows },
+      {
+        sleep,
+        nowMs: Date.now,
+        commit: (fold, offset) => this.#commit(fold, offset),
+        blocked: (problem) => this.#sayBlocked(problem),
+        flushed: (report) => parts.metrics.flushed(report),
+      },
+    );
+  }
+
+  async start(): Promise<void> {
+    await this.#admin.connect();
+    const { GROUP_JOIN, HEARTBEAT } = this.#consumer.events;
+    this.#consumer.on(GROUP_JOIN, ({ payload }) => this.#assign(payload.memberAssignment));
+    this.#consumer.on(HEARTBEAT, () => {
+      this.#lastTouchMs = Date.now();
+    });
+    await this.#consumer.connect();
+    // The broker's own position is never trusted, so where it would begin does not matter, as long as it loses nothing.
+    await this.#consumer.subscribe({ topics: [...this.#topics.keys()], fromBeginning: true });
+    await this.#consumer.run({
+      autoCommit: false,
+      eachBatchAutoResolve: false,
+      partitionsConsumedConcurrently: 8,
+      eachBatch: (payload) => this.#readBatch(payload),
+    });
+    const { flushIntervalMs } = this.#parts.settings;
+    this.#timers.push(setInterval(() => void this.#flushOnTime(), flushIntervalMs));
+    this.#timers.push(setInterval(() => void this.#pollLag(), lagPollMs));
+  }
+
+  /** '' when the pipeline does its work, else why not. */
+  whyNotReady(): string {
+    if (!this.#joined) return 'has not joined its consumer group yet';
+    if (this.#blockedBy !== '') return this.#blockedBy;
+    const refused = [...this.#readers.values()].find((reader) => reader.refusal !== null);
+    if (refused !== undefined) return refused.refusal?.message ?? '';
+    return [...this.#readers.values()].every((reader) => reader.isOpen) ? '' : 'is opening its partitions';
+  }
+
+  /** Stops reading, writes what has been folded, and leaves the group. */
+  async stop(): Promise<void> {
+    for (const timer of this.#timers) clearInterval(timer);
+    await this.#consumer.stop();
+    const flushed = this.#writer.flush().catch(() => undefined);
+    await Promise.race([flushed, sleep(4_000)]);
+    this.#writer.stop();
+    await this.#consumer.disconnect();
+    await this.#admin.disconnect();
+  }
+
+  #assign(assignment: Record<string, number[]>): void {
+    this.#joined = true;
+    this.#lastTouchMs = Date.now();
+    const wanted = new Set(
+      Object.entries(assignment).flatMap(([topic, list]) => list.map((partition) => `${topic}/${partition}`)),
+    );
+    for (const [name, reader] of this.#readers) {
+      if (wanted.has(name)) continue;
+      reader.close();
+      this.#readers.delete(name);
+      this.#forgetGauges(reader);
+    }
+    // State that is still held goes on from its own position: a rebalance must not fold chunks again for nothing.
+    for (const [topic, partitions] of Object.entries(assignment))
+      for (const partition of partitions) this.#reader(topic, partition);
+    this.#parts.log.info({ assignment }, 'partitions assigned');
+  }
+
+  #reader(topicName: string, partition: number): PartitionReader {
+    const name = `${topicName}/${partition}`;
+    const known = this.#readers.get(name);
+    if (known !== undefined) return known;
+    const { settings, store } = this.#parts;
+    const topic = this.#topics.get(topicName) as Topic;
+    const fold = new PartitionFold(
+      {
+        topic: topicName,
+        epoch: topic.epoch,
+        kind: topic.kind,
+        partition,
+        chunkRecords: settings.chunkRecords,
+        latenessBoundMs: settings.latenessBoundMs,
+        historyRecords: settings.historyRecords,
+        fenceMs: sessionTimeoutMs + insertTimeoutMs,
+      },
+      store,
+    );
+    const reader = new PartitionReader(
+      fold,
+      store,
+      topic.decoder,
+      this.#writer,
+      this.#logEffects(topicName, partition),
+      {
+        sleep,
+        folded: (folded, outcomes) => this.#countOutcomes(topicName, folded, outcomes),
+        waiting: (what, error) => this.#say('warn', what, `${what}: ${error.message}; trying again`),
+        lost: (records) => {
+          this.#parts.metrics.lostRetention.inc({ topic: topicName }, records);
+          this.#say('error', name, `${name}: retention removed ${records} records before they were read`);
+        },
+      },
+    );
+    this.#readers.set(name, reader);
+    void reader.opened.then(() => this.#refuse(reader));
+    return reader;
+  }
+
+  #logEffects(topic: string, partition: number) {
+    return {
+      committed: async () => {
+        const [entry] = await this.#admin.fetchOffsets({ groupId: this.#parts.settings.groupId, topics: [topic] });
+        const offset = Number(entry?.partitions.find((candidate) => candidate.partition === partition)?.offset ?? -1);
+        return offset < 0 ? null : offset;
+      },
+      ends: async () => {
+        const ends = (await this.#admin.fetchTopicOffsets(topic)).find(
+          (candidate) => candidate.partition === partition,
+        );
+        if (ends === undefined) throw new Error(`${topic} has no partition ${partition} any more`);
+        return { low: Number(ends.low), high: Number(ends.high) };
+      },
+      seek: (offset: number) => this.#consumer.seek({ topic, partition, offset: String(offset) }),
+    };
+  }
+
+  async #readBatch({ batch, resolveOffset, heartbeat, isRunning, isStale }: EachBatchPayload): Promise<void> {
+    const reader = this.#reader(batch.topic, batch.partition);
+    await reader.read({
+      records: batch.messages.map((message) => ({
+        topic: batch.topic,
+        partition: batch.partition,
+        offset: Number(message.offset),
+        timestampMs: Number(message.timestamp),
+        key: message.key,
+        value: message.value,
+        headers: message.headers,
+      })),
+      isStale: () => !isRunning() || isStale(),
+      resolve: (offset) => resolveOffset(String(offset)),
+      heartbeat,
+    });
+    this.#refuse(reader);
+  }
+
+  /** A refused partition is no longer fetched; everything else goes on, and the alarm stays on. */
+  #refuse(reader: PartitionReader): void {
+    if (reader.refusal === null) return;
+    const { topic, partition } = reader.fold.settings;
+    this.#consumer.pause([{ topic, partitions: [partition] }]);
+    this.#parts.metrics.refused.set({ topic, partition, reason: reader.refusal.reason }, 1);
+    this.#say('error', `refused ${topic}/${partition}`, reader.refusal.message);
+  }
+
+  async #flushOnTime(): Promise<void> {
+    // Another owner took over long ago; what is folded here would only be written twice.
+    if (Date.now() - this.#lastTouchMs > sessionTimeoutMs) return this.#abandon();
+    await this.#writer.flush().catch(() => undefined);
+  }
+
+  #abandon(): void {
+    if (this.#readers.size === 0) return;
+    this.#say(
+      'warn',
+      'abandon',
+      `no heartbeat for ${sessionTimeoutMs / 1000} s: dropping unsent rows, the ledger knows where to go on`,
+    );
+    for (const reader of this.#readers.values()) reader.close();
+    this.#readers.clear();
+    this.#writer.abandon();
+  }
+
+  async #commit(fold: PartitionFold, offset: number): Promise<void> {
+    const { topic, partition } = fold.settings;
+    await this.#consumer
+      .commitOffsets([{ topic, partition, offset: String(offset) }])
+      .catch((error: Error) => this.#parts.log.debug({ topic, partition, offset }, `commit failed: ${error.message}`));
+  }
+
+  #countOutcomes(topic: string, folded: Folded, outcomes: readonly (FoldableEvent | Rejection)[]): void {
+    const { records, rejected, historyQuestions } = this.#parts.metrics;
+    records.inc({ topic, outcome: 'stored' }, folded.stored);
+    records.inc({ topic, outcome: 'duplicate' }, folded.duplicate);
+    if (folded.asked > 0) historyQuestions.inc({ topic }, folded.asked);
+    if (folded.rejected === 0) return;
+    for (const outcome of outcomes) {
+      if (!('outcome' in outcome)) continue;
+      rejected.inc({ topic, reason: outcome.reason });
+      records.inc({ topic, outcome: outcome.outcome === 'drop' ? 'dropped' : 'dead_letter' });
+    }
+  }
+
+  async #pollLag(): Promise<void> {
+    if (this.#polling || this.#readers.size === 0) return;
+    this.#polling = true;
+    try {
+      const idle = [];
+      for (const topic of this.#topics.keys()) {
+        for (const ends of await this.#admin.fetchTopicOffsets(topic)) {
+          const reader = this.#readers.get(`${topic}/${ends.partition}`);
+          if (reader?.isOpen !== true) continue;
+          this.#measure(reader, Number(ends.high));
+          if (this.#isIdle(reader, Number(ends.high))) {
+            idle.push({ stream: reader.fold.stream, partition: ends.partition, logEnd: Number(ends.high) });
+          }
+        }
+      }
+      if (idle.length > 0) await this.#parts.store.appendIdle(idle);
+    } catch (error) {
+      this.#say('warn', 'lag', `reading log ends: ${(error as Error).message}`);
+    } finally {
+      this.#polling = false;
+    }
+  }
+
+  #measure(reader: PartitionReader, logEnd: number): void {
+    const { topic, partition } = reader.fold.settings;
+    const { metrics } = this.#parts;
+    metrics.trueLag.set({ topic, partition }, Math.max(0, logEnd - reader.fold.durableOffset - 1));
+    if (reader.fold.watermarkMs > 0) metrics.watermark.set({ topic, partition }, reader.fold.watermarkMs / 1000);
+  }
+
+  #forgetGauges(reader: PartitionReader): void {
+    const { topic, partition } = reader.fold.settings;
+    this.#parts.metrics.trueLag.remove({ topic, partition });
+    this.#parts.metrics.watermark.remove({ topic, partition });
+  }
+
+  /** Everything up to a log end that has not moved for a while is durable: nothing older is waiting to be read. */
+  #isIdle(reader: PartitionReader, logEnd: number): boolean {
+    const { topic, partition } = reader.fold.settings;
+    const name = `${topic}/${partition}`;
+    const seen = this.#idleSince.get(name);
+    const nowMs = Date.now();
+    if (reader.fold.durableOffset + 1 !== logEnd || seen?.logEnd !== logEnd) {
+      this.#idleSince.set(name, { logEnd, sinceMs: nowMs, said: false });
+      return false;
+    }
+    if (nowMs - seen.sinceMs < idleAfterMs) return false;
+    seen.sinceMs = nowMs;
+    return true;
+  }
+
+  #sayBlocked(problem: { step: string; error: Error; attempts: number; retryable: boolean } | null): void {
+    const { metrics, log } = this.#parts;
+    metrics.blocked.reset();
+    if (problem === null) {
+      this.#blockedBy = '';
+      log.info('writing again');
+      return;
+    }
+    metrics.retries.inc({ step: problem.step });
+    metrics.blocked.set({ reason: problem.retryable ? 'unavailable' : 'incurable' }, 1);
+    this.#blockedBy = `cannot write ${problem.step}: ${problem.error.message}`;
+    const advice = problem.retryable ? 'trying again' : 'repeating cannot cure this; nothing is lost while it waits';
+    this.#say(problem.retryable ? 'warn' : 'error', 'blocked', `${this.#blockedBy}; ${advice}`);
+  }
+
+  /** The same trouble is said once in a while, not a thousand times. */
+  #say(level: 'warn' | 'error', about: string, message: string): void {
+    const nowMs = Date.now();
+    if (nowMs - (this.#lastSaid.get(about) ?? 0) < maxIssueLogMs) return;
+    this.#lastSaid.set(about, nowMs);
+    this.#parts.log[level](message);
+  }
+}

@@ -1,0 +1,56 @@
+import { parseArgs } from 'node:util';
+import { Database } from '../../clickhouse/client.ts';
+import { createDecoder } from '../decode.ts';
+import { createKafka, type KafkaLog } from '../kafka.ts';
+import { readSettings } from '../process.ts';
+import { SchemaRegistry } from '../schema-registry.ts';
+import { databaseOptions, kafkaOptions } from '../servers.ts';
+import { verifyTopic } from './topic-check.ts';
+
+/**
+ * `npm run verify -- --wait SECONDS`: recomputes every count and rollup from the Kafka log and compares them with
+ * ClickHouse. One line a topic; the exit code is 1 when anything differs.
+ */
+const { values: args } = parseArgs({ options: { wait: { type: 'string', default: '30' } } });
+const waitMs = Number(args.wait) * 1000;
+if (!(waitMs >= 0)) {
+  process.stderr.write('--wait takes a number of seconds\n');
+  process.exit(2);
+}
+
+const settings = readSettings();
+const stderrLog: KafkaLog = {
+  warn: (_, message) => void process.stderr.write(`${message}\n`),
+  debug: () => undefined,
+};
+// A verification reads millions of rows in one answer, which takes longer than an insert may.
+const database = new Database({ ...databaseOptions(settings), requestTimeoutMs: 600_000 });
+const kafka = createKafka(kafkaOptions(settings), stderrLog);
+const admin = kafka.admin();
+const registry =
+  settings.schemaRegistryUrl === ''
+    ? null
+    : new SchemaRegistry({
+        url: settings.schemaRegistryUrl,
+        username: settings.schemaRegistryUser,
+        password: settings.schemaRegistryPassword,
+      });
+const topics = [
+  { kind: 'executions', topic: settings.topicExecutions, epoch: settings.streamEpochExecutions },
+  { kind: 'tasks', topic: settings.topicTasks, epoch: settings.streamEpochTasks },
+] as const;
+
+let different = 0;
+await admin.connect();
+try {
+  for (const topic of topics) {
+    const decoder = createDecoder({ kind: topic.kind, registry, maxValueBytes: settings.maxValueBytes });
+    const report = await verifyTopic({ ...topic, kafka, admin, database, decoder, waitMs });
+    process.stdout.write(`${report.lines().join('\n')}\n`);
+    different += report.different;
+  }
+} finally {
+  await admin.disconnect();
+  await database.close();
+}
+process.exit(different === 0 ? 0 : 1);

@@ -1,0 +1,326 @@
+import type { Table } from '../clickhouse/row-binary.ts';
+import {
+  chunksTable,
+  type DeadLetterRow,
+  deadLetterBytesTable,
+  deadLettersTable,
+  dropsTable,
+} from '../clickhouse/tables/bookkeeping.ts';
+import { type CellRow, executionCellsTable, taskCellsTable } from '../clickhouse/tables/cells.ts';
+import { executionEventsTable, taskEventsTable } from '../clickhouse/tables/runs.ts';
+import type { ExecutionEvent, TaskEvent } from '../schemas/events.ts';
+import type { LogRecord } from './decode.ts';
+import type { CellSink, PartitionFlush, PartitionFold, RecordPlace, RowSink, StoredRecord } from './partition.ts';
+import { type Rejection, rejections } from './rejections.ts';
+import type { RowBatch, Store } from './store.ts';
+
+export interface WriterSettings {
+  /** A flush begins when so many rows wait; reading stops at twice as many, so folding goes on during a flush. */
+  flushRows: number;
+}
+
+/** What the writer needs of the world besides the store. */
+export interface WriterEffects {
+  sleep(ms: number): Promise<void>;
+  nowMs(): number;
+  commit(fold: PartitionFold, offset: number): Promise<void>;
+  /** A flush cannot go on until somebody acts (incurable) or the server is back; null when all is well again. */
+  blocked?(problem: { step: string; error: Error; attempts: number; retryable: boolean } | null): void;
+  flushed?(report: FlushReport): void;
+  /** Named points between the steps, where a test may let the process die. */
+  reached?(point: FlushPoint): void;
+}
+
+export type FlushPoint = 'taken' | 'opened' | 'rows' | 'cells' | 'ledger' | 'committed';
+
+export interface FlushReport {
+  rows: number;
+  cells: number;
+  bytes: number;
+  durationMs: number;
+  newestEventTimeMs: number;
+}
+
+/** Large records fill memory long before they are many. */
+const flushBytes = 48 * 1024 * 1024;
+const dayMs = 24 * 3600 * 1000;
+/** ClickHouse refuses an insert that touches too many partitions of a table, so one flush is cut into several. */
+const mostDaysPerInsert = 50;
+const firstRetryMs = 100;
+const longestRetryMs = 10_000;
+const incurableRetryMs = 30_000;
+
+/** Rows waiting for one table, in batches that each touch a bounded number of days. */
+class WaitingRows<Row> {
+  readonly #store: Store;
+  readonly #table: Table<Row>;
+  #batches: { batch: RowBatch<Row>; days: Set<number> }[] = [];
+  #byDay = new Map<number, RowBatch<Row>>();
+  #lastDay = Number.NaN;
+  #lastBatch: RowBatch<Row> | null = null;
+  rows = 0;
+
+  constructor(store: Store, table: Table<Row>) {
+    this.#store = store;
+    this.#table = table;
+  }
+
+  add(row: Row, instantMs: number): void {
+    this.rows++;
+    const day = Math.floor(instantMs / dayMs);
+    if (day !== this.#lastDay || this.#lastBatch === null) {
+      this.#lastDay = day;
+      this.#lastBatch = this.#batchOf(day);
+    }
+    this.#lastBatch.add(row);
+  }
+
+  #batchOf(day: number): RowBatch<Row> {
+    const known = this.#byDay.get(day);
+    if (known !== undefined) return known;
+    let open = this.#batches.at(-1);
+    if (open === undefined || open.days.size >= mostDaysPerInsert) {
+      open = { batch: this.#store.createBatch(this.#table), days: new Set() };
+      this.#batches.push(open);
+    }
+    open.days.add(day);
+    this.#byDay.set(day, open.batch);
+    return open.batch;
+  }
+
+  get bytes(): number {
+    return this.#batches.reduce((sum, { batch }) => sum + batch.bytes, 0);
+  }
+
+  take(): RowBatch<Row>[] {
+    const batches = this.#batches.map(({ batch }) => batch);
+    this.#batches = [];
+    this.#byDay = new Map();
+    this.#lastBatch = null;
+    this.rows = 0;
+    return batches;
+  }
+}
+
+/**
+ * Brings folded records into the store. One flush at a time, for all partitions together, in an order that lets every step be
+ * repeated blindly and every crash be repaired by folding a chunk again:
+ *
+ * 1. the first ledger row of every chunk that is new: from here on the chunk counts as begun and incomplete;
+ * 2. raw rows, dead letters and drops;
+ * 3. cells, as absolute values, once everything they stand for is acknowledged;
+ * 4. ledger rows that say how far each chunk is durable;
+ * 5. the Kafka offset of a completed chunk.
+ *
+ * Dying before 4 leaves rows that the next owner writes again under the same keys. Dying before 5 folds a chunk again
+ * that was complete already.
+ */
+export class Writer implements RowSink, CellSink {
+  readonly #store: Store;
+  readonly #settings: WriterSettings;
+  readonly #effects: WriterEffects;
+  readonly #folds = new Set<PartitionFold>();
+  readonly #executions;
+  readonly #tasks;
+  readonly #executionCells;
+  readonly #taskCells;
+  readonly #drops;
+  readonly #deadLetters;
+  readonly #deadLetterBytes;
+  #openings: RowBatch<Parameters<(typeof chunksTable.columns)[number]['write']>[1]>;
+  #ledger: RowBatch<Parameters<(typeof chunksTable.columns)[number]['write']>[1]>;
+  #flushing: Promise<void> | null = null;
+  #stopped = false;
+  #failures = 0;
+
+  constructor(store: Store, settings: WriterSettings, effects: WriterEffects) {
+    this.#store = store;
+    this.#settings = settings;
+    this.#effects = effects;
+    this.#executions = new WaitingRows(store, executionEventsTable);
+    this.#tasks = new WaitingRows(store, taskEventsTable);
+    this.#executionCells = new WaitingRows<CellRow>(store, executionCellsTable);
+    this.#taskCells = new WaitingRows<CellRow>(store, taskCellsTable);
+    this.#drops = new WaitingRows(store, dropsTable);
+    this.#deadLetters = new WaitingRows<DeadLetterRow>(store, deadLettersTable);
+    this.#deadLetterBytes = new WaitingRows(store, deadLetterBytesTable);
+    this.#openings = store.createBatch(chunksTable);
+    this.#ledger = store.createBatch(chunksTable);
+  }
+
+  own(fold: PartitionFold): void {
+    this.#folds.add(fold);
+  }
+
+  /** What is still waiting of a partition that went to another owner is sent or not: both are harmless. */
+  disown(fold: PartitionFold): void {
+    this.#folds.delete(fold);
+  }
+
+  get waitingRows(): number {
+    return this.#executions.rows + this.#tasks.rows + this.#drops.rows + this.#deadLetters.rows;
+  }
+
+  get #waitingBytes(): number {
+    return this.#executions.bytes + this.#tasks.bytes + this.#deadLetters.bytes + this.#deadLetterBytes.bytes;
+  }
+
+  /** Reading should wait: the store does not keep up. */
+  get isFull(): boolean {
+    return this.waitingRows >= this.#settings.flushRows * 2 || this.#waitingBytes >= flushBytes * 2;
+  }
+
+  get wantsFlush(): boolean {
+    return this.waitingRows >= this.#settings.flushRows || this.#waitingBytes >= flushBytes;
+  }
+
+  stored(row: StoredRecord): void {
+    const { event } = row;
+    const { eventTimeMs } = event;
+    if (event.kind === 'execution') this.#executions.add(row as StoredRecord & { event: ExecutionEvent }, eventTimeMs);
+    else this.#tasks.add(row as StoredRecord & { event: TaskEvent }, eventTimeMs);
+  }
+
+  duplicate(place: RecordPlace, workspace: string): void {
+    const { meaning } = rejections.duplicate;
+    this.#drops.add({ ...place, workspace, reason: 'duplicate', detail: meaning }, place.recordTimeMs);
+  }
+
+  rejected(place: RecordPlace, record: LogRecord, rejection: Rejection): void {
+    const { reason, detail, excerpt, outcome } = rejection;
+    if (outcome === 'drop') {
+      this.#drops.add({ ...place, workspace: '', reason, detail }, place.recordTimeMs);
+      return;
+    }
+    const keyBytes = record.key?.length ?? 0;
+    const valueBytes = record.value?.length ?? 0;
+    const letter = { ...place, workspace: '', topic: record.topic, reason, detail, excerpt, keyBytes, valueBytes };
+    this.#deadLetters.add(letter, place.recordTimeMs);
+    this.#deadLetterBytes.add(
+      { ...place, key: record.key, value: record.value, headers: headersOf(record) },
+      place.recordTimeMs,
+    );
+  }
+
+  cells(kind: 'executions' | 'tasks', row: CellRow): void {
+    (kind === 'executions' ? this.#executionCells : this.#taskCells).add(row, row.windowStartMs);
+  }
+
+  opening(row: Parameters<CellSink['opening']>[0]): void {
+    this.#openings.add(row);
+  }
+
+  ledger(row: Parameters<CellSink['ledger']>[0]): void {
+    this.#ledger.add(row);
+  }
+
+  /** Flushes what has been folded so far; a call during a flush waits for the next one as well. */
+  async flush(): Promise<void> {
+    while (this.#flushing !== null) await this.#flushing;
+    this.#flushing = this.#flushOnce().finally(() => {
+      this.#flushing = null;
+    });
+    await this.#flushing;
+  }
+
+  /** Forgets everything that was not sent: this process has been away for so long that others own its partitions. */
+  abandon(): void {
+    this.#folds.clear();
+    this.#takeBatches();
+  }
+
+  /** Ends retrying: a flush under way gives up at its next failure. Nothing is lost, the log still has it. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  async #flushOnce(): Promise<void> {
+    const startedMs = this.#effects.nowMs();
+    const taken = [...this.#folds].flatMap((fold) => {
+      const flush = fold.takeFlush(this);
+      return flush === null ? [] : [{ fold, flush }];
+    });
+    if (taken.length === 0 && this.waitingRows === 0) return;
+    const { rows, cells, openings, ledger } = this.#takeBatches();
+    this.#effects.reached?.('taken');
+    await this.#insert('opening chunks', [openings]);
+    this.#effects.reached?.('opened');
+    await this.#insert('rows', rows);
+    this.#effects.reached?.('rows');
+    await this.#insert('cells', cells);
+    this.#effects.reached?.('cells');
+    await this.#insert('ledger', [ledger]);
+    this.#effects.reached?.('ledger');
+    for (const { fold, flush } of taken) fold.flushed(flush);
+    await this.#commit(taken);
+    this.#effects.reached?.('committed');
+    this.#effects.flushed?.({
+      rows: rows.reduce((sum, batch) => sum + batch.rows, 0),
+      cells: cells.reduce((sum, batch) => sum + batch.rows, 0),
+      bytes: [...rows, ...cells].reduce((sum, batch) => sum + batch.bytes, 0),
+      durationMs: this.#effects.nowMs() - startedMs,
+      newestEventTimeMs: Math.max(...taken.map(({ flush }) => flush.durableEventTimeMs)),
+    });
+  }
+
+  #takeBatches() {
+    const rows: RowBatch<never>[] = [
+      ...this.#executions.take(),
+      ...this.#tasks.take(),
+      ...this.#deadLetters.take(),
+      ...this.#deadLetterBytes.take(),
+      ...this.#drops.take(),
+    ];
+    const cells: RowBatch<never>[] = [...this.#executionCells.take(), ...this.#taskCells.take()];
+    const openings = this.#openings;
+    const ledger = this.#ledger;
+    this.#openings = this.#store.createBatch(chunksTable);
+    this.#ledger = this.#store.createBatch(chunksTable);
+    return { rows, cells, openings, ledger };
+  }
+
+  async #insert(step: string, batches: readonly RowBatch<never>[]): Promise<void> {
+    await Promise.all(batches.filter((batch) => batch.rows > 0).map((batch) => this.#insertOne(step, batch)));
+  }
+
+  /** Repeats an insert until it is acknowledged: dropping rows is never the answer. */
+  async #insertOne(step: string, batch: RowBatch<never>): Promise<void> {
+    for (let attempts = 1; ; attempts++) {
+      try {
+        await this.#store.insert(batch);
+        if (attempts > 1 && --this.#failures === 0) this.#effects.blocked?.(null);
+        return;
+      } catch (error) {
+        if (this.#stopped) throw error;
+        if (attempts === 1) this.#failures++;
+        const retryable = (error as { retryable?: boolean }).retryable !== false;
+        this.#effects.blocked?.({
+          step: `${step} into ${batch.table.name}`,
+          error: error as Error,
+          attempts,
+          retryable,
+        });
+        await this.#effects.sleep(
+          retryable ? Math.min(longestRetryMs, firstRetryMs * 2 ** (attempts - 1)) : incurableRetryMs,
+        );
+      }
+    }
+  }
+
+  /** A commit that fails is no harm: the next completed chunk commits further, and the ledger knows better anyway. */
+  async #commit(taken: { fold: PartitionFold; flush: PartitionFlush }[]): Promise<void> {
+    await Promise.all(
+      taken.map(({ fold, flush }) =>
+        flush.commitOffset === null ? undefined : this.#effects.commit(fold, flush.commitOffset),
+      ),
+    );
+  }
+}
+
+function headersOf(record: LogRecord): { name: string; value: Buffer }[] {
+  return Object.entries(record.headers ?? {}).flatMap(([name, values]) =>
+    (Array.isArray(values) ? values : [values]).flatMap((value) =>
+      value === undefined ? [] : [{ name, value: Buffer.from(value) }],
+    ),
+  );
+}

@@ -1,0 +1,467 @@
+import { existsSync } from 'node:fs';
+import {
+  addresses,
+  file,
+  flag,
+  folder,
+  httpAddress,
+  type Kind,
+  kafkaName,
+  oneOf,
+  sqlName,
+  text,
+  whole,
+} from './setting-kinds.ts';
+
+/**
+ * Every setting of the product. To add one, add a row: it is then parsed, checked, documented in the README and part
+ * of `Settings`. The key is the name in code, with its unit; `env` is the variable; `fallback` is written as a user
+ * would write it, so that the README shows what is parsed.
+ */
+interface Setting<Value> {
+  env: string;
+  kind: Kind<Value>;
+  fallback: string;
+  meaning: string;
+  /** Never shown: not in problems, not in logs. */
+  secret?: true;
+}
+
+const row = <Value>(setting: Setting<Value>): Setting<Value> => setting;
+
+const port = whole({ min: 0, max: 65_535 });
+const days = whole({ min: 1, max: 36_500, unit: 'days' });
+const epoch = whole({ min: 1, max: 65_535 });
+
+export const settingsTable = {
+  kafkaBrokers: row({
+    env: 'KAFKA_BROKERS',
+    kind: addresses,
+    fallback: '',
+    meaning: 'Brokers you already have. Empty: `npm start` and the tests run an embedded one.',
+  }),
+  kafkaTls: row({ env: 'KAFKA_TLS', kind: flag, fallback: 'false', meaning: 'Speak TLS with the brokers.' }),
+  kafkaTlsCaFile: row({
+    env: 'KAFKA_TLS_CA_FILE',
+    kind: file,
+    fallback: '',
+    meaning: "PEM file of the authority that signed the brokers' certificates. Empty: the system's authorities.",
+  }),
+  kafkaTlsCertFile: row({
+    env: 'KAFKA_TLS_CERT_FILE',
+    kind: file,
+    fallback: '',
+    meaning: "PEM file of Weir's own certificate, where brokers ask for one.",
+  }),
+  kafkaTlsKeyFile: row({
+    env: 'KAFKA_TLS_KEY_FILE',
+    kind: file,
+    fallback: '',
+    meaning: "PEM file of that certificate's key.",
+  }),
+  kafkaSaslMechanism: row({
+    env: 'KAFKA_SASL_MECHANISM',
+    kind: oneOf(['', 'plain', 'scram-sha-256', 'scram-sha-512']),
+    fallback: '',
+    meaning: 'How to log in to the brokers. Empty: not at all.',
+  }),
+  kafkaSaslUsername: row({ env: 'KAFKA_SASL_USERNAME', kind: text, fallback: '', meaning: 'User to log in as.' }),
+  kafkaSaslPassword: row({
+    env: 'KAFKA_SASL_PASSWORD',
+    kind: text,
+    fallback: '',
+    meaning: 'Password of that user.',
+    secret: true,
+  }),
+  kafkaClientId: row({
+    env: 'KAFKA_CLIENT_ID',
+    kind: kafkaName,
+    fallback: 'weir',
+    meaning: "Name under which Weir appears in the brokers' logs and quotas.",
+  }),
+  clickhouseUrl: row({
+    env: 'CLICKHOUSE_URL',
+    kind: httpAddress,
+    fallback: '',
+    meaning: 'HTTP address of a ClickHouse you already have. Empty: `npm start` and the tests run an embedded one.',
+  }),
+  clickhouseUser: row({
+    env: 'CLICKHOUSE_USER',
+    kind: text,
+    fallback: 'default',
+    meaning: 'User that may create, alter and insert in the database.',
+  }),
+  clickhousePassword: row({
+    env: 'CLICKHOUSE_PASSWORD',
+    kind: text,
+    fallback: '',
+    meaning: 'Password of that user.',
+    secret: true,
+  }),
+  clickhouseDatabase: row({
+    env: 'CLICKHOUSE_DATABASE',
+    kind: sqlName,
+    fallback: 'weir',
+    meaning: 'Database that Weir keeps its tables in.',
+  }),
+  clickhouseTlsCaFile: row({
+    env: 'CLICKHOUSE_TLS_CA_FILE',
+    kind: file,
+    fallback: '',
+    meaning: "PEM file of the authority that signed ClickHouse's certificate. Empty: the system's authorities.",
+  }),
+  clickhouseFsync: row({
+    env: 'WEIR_CLICKHOUSE_FSYNC',
+    kind: flag,
+    fallback: 'false',
+    meaning: 'Wait for the disk on every insert, so that acknowledged rows survive a loss of power. Slower.',
+  }),
+  schemaRegistryUrl: row({
+    env: 'SCHEMA_REGISTRY_URL',
+    kind: httpAddress,
+    fallback: '',
+    meaning: 'Schema registry for records in the Confluent format. Empty: such records become dead letters.',
+  }),
+  schemaRegistryUser: row({ env: 'SCHEMA_REGISTRY_USER', kind: text, fallback: '', meaning: 'User at the registry.' }),
+  schemaRegistryPassword: row({
+    env: 'SCHEMA_REGISTRY_PASSWORD',
+    kind: text,
+    fallback: '',
+    meaning: 'Password of that user.',
+    secret: true,
+  }),
+  topicExecutions: row({
+    env: 'WEIR_TOPIC_EXECUTIONS',
+    kind: kafkaName,
+    fallback: 'telemetry.executions',
+    meaning: 'Topic of execution events.',
+  }),
+  topicTasks: row({
+    env: 'WEIR_TOPIC_TASKS',
+    kind: kafkaName,
+    fallback: 'telemetry.tasks',
+    meaning: 'Topic of task events.',
+  }),
+  topicOrchestrators: row({
+    env: 'WEIR_TOPIC_ORCHESTRATORS',
+    kind: kafkaName,
+    fallback: 'telemetry.orchestrators',
+    meaning: 'Topic of orchestrator events.',
+  }),
+  streamEpochExecutions: row({
+    env: 'WEIR_STREAM_EPOCH_EXECUTIONS',
+    kind: epoch,
+    fallback: '1',
+    meaning: 'Raise by one when the executions topic was deleted and made again.',
+  }),
+  streamEpochTasks: row({
+    env: 'WEIR_STREAM_EPOCH_TASKS',
+    kind: epoch,
+    fallback: '1',
+    meaning: 'Raise by one when the tasks topic was deleted and made again.',
+  }),
+  streamEpochOrchestrators: row({
+    env: 'WEIR_STREAM_EPOCH_ORCHESTRATORS',
+    kind: epoch,
+    fallback: '1',
+    meaning: 'Raise by one when the orchestrators topic was deleted and made again.',
+  }),
+  groupId: row({
+    env: 'WEIR_GROUP_ID',
+    kind: kafkaName,
+    fallback: 'weir-pipelines',
+    meaning: 'Consumer group of the pipelines; instances with the same group share the partitions.',
+  }),
+  partitions: row({
+    env: 'WEIR_PARTITIONS',
+    kind: whole({ min: 1, max: 1000 }),
+    fallback: '4',
+    meaning: 'Partitions of the topics that Weir makes. Topics that exist stay as they are.',
+  }),
+  topicRetentionDays: row({
+    env: 'WEIR_TOPIC_RETENTION_DAYS',
+    kind: days,
+    fallback: '30',
+    meaning: 'How long the topics keep records; set it to the longest of your own topics as well.',
+  }),
+  rawRetentionDays: row({
+    env: 'WEIR_RAW_RETENTION_DAYS',
+    kind: days,
+    fallback: '60',
+    meaning: 'How long raw rows live after their event time; at least 16 days more than the topics.',
+  }),
+  cellsRetentionDays: row({
+    env: 'WEIR_CELLS_RETENTION_DAYS',
+    kind: days,
+    fallback: '90',
+    meaning: 'How long minute cells live after they were written; at least 9 days more than the topics.',
+  }),
+  deadLetterRetentionDays: row({
+    env: 'WEIR_DEAD_LETTER_RETENTION_DAYS',
+    kind: days,
+    fallback: '60',
+    meaning: 'How long dead letters and drops are kept with their reasons; at least 2 days more than the topics.',
+  }),
+  deadLetterBytesRetentionDays: row({
+    env: 'WEIR_DEAD_LETTER_BYTES_RETENTION_DAYS',
+    kind: days,
+    fallback: '14',
+    meaning: 'How long the original bytes of dead letters are kept, which only the writer may read.',
+  }),
+  chunkRecords: row({
+    env: 'WEIR_CHUNK_RECORDS',
+    kind: whole({ min: 64, max: 16_777_216, unit: 'offsets', powerOfTwo: true }),
+    fallback: '65536',
+    meaning: 'Offsets in a chunk, the unit of commits. Fixed for a stream once it has been read.',
+  }),
+  flushRows: row({
+    env: 'WEIR_FLUSH_ROWS',
+    kind: whole({ min: 1, max: 1_000_000, unit: 'rows' }),
+    fallback: '50000',
+    meaning: 'Rows after which they are written to ClickHouse, however young.',
+  }),
+  flushIntervalMs: row({
+    env: 'WEIR_FLUSH_INTERVAL_MS',
+    kind: whole({ min: 10, max: 60_000, unit: 'ms' }),
+    fallback: '1000',
+    meaning: 'Age at which rows are written to ClickHouse, however few.',
+  }),
+  historyRecords: row({
+    env: 'WEIR_HISTORY_RECORDS',
+    kind: whole({ min: 1, max: 10_000_000, unit: 'records' }),
+    fallback: '200000',
+    meaning: 'Records of each partition kept in memory, to find duplicates and starts without asking ClickHouse.',
+  }),
+  maxValueBytes: row({
+    env: 'WEIR_MAX_VALUE_BYTES',
+    kind: whole({ min: 1024, max: 100_000_000, unit: 'bytes' }),
+    fallback: '5000000',
+    meaning: 'A record with a larger value becomes a dead letter.',
+  }),
+  latenessBoundMs: row({
+    env: 'WEIR_LATENESS_BOUND_MS',
+    kind: whole({ min: 0, max: 86_400_000, unit: 'ms' }),
+    fallback: '30000',
+    meaning: 'How far the watermark stays behind the newest event time. Later events still count.',
+  }),
+  metricsHost: row({
+    env: 'WEIR_METRICS_HOST',
+    kind: text,
+    fallback: '127.0.0.1',
+    meaning: 'Address on which each process serves /metrics, /health and /ready.',
+  }),
+  metricsPort: row({
+    env: 'WEIR_METRICS_PORT',
+    kind: port,
+    fallback: '19464',
+    meaning: 'Port of the same; 0 takes a free one.',
+  }),
+  demoMetricsPort: row({
+    env: 'WEIR_DEMO_METRICS_PORT',
+    kind: port,
+    fallback: '19465',
+    meaning: 'The same for the demo producer of `npm start`.',
+  }),
+  kafkaPort: row({
+    env: 'WEIR_KAFKA_PORT',
+    kind: port,
+    fallback: '19092',
+    meaning: 'Port of the embedded broker; a free one is taken when it is busy, as with all ports of `npm start`.',
+  }),
+  kafkaControllerPort: row({
+    env: 'WEIR_KAFKA_CONTROLLER_PORT',
+    kind: port,
+    fallback: '19093',
+    meaning: "Port of the embedded broker's controller.",
+  }),
+  clickhouseHttpPort: row({
+    env: 'WEIR_CLICKHOUSE_HTTP_PORT',
+    kind: port,
+    fallback: '18123',
+    meaning: 'HTTP port of the embedded ClickHouse.',
+  }),
+  clickhouseTcpPort: row({
+    env: 'WEIR_CLICKHOUSE_TCP_PORT',
+    kind: port,
+    fallback: '19000',
+    meaning: 'Native port of the embedded ClickHouse.',
+  }),
+  dataDir: row({
+    env: 'WEIR_DATA_DIR',
+    kind: folder,
+    fallback: '.weir',
+    meaning: 'Folder of the embedded servers of `npm start`.',
+  }),
+  cacheDir: row({
+    env: 'WEIR_CACHE_DIR',
+    kind: folder,
+    fallback: '',
+    meaning: "Folder of the broker's jars. Empty: `weir` in the user's cache folder.",
+  }),
+  mavenMirrorUrl: row({
+    env: 'MAVEN_MIRROR_URL',
+    kind: httpAddress,
+    fallback: '',
+    meaning: 'Maven repository to fetch the jars from. Empty: the public one.',
+  }),
+  logLevel: row({
+    env: 'WEIR_LOG_LEVEL',
+    kind: oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
+    fallback: 'info',
+    meaning: 'Least important lines to log.',
+  }),
+  logFormat: row({
+    env: 'WEIR_LOG_FORMAT',
+    kind: oneOf(['auto', 'json', 'pretty']),
+    fallback: 'auto',
+    meaning: 'Log format; auto is pretty on a terminal and JSON elsewhere.',
+  }),
+  demoRatePerSecond: row({
+    env: 'WEIR_DEMO_RATE',
+    kind: whole({ min: 1, max: 100_000, unit: 'events/s' }),
+    fallback: '50',
+    meaning: 'Rate of the demo producer.',
+  }),
+  seed: row({
+    env: 'WEIR_SEED',
+    kind: whole({ min: 0, max: 4_294_967_295 }),
+    fallback: '1',
+    meaning: "Seed of the demo producer's events; the same seed makes the same events.",
+  }),
+  parentGuard: row({
+    env: 'WEIR_PARENT_GUARD',
+    kind: oneOf(['', 'stdin']),
+    fallback: '',
+    meaning: 'Set by `npm start` for its children: stdin stops the process when its standard input ends.',
+  }),
+};
+
+type Table = typeof settingsTable;
+
+export type Settings = {
+  readonly [Name in keyof Table]: Table[Name] extends Setting<infer Value> ? Value : never;
+};
+
+export interface SettingProblem {
+  /** The environment variable. */
+  name: string;
+  wrong: string;
+  remedy: string;
+}
+
+export type ParsedSettings = { settings: Settings } | { problems: SettingProblem[] };
+
+/** Names of the settings whose values must never be shown. */
+export const secretSettings: readonly string[] = Object.entries<Setting<unknown>>(settingsTable)
+  .filter(([, setting]) => setting.secret)
+  .map(([name]) => name);
+
+/** Reads all settings, and reports all that is wrong with them at once. An empty variable counts as not set. */
+export function parseSettings(
+  env: Readonly<Record<string, string | undefined>>,
+  fileExists: (path: string) => boolean = existsSync,
+): ParsedSettings {
+  const problems: SettingProblem[] = findUnknown(env);
+  const values: Record<string, unknown> = {};
+  for (const [name, setting] of Object.entries<Setting<unknown>>(settingsTable)) {
+    const given = env[setting.env]?.trim() || setting.fallback;
+    const parsed = parseOne(setting, given, fileExists);
+    if ('value' in parsed) values[name] = parsed.value;
+    else problems.push({ name: setting.env, ...parsed });
+  }
+  if (problems.length === 0) problems.push(...checkTogether(values as Settings));
+  return problems.length > 0 ? { problems } : { settings: Object.freeze(values) as Settings };
+}
+
+function parseOne(setting: Setting<unknown>, given: string, fileExists: (path: string) => boolean) {
+  if (setting.kind === file && given !== '' && !fileExists(given)) {
+    return { wrong: `names ${given}, which does not exist`, remedy: 'give the path of a file that can be read' };
+  }
+  const parsed = setting.kind.parse(given);
+  if ('value' in parsed || setting.secret) return parsed;
+  // An address may hold a password where none belongs.
+  const shown = JSON.stringify(given.replace(/\/\/[^/@]*@/, '//…@'));
+  return { ...parsed, wrong: `${shown} ${parsed.wrong}` };
+}
+
+/** Late events may be 7 days old, what they look back on 7 more, and clocks and merges get 2 days of grace. */
+const lateDays = 7;
+const lookBackDays = 7;
+const graceDays = 2;
+
+function checkTogether(settings: Settings): SettingProblem[] {
+  const problems: SettingProblem[] = [];
+  const atLeast = (name: string, valueDays: number, moreDays: number, why: string) => {
+    const leastDays = settings.topicRetentionDays + moreDays;
+    if (valueDays >= leastDays) return;
+    problems.push({
+      name,
+      wrong: `is ${valueDays} days, and must be ${leastDays} or more while topics keep records for ${settings.topicRetentionDays} days: ${why}`,
+      remedy: `raise ${name} to ${leastDays}, or lower WEIR_TOPIC_RETENTION_DAYS`,
+    });
+  };
+  const raw = lateDays + lookBackDays + graceDays;
+  atLeast('WEIR_RAW_RETENTION_DAYS', settings.rawRetentionDays, raw, 'a replay has to find what its records join');
+  const cells = lateDays + graceDays;
+  atLeast('WEIR_CELLS_RETENTION_DAYS', settings.cellsRetentionDays, cells, 'a late event has to find its whole hour');
+  const dead = settings.deadLetterRetentionDays;
+  atLeast('WEIR_DEAD_LETTER_RETENTION_DAYS', dead, graceDays, 'every record of the log has to be accounted for');
+  return [...problems, ...checkPairs(settings)];
+}
+
+function checkPairs(settings: Settings): SettingProblem[] {
+  const problems: SettingProblem[] = [];
+  const loggingIn = settings.kafkaSaslMechanism !== '';
+  if (loggingIn && (settings.kafkaSaslUsername === '' || settings.kafkaSaslPassword === '')) {
+    const wrong = 'is set without a user or a password';
+    problems.push({ name: 'KAFKA_SASL_MECHANISM', wrong, remedy: 'set KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD' });
+  }
+  if (!loggingIn && settings.kafkaSaslPassword !== '') {
+    const wrong = 'is set, but nothing says how to log in';
+    problems.push({ name: 'KAFKA_SASL_PASSWORD', wrong, remedy: 'set KAFKA_SASL_MECHANISM, for example to plain' });
+  }
+  if ((settings.kafkaTlsCertFile === '') !== (settings.kafkaTlsKeyFile === '')) {
+    const wrong = 'and KAFKA_TLS_KEY_FILE go together, and one of them is missing';
+    problems.push({ name: 'KAFKA_TLS_CERT_FILE', wrong, remedy: 'set both or neither' });
+  }
+  if (!settings.kafkaTls && (settings.kafkaTlsCaFile !== '' || settings.kafkaTlsCertFile !== '')) {
+    const wrong = 'is false, but files for TLS are given';
+    problems.push({ name: 'KAFKA_TLS', wrong, remedy: 'set KAFKA_TLS=true, or leave the files out' });
+  }
+  return problems;
+}
+
+/** A misspelt variable of ours would otherwise do nothing, silently. */
+function findUnknown(env: Readonly<Record<string, string | undefined>>): SettingProblem[] {
+  const known = Object.values<Setting<unknown>>(settingsTable).map((setting) => setting.env);
+  return Object.keys(env)
+    .filter((name) => name.startsWith('WEIR_') && !known.includes(name))
+    .map((name) => {
+      const [nearest = ''] = known.toSorted((one, other) => countEdits(name, one) - countEdits(name, other));
+      const close = countEdits(name, nearest) <= 4;
+      return {
+        name,
+        wrong: 'is no setting',
+        remedy: close ? `did you mean ${nearest}?` : 'remove it; the README lists all settings',
+      };
+    });
+}
+
+/** Levenshtein distance: letters to add, remove or change. */
+function countEdits(one: string, other: string): number {
+  let previous = Array.from({ length: other.length + 1 }, (_, index) => index);
+  for (let at = 1; at <= one.length; at++) {
+    const current = [at];
+    for (let to = 1; to <= other.length; to++) {
+      const change = previous[to - 1] + (one[at - 1] === other[to - 1] ? 0 : 1);
+      current.push(Math.min(change, previous[to] + 1, current[to - 1] + 1));
+    }
+    previous = current;
+  }
+  return previous[other.length];
+}
+
+export function formatProblems(problems: readonly SettingProblem[]): string {
+  const lines = problems.map(({ name, wrong, remedy }) => `  ${name} ${wrong}: ${remedy}`);
+  return [`${problems.length === 1 ? 'A setting is' : `${problems.length} settings are`} wrong:`, ...lines].join('\n');
+}
