@@ -77,7 +77,8 @@ export function readId(value: unknown, field: string): string {
 }
 
 function describeIdProblem(problem: NonNullable<IdProblem>, id: string, field: string): string {
-  if (problem === 'id_too_long') return `${field} has ${Buffer.byteLength(id)} bytes, at most ${bounds.idBytes} are kept`;
+  if (problem === 'id_too_long')
+    return `${field} has ${Buffer.byteLength(id)} bytes, at most ${bounds.idBytes} are kept`;
   if (problem === 'id_malformed') return `${field} holds control characters or broken characters`;
   return `${field} holds what looks like a credential`;
 }
@@ -256,7 +257,7 @@ export function readNumbers(
     if (kept++ === maxItems) break;
     const value = (values as Record<string, number>)[name];
     if (name === '__proto__') continue;
-    numbers[readName(name, field)] = (signed ? readSigned(value, `${field}.${name}`) : readMeasure(value, field)) ?? 0;
+    numbers[readName(name, field)] = (signed ? readSigned(value, field) : readMeasure(value, field)) ?? 0;
   }
   return numbers;
 }

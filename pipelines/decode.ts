@@ -137,7 +137,10 @@ export function createDecoder(options: DecoderOptions): Decoder {
     if (value.readInt32LE(2) === ownLow && value.readInt32LE(6) === ownHigh) return ownWriter;
     const writer = writersByFingerprint.get(value.toString('hex', 2, 10));
     if (writer === undefined) {
-      throw new Refusal('unknown_fingerprint', `fingerprint ${value.readBigUInt64LE(2).toString(16).padStart(16, '0')}`);
+      throw new Refusal(
+        'unknown_fingerprint',
+        `fingerprint ${value.readBigUInt64LE(2).toString(16).padStart(16, '0')}`,
+      );
     }
     return writer;
   }
@@ -211,7 +214,8 @@ function reasonOf(error: unknown): RejectReason {
   // What the library says of noise: these are its own sentences, there are no codes.
   if (/^invalid union index|^potential precision loss|^truncated/.test(message)) return 'malformed_avro';
   if (error instanceof RangeError && (error as NodeJS.ErrnoException).code === 'ERR_OUT_OF_RANGE') return 'truncated';
-  if (error instanceof RangeError && (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_OUT_OF_BOUNDS') return 'truncated';
+  if (error instanceof RangeError && (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_OUT_OF_BOUNDS')
+    return 'truncated';
   throw error;
 }
 

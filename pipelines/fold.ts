@@ -1,6 +1,6 @@
 import { counts, distributions, quantities } from '../clickhouse/tables/measures.ts';
 import type { EndState, TaskState } from '../schemas/events.ts';
-import { endStates } from '../schemas/events.ts';
+import { endStates, taskStates } from '../schemas/events.ts';
 import type { Cell, CellTable, Dims } from './cells.ts';
 
 /**
@@ -75,6 +75,60 @@ function add(cell: Cell, count: keyof typeof countIndex, by: number): void {
   cell.counts[index] = (cell.counts[index] as number) + by;
 }
 
+/** Beyond so many records a thing's identities are looked up rather than searched. */
+const searchedIdentities = 32;
+const stateCodes = new Map<string, number>(taskStates.map((state, index) => [state, index]));
+const codeOf = (fact: Fact): number => fact.attempt * 16 + (stateCodes.get(fact.state) as number);
+
+/**
+ * What tells one record of a thing from another: attempt, state and event time, or where a republished record first
+ * came from. Nearly every thing has a handful, so they stand in one flat list; a thing with thousands gets an index.
+ */
+class Identities {
+  /** Code and event time, one pair a record. */
+  readonly #pairs: number[] = [];
+  #byTime: Map<number, number[]> | null = null;
+  #origins: Set<string> | null = null;
+  size = 0;
+
+  has(fact: Fact): boolean {
+    if (fact.origin !== '') return this.#origins?.has(fact.origin) ?? false;
+    const code = codeOf(fact);
+    if (this.#byTime !== null) return this.#byTime.get(fact.eventTimeMs)?.includes(code) ?? false;
+    const pairs = this.#pairs;
+    for (let at = 0; at < pairs.length; at += 2) {
+      if (pairs[at + 1] === fact.eventTimeMs && pairs[at] === code) return true;
+    }
+    return false;
+  }
+
+  add(fact: Fact): void {
+    this.size++;
+    if (fact.origin !== '') {
+      this.#origins ??= new Set();
+      this.#origins.add(fact.origin);
+      return;
+    }
+    if (this.#byTime === null && this.#pairs.length < searchedIdentities * 2) {
+      this.#pairs.push(codeOf(fact), fact.eventTimeMs);
+      return;
+    }
+    if (this.#byTime === null) {
+      this.#byTime = new Map();
+      for (let at = 0; at < this.#pairs.length; at += 2)
+        this.#index(this.#pairs[at + 1] as number, this.#pairs[at] as number);
+      this.#pairs.length = 0;
+    }
+    this.#index(fact.eventTimeMs, codeOf(fact));
+  }
+
+  #index(eventTimeMs: number, code: number): void {
+    const codes = this.#byTime?.get(eventTimeMs);
+    if (codes === undefined) this.#byTime?.set(eventTimeMs, [code]);
+    else codes.push(code);
+  }
+}
+
 /**
  * Everything said so far, by smaller offsets of the same partition, of one execution or task. What a record contributes
  * follows from this alone, so folding the same log again decides the same.
@@ -83,7 +137,7 @@ export class Thing {
   readonly key: string;
   readonly hash: Uint32Array;
   lastOffset = -1;
-  #identities: string[] | Set<string> = [];
+  readonly #identities = new Identities();
   #started = false;
   readonly #attempts: Attempt[] = [];
   #counted: End | null = null;
@@ -95,24 +149,16 @@ export class Thing {
 
   /** How many records it stands for: what it weighs in memory. */
   get weight(): number {
-    return Array.isArray(this.#identities) ? this.#identities.length : this.#identities.size;
+    return this.#identities.size;
   }
 
   /** An earlier record carries the same identity. */
   knows(fact: Fact): boolean {
-    const identity = identityOf(fact);
-    return Array.isArray(this.#identities) ? this.#identities.includes(identity) : this.#identities.has(identity);
+    return this.#identities.has(fact);
   }
 
   #remember(fact: Fact): void {
-    const identity = identityOf(fact);
-    if (Array.isArray(this.#identities)) {
-      this.#identities.push(identity);
-      // A list is smaller and as quick while it is short, which it nearly always stays.
-      if (this.#identities.length > 24) this.#identities = new Set(this.#identities);
-    } else {
-      this.#identities.add(identity);
-    }
+    this.#identities.add(fact);
     if (fact.offset > this.lastOffset) this.lastOffset = fact.offset;
   }
 
@@ -210,9 +256,6 @@ export class Thing {
     contributeAttempt(cell, end, 1);
   }
 }
-
-const identityOf = (fact: Fact): string =>
-  fact.origin === '' ? `${fact.attempt} ${fact.state} ${fact.eventTimeMs}` : fact.origin;
 
 const isLater = (fact: Fact, than: Fact): boolean =>
   fact.attempt !== than.attempt

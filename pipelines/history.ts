@@ -3,8 +3,8 @@ import { ForgottenThings } from './forgotten.ts';
 import { hashText } from './hash.ts';
 
 export interface HistoryOptions {
-  /** Records whose things are remembered, per partition. */
-  records: number;
+  /** Records whose things are remembered; asked each time, because partitions of a process share what it may use. */
+  records(): number;
   /** Bound of the filter that knows which things have been forgotten. */
   filterBytes?: number;
 }
@@ -18,11 +18,11 @@ export class History {
   #young = new Map<string, Thing>();
   #old = new Map<string, Thing>();
   #youngWeight = 0;
-  readonly #generationRecords: number;
+  readonly #records: () => number;
   readonly forgotten: ForgottenThings;
 
   constructor(options: HistoryOptions) {
-    this.#generationRecords = Math.max(1, Math.floor(options.records / 2));
+    this.#records = options.records;
     this.forgotten = new ForgottenThings(options.filterBytes);
   }
 
@@ -55,7 +55,7 @@ export class History {
 
   /** Only to be called between slices. */
   evict(durableOffset: number): void {
-    if (this.#youngWeight < this.#generationRecords) return;
+    if (this.#youngWeight < this.#records() / 2) return;
     const kept = new Map<string, Thing>();
     let keptWeight = 0;
     for (const [key, thing] of this.#old) {

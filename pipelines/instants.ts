@@ -56,15 +56,15 @@ function fromIso(text: string): number | undefined {
     at += 3;
     const point = text.charCodeAt(at);
     if (point === 46 || point === 44) {
-      let scale = 100;
+      let digits = 0;
       let fraction = 0;
       let digit = text.charCodeAt(++at) - 48;
       if (!(digit >= 0 && digit <= 9)) return undefined;
       for (; digit >= 0 && digit <= 9; digit = text.charCodeAt(++at) - 48) {
-        fraction += digit * scale;
-        scale /= 10;
+        if (digits < 3) fraction = fraction * 10 + digit;
+        digits++;
       }
-      ms += Math.floor(fraction + 1e-6);
+      ms += digits === 1 ? fraction * 100 : digits === 2 ? fraction * 10 : fraction;
     }
   }
   const offsetMinutes = readOffsetMinutes(text.slice(at).trim());

@@ -103,7 +103,8 @@ export function liftOrchestrator(value: Json): DecodedReport {
   const body = bodyLifters[kind].lift(isBody ? { ...particulars, ...(bodyValue as Json) } : particulars);
   const unknown: Json = {};
   for (const name of Object.keys({ ...particulars, ...(isBody ? (bodyValue as Json) : {}) })) {
-    if (!bodyLifters[kind].knows(name)) unknown[name] = isBody && name in (bodyValue as Json) ? (bodyValue as Json)[name] : particulars[name];
+    if (!bodyLifters[kind].knows(name))
+      unknown[name] = isBody && name in (bodyValue as Json) ? (bodyValue as Json)[name] : particulars[name];
   }
   return { kind, body, header: headerLifter.lift({ ...unknown, ...header }) };
 }

@@ -159,7 +159,17 @@ export const idFields = [
 ] as const;
 
 /** When a run ended: not a field of its own, but the event time of an end that gives no other. */
-export const endNames = ['ended_at', 'endedAt', 'end_time', 'endTime', 'completed_at', 'completedAt', 'finished_at', 'finishedAt', 'end_date'];
+export const endNames = [
+  'ended_at',
+  'endedAt',
+  'end_time',
+  'endTime',
+  'completed_at',
+  'completedAt',
+  'finished_at',
+  'finishedAt',
+  'end_date',
+];
 
 export const reportNames: Record<string, string> = {
   workspaceId: 'workspace',
@@ -277,8 +287,6 @@ export const bodyNames: Record<OrchestratorKind, Record<string, string>> = {
   scheduling_decision: {
     id: '?decision_id',
     queueTimeMs: 'queue_ms',
-    'resourceRequirements.cpuCores': 'cpu_required_cores',
-    'resourceRequirements.memoryBytes': 'memory_required_bytes',
   },
   queue_metrics: {
     id: '?queue_id',

@@ -192,14 +192,19 @@ export function makeLifter(type: Type, options: LifterOptions): Lifter {
     const factor = options.factors?.[alias];
     const scaled: Lift =
       factor === undefined ? lift : (v, name) => ((n) => (n === null ? null : n * factor))(liftNumber(v, name));
-    for (const name of [alias, toSnake(alias)]) targets.set(name, { field, lift: scaled, exact: false, weak });
+    // Members of nested objects are looked up in camelCase, whichever way both names are written.
+    for (const name of alias.includes('.') ? [alias] : [alias, toSnake(alias)]) targets.set(name, { field, lift: scaled, exact: false, weak });
   }
   for (const field of fields) {
     const target = { field: field.name, lift: lifts.get(field.name) as Lift, weak: false };
     targets.set(toCamel(field.name), { ...target, exact: false });
     targets.set(field.name, { ...target, exact: true });
   }
-  const containers = new Set([...targets.keys()].flatMap((name) => (name.includes('.') ? [name.split('.')[0]] : [])));
+  const containers = new Set<string>();
+  for (const alias of targets.keys()) {
+    const [container, member] = alias.split('.');
+    if (member !== undefined) containers.add(container).add(toSnake(container));
+  }
   const hasLabels = lifts.has('labels');
 
   const put = (record: Json, source: Json, target: Target, value: unknown): void => {
@@ -223,7 +228,7 @@ export function makeLifter(type: Type, options: LifterOptions): Lifter {
         noteSecrets(record, `${container}.secrets`, value);
         continue;
       }
-      const target = targets.get(`${container}.${name}`) ?? targets.get(name);
+      const target = targets.get(`${toCamel(container)}.${toCamel(name)}`) ?? targets.get(name);
       if (target !== undefined) put(record, source, { ...target, exact: false }, value);
       else keepAsLabel(record, container === 'metadata' ? name : `${container}.${name}`, value);
     }
@@ -253,6 +258,9 @@ export function makeLifter(type: Type, options: LifterOptions): Lifter {
 
 /** The secrets of a context are in no schema; that there were some is said, and nothing else. */
 function noteSecrets(record: Json, path: string, value: unknown): void {
-  const isEmpty = Array.isArray(value) ? value.length === 0 : typeof value === 'object' && Object.keys(value as Json).length === 0;
-  if (!isEmpty && record.redacted_fields !== undefined) record.redacted_fields = [...(record.redacted_fields as string[]), path];
+  const isEmpty = Array.isArray(value)
+    ? value.length === 0
+    : typeof value === 'object' && Object.keys(value as Json).length === 0;
+  if (!isEmpty && record.redacted_fields !== undefined)
+    record.redacted_fields = [...(record.redacted_fields as string[]), path];
 }

@@ -3,8 +3,8 @@ import {
   type ErrorInfo,
   type ExecutionErrorEntry,
   type ExecutionEvent,
-  endStates,
   type ExecutionState,
+  endStates,
   executionStates,
   type HealthIndicator,
   type Origin,
@@ -100,7 +100,10 @@ function stateReader<State extends string>(states: readonly State[]): (value: un
 function readUnusualState<State extends string>(value: unknown, known: Map<unknown, State>): State {
   if (value === null || value === undefined || value === '') throw new Refusal('missing_state', 'state is absent');
   if (typeof value !== 'string') throw new Refusal('wrong_type', 'state is no text');
-  const plain = value.slice(value.lastIndexOf('.') + 1).trim().toLowerCase();
+  const plain = value
+    .slice(value.lastIndexOf('.') + 1)
+    .trim()
+    .toLowerCase();
   const state = known.get(plain) ?? known.get(spellings[plain]);
   if (state === undefined) throw new Refusal('unknown_state', `state is "${readText(value, 'state', 64)}"`);
   return state;

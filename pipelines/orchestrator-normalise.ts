@@ -50,7 +50,20 @@ export function canonicalName(field: string, isInstant: boolean): string {
 }
 
 const requiredIds = new Set(['pool_id', 'worker_id', 'queue_id']);
-const typeFields = new Set(['status', 'type', 'health_status', 'worker_type', 'queue_type', 'algorithm', 'action', 'event_type', 'outcome', 'scheduling_algorithm', 'severity', 'consensus_protocol']);
+const typeFields = new Set([
+  'status',
+  'type',
+  'health_status',
+  'worker_type',
+  'queue_type',
+  'algorithm',
+  'action',
+  'event_type',
+  'outcome',
+  'scheduling_algorithm',
+  'severity',
+  'consensus_protocol',
+]);
 const longTexts = new Set(['message', 'reason']);
 
 function branchOf(type: Type): { type: Type; optional: boolean } {
@@ -65,7 +78,8 @@ function numberRule(field: Field): Read {
   if (unit === 'milliseconds.') return readCpuUs;
   if (field.name === 'cost_impact') return (value, name) => readChange(value, name);
   if (unit.includes('currency')) return readCostMicros;
-  if (unit === 'count.' || unit === 'cumulative count.' || unit === 'bytes.' || unit === 'cumulative bytes.') return readCount;
+  if (unit === 'count.' || unit === 'cumulative count.' || unit === 'bytes.' || unit === 'cumulative bytes.')
+    return readCount;
   if (field.name === 'priority') return readSigned;
   return readMeasure;
 }
@@ -127,7 +141,10 @@ export interface DecodedReport {
   header: Record<string, unknown>;
 }
 
-export function normaliseOrchestrator({ kind, body, header }: DecodedReport, context: RecordContext): OrchestratorEvent {
+export function normaliseOrchestrator(
+  { kind, body, header }: DecodedReport,
+  context: RecordContext,
+): OrchestratorEvent {
   beginFindings();
   const text = (name: string): string => readName(header[name] as string | null, name);
   const event: Record<string, unknown> = {

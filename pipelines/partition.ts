@@ -5,7 +5,7 @@ import { dimsOf, type FoldableEvent, type FoldableKind, factOf, thingKeyOf } fro
 import { foldVersion, type Thing } from './fold.ts';
 import { hashNumbers, hashRecord } from './hash.ts';
 import { History, hashKey } from './history.ts';
-import type { Rejection } from './rejections.ts';
+import { Rejection } from './rejections.ts';
 import type { Store, StoredFact, Wanted } from './store.ts';
 
 export interface PartitionSettings {
@@ -16,7 +16,7 @@ export interface PartitionSettings {
   chunkRecords: number;
   /** Events may come this much out of order before a window is judged. */
   latenessBoundMs: number;
-  historyRecords: number;
+  historyRecords(): number;
   historyFilterBytes?: number;
   foldVersion?: number;
   /** How long an earlier owner may still be writing; waited for before stored rows are folded again. */
@@ -301,7 +301,7 @@ export class PartitionFold {
     const wanted = new Map<string, Wanted>();
     for (let index = 0; index < records.length; index++) {
       const outcome = outcomes[index] as FoldableEvent | Rejection;
-      if ('outcome' in outcome || (records[index] as LogRecord).offset < this.#position) continue;
+      if (outcome instanceof Rejection || (records[index] as LogRecord).offset < this.#position) continue;
       const key = thingKeyOf(outcome);
       keys[index] = key;
       const thing = this.#history.find(key);
@@ -343,7 +343,7 @@ export class PartitionFold {
       recordTimeMs: record.timestampMs,
       foldVersion: this.#foldVersion,
     };
-    if ('outcome' in outcome) {
+    if (outcome instanceof Rejection) {
       if (outcome.outcome === 'drop') state.dropped++;
       else state.dead++;
       sink.rejected(place, record, outcome);

@@ -6,7 +6,7 @@ import type { Admin, Consumer, EachBatchPayload, Kafka } from './kafka.ts';
 import type { PipelineMetrics } from './metrics.ts';
 import { type Folded, PartitionFold } from './partition.ts';
 import { PartitionReader } from './partition-reader.ts';
-import type { Rejection } from './rejections.ts';
+import { Rejection } from './rejections.ts';
 import type { SchemaRegistry } from './schema-registry.ts';
 import type { Store } from './store.ts';
 import { Writer } from './writer.ts';
@@ -171,7 +171,7 @@ export class Pipeline {
         partition,
         chunkRecords: settings.chunkRecords,
         latenessBoundMs: settings.latenessBoundMs,
-        historyRecords: settings.historyRecords,
+        historyRecords: () => settings.historyRecords / Math.max(1, this.#readers.size),
         fenceMs: sessionTimeoutMs + insertTimeoutMs,
       },
       store,
@@ -275,7 +275,7 @@ export class Pipeline {
     if (folded.asked > 0) historyQuestions.inc({ topic }, folded.asked);
     if (folded.rejected === 0) return;
     for (const outcome of outcomes) {
-      if (!('outcome' in outcome)) continue;
+      if (!(outcome instanceof Rejection)) continue;
       rejected.inc({ topic, reason: outcome.reason });
       records.inc({ topic, outcome: outcome.outcome === 'drop' ? 'dropped' : 'dead_letter' });
     }

@@ -36,6 +36,9 @@ export interface ProcessShell {
 
 const wrongSettingsExitCode = 2;
 
+/** How long a process may go on without the parent that runs its servers. */
+const orphanTimeoutMs = 2_000;
+
 export async function startProcess(options: ProcessOptions): Promise<ProcessShell> {
   const settings = readSettings(options.env);
   const log = createLogger(options.name, settings);
@@ -177,11 +180,11 @@ function createStopper(log: Logger, drainTimeoutMs: number): Pick<ProcessShell, 
 
 /** The ends that can come from outside, and our own bugs, which end the process at once: a supervisor restarts it. */
 function listenForEnd(stop: ProcessShell['stop'], log: Logger, guarded: boolean): void {
-  let asked = 0;
+  let signals = 0;
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
-      asked++;
-      if (asked > 1) process.exit(1);
+      signals++;
+      if (signals > 1) process.exit(1);
       void stop(signal);
     });
   }
@@ -192,8 +195,17 @@ function listenForEnd(stop: ProcessShell['stop'], log: Logger, guarded: boolean)
     });
   }
   if (!guarded) return;
-  // The parent holds the other end and never writes: the end of input is the parent's own, even by kill -9.
-  process.stdin.on('end', () => void stop('the parent closed our input, or is gone'));
-  process.stdin.on('error', () => void stop('the parent is gone'));
-  process.stdin.resume();
+  // The parent says `stop` and ends our input; an end without a word is the parent's own, even by kill -9.
+  let asked = false;
+  const end = () => {
+    if (asked) return void stop('asked by the parent');
+    // What we would drain into is going down with the parent; replay brings back what was not stored.
+    setTimeout(() => process.exit(1), orphanTimeoutMs).unref();
+    void stop('the parent is gone', 1);
+  };
+  process.stdin.on('data', (word) => {
+    asked ||= String(word).includes('stop');
+  });
+  process.stdin.once('end', end);
+  process.stdin.once('error', end);
 }

@@ -11,8 +11,15 @@ const credentialWord =
   'pass[-_. ]?(?:w(?:or)?d|phrase|code)|pwd|secret(?!ar)|token(?!i[sz])|(?:api|private|access|account|shared|encryption|signing|master|ssh|storage)[-_. ]?key|auth(?:orization)?(?![a-z])|cookie|connection[-_. ]?(?:string|uri|url)|session|credential|bearer|signature|(?<![a-z])(?:sig|dsn|jwt|creds?)(?![a-z])';
 
 // Texts that are credentials by their shape, each read to its end so that nothing is read twice.
-const shapes =
-  /:\/\/[^\s/"'<>\\]*|-----BEGIN [A-Z0-9 ]{0,40}-----[^]*?(?:-----END [A-Z0-9 ]{0,40}-----|$)|\b(?:bearer|basic)(?:\s{1,3}(?:bearer|basic)\b)*\s{1,3}[\w.~+/=-]+|\b(?:AKIA|ASIA|eyJ|gh[pousr]_|github_pat_|xox[a-z]-|xapp-|glpat-|sk[-_]|rk_live_|AIza|hf_|npm_|pypi-|dop_v1_|SG\.)[\w.-]*/gi;
+const shapeSources = [
+  ':\\/\\/[^\\s/"\'<>\\\\]*',
+  '-----BEGIN [A-Z0-9 ]{0,40}-----[^]*?(?:-----END [A-Z0-9 ]{0,40}-----|$)',
+  '\\b(?:bearer|basic)(?:\\s{1,3}(?:bearer|basic)\\b)*\\s{1,3}[\\w.~+/=-]+',
+  '\\b(?:AKIA|ASIA|eyJ|gh[pousr]_|github_pat_|xox[a-z]-|xapp-|glpat-|sk[-_]|rk_live_|AIza|hf_|npm_|pypi-|dop_v1_|SG\\.)[\\w.-]*',
+].join('|');
+const shapes = new RegExp(shapeSources, 'gi');
+// In binary noise the byte before a text may look like a letter of it.
+const shapesAnywhere = new RegExp(shapeSources.replaceAll('\\b(?:', '(?:'), 'gi');
 const shapeAnchors =
   ':\\/\\/[^\\s/"\'<>\\\\]*@|-----BEGIN|\\bbasic\\s|\\b(?:AKIA|ASIA|eyJ|gh[pousr]_|github_pat_|xox[a-z]-|xapp-|glpat-|sk[-_]|rk_live_|AIza|hf_|npm_|pypi-|dop_v1_|SG\\.)';
 
@@ -51,7 +58,9 @@ export function isCredentialName(name: string): boolean {
       .toLowerCase()
       .replace(/[^a-z0-9]+/g, '_');
     const joined = plain.replaceAll('_', '');
-    known = (exactWord.test(plain) || /password|passwd|passphrase|apikey|privatekey|accesskey/.test(joined)) && !measures.test(plain);
+    known =
+      (exactWord.test(plain) || /password|passwd|passphrase|apikey|privatekey|accesskey/.test(joined)) &&
+      !measures.test(plain);
     if (credentialNames.size >= memoSize) credentialNames.clear();
     if (name.length <= memoLength) credentialNames.set(name, known);
   }
@@ -89,8 +98,9 @@ function replaceShape(match: string): string {
 }
 
 const nameCharacter = /[\w.-]/;
-const separator = /^\\?["'`]?\s{0,4}(?:=>|[:=])\s{0,4}/;
-const quotes = /^\\?["'`]/;
+// Text within JSON within JSON has its quotes escaped more than once.
+const separator = /^\\{0,8}["'`]?\s{0,4}(?:=>|[:=])\s{0,4}/;
+const quotes = /^\\{0,8}["'`]/;
 const longValueName = /cookie|authorization/i;
 
 /** Replaces the values of `name=value`, `"name": "value"`, `name => value` and `--name value`. */
@@ -106,14 +116,14 @@ function redactPairs(text: string): string {
     while (to < text.length && to - from < 120 && nameCharacter.test(text[to])) to++;
     const name = text.slice(from, to);
     words.lastIndex = to;
-    const between = separator.exec(text.slice(to, to + 12));
+    const between = separator.exec(text.slice(to, to + 24));
     let start = to;
     if (between !== null) start += between[0].length;
     else if (name.startsWith('--') && text[to] === ' ') start += 1;
     else continue;
     if (!isCredentialName(name)) continue;
     const end = findValueEnd(text, start, name);
-    const quote = quotes.exec(text.slice(start, start + 2))?.[0] ?? '';
+    const quote = quotes.exec(text.slice(start, start + 9))?.[0] ?? '';
     const inner = start + quote.length;
     if (end > inner && text.slice(inner, end) !== redacted) {
       out += text.slice(done, inner) + redacted;
@@ -127,11 +137,11 @@ function redactPairs(text: string): string {
 /** Where the value that begins at `start` ends: at its closing quote or bracket, or before a delimiter. */
 function findValueEnd(text: string, start: number, name: string): number {
   if (text.startsWith(redacted, start)) return start + redacted.length;
-  const quote = quotes.exec(text.slice(start, start + 2))?.[0];
+  const quote = quotes.exec(text.slice(start, start + 9))?.[0];
   if (quote !== undefined) {
     let end = start + quote.length;
     for (; end < text.length; end++) {
-      if (text.startsWith(quote, end) && (quote.length === 2 || text[end - 1] !== '\\')) return end;
+      if (text[end] === quote[0] && text[end - 1] !== '\\' && text.startsWith(quote, end)) return end;
     }
     return end;
   }
@@ -198,14 +208,16 @@ function unescapeAscii(text: string): string {
 
 const excerptLength = 500;
 
+const unprintable = /[^\x20-\x7e\u00a0-\ud7ff\ue000-\ufffc]+/g;
+// In binary encodings only a length stands between a name and its value, and it may look like a letter:
+// there all that follows a name is taken, up to the end of the text after it.
+const binaryPairs = new RegExp(`(${credentialWord})[^·]*(?:·[^·]*)?`, 'gi');
+
 /** The begin of a record that could not be used, for people: printable, redacted, at most 500 characters. */
 export function makeExcerpt(value: Buffer): string {
   const text = unescapeAscii(value.subarray(0, 8192).toString('utf8'));
-  // In binary encodings only a length stands between a name and its value, so any noise joins them here.
-  const printable = text.replace(/[^\x20-\x7e\u00a0-\ud7ff\ue000-\ufffc]+/g, '·');
-  const joined = printable.replace(
-    new RegExp(`(${credentialWord})([\\w-]{0,40}·[^\\w\\s]{0,4})([^\\s·"',;&]+)`, 'gi'),
-    (_, word: string, between: string) => `${word}${between}${redacted}`,
-  );
-  return redactText(joined).slice(0, excerptLength);
+  const plain = text.replace(/\s+/g, ' ');
+  const printable = plain.replace(unprintable, '·');
+  const joined = printable === plain ? plain : printable.replace(binaryPairs, `$1${redacted}`);
+  return redactPairs(joined.replace(shapesAnywhere, replaceShape)).slice(0, excerptLength);
 }

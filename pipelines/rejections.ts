@@ -60,7 +60,10 @@ export const rejections = {
   malformed_avro: dead('The bytes are no value of the Avro schema that they name.', mendProducer),
   invalid_utf8: dead('A text is not valid UTF-8.', 'Encode text as UTF-8 in the producer.'),
   invalid_json: dead('The value begins like JSON but cannot be parsed.', mendProducer),
-  not_an_object: dead('The JSON value is not an object.', 'Send one object for each record, not a list or a bare value.'),
+  not_an_object: dead(
+    'The JSON value is not an object.',
+    'Send one object for each record, not a list or a bare value.',
+  ),
   unknown_kind: dead(
     'The report about an orchestrator is of no known kind.',
     'Set kind to one of the eight kinds of the contract, such as worker_pool or queue_metrics.',

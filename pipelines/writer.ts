@@ -107,8 +107,9 @@ class WaitingRows<Row> {
  * repeated blindly and every crash be repaired by folding a chunk again:
  *
  * 1. the first ledger row of every chunk that is new: from here on the chunk counts as begun and incomplete;
- * 2. raw rows, dead letters and drops;
- * 3. cells, as absolute values, once everything they stand for is acknowledged;
+ * 2. raw rows and dead letters;
+ * 3. cells, as absolute values, once everything they stand for is acknowledged; with them the drops, because a record may
+ *    be booked as a duplicate only when the one it repeats is safe (retention could take both from the log);
  * 4. ledger rows that say how far each chunk is durable;
  * 5. the Kafka offset of a completed chunk.
  *
@@ -269,9 +270,8 @@ export class Writer implements RowSink, CellSink {
       ...this.#tasks.take(),
       ...this.#deadLetters.take(),
       ...this.#deadLetterBytes.take(),
-      ...this.#drops.take(),
     ];
-    const cells: RowBatch<never>[] = [...this.#executionCells.take(), ...this.#taskCells.take()];
+    const cells: RowBatch<never>[] = [...this.#executionCells.take(), ...this.#taskCells.take(), ...this.#drops.take()];
     const openings = this.#openings;
     const ledger = this.#ledger;
     this.#openings = this.#store.createBatch(chunksTable);

@@ -38,6 +38,8 @@ export interface ProcessExit {
 export interface GuardedProcess {
   /** Of the program itself, not of its guard. */
   pid: number;
+  /** The process that stands between, or the program itself where none does. */
+  guardPid: number;
   /** Settles when the program has ended. */
   exited: Promise<ProcessExit>;
   hasExited(): boolean;
@@ -71,6 +73,9 @@ export async function startGuarded(options: GuardedProcessOptions): Promise<Guar
   return watchProcess(guard, Number(String(firstLine).trim()));
 }
 
+/** Said before the input ends when a stop is meant, so that a process of ours can tell it from our own death. */
+const stopWord = 'stop\n';
+
 /** Gives any child process the shape of a guarded one; closing its standard input stops it. */
 export function watchProcess(child: ChildProcess, pid = child.pid as number): GuardedProcess {
   let asked = false;
@@ -89,11 +94,12 @@ export function watchProcess(child: ChildProcess, pid = child.pid as number): Gu
   child.stdin?.on('error', () => {});
   return {
     pid,
+    guardPid: child.pid as number,
     exited,
     hasExited: () => exit !== undefined,
     async stop() {
       asked = true;
-      child.stdin?.end();
+      child.stdin?.end(stopWord);
       await exited;
     },
     kill() {

@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import type { DatabaseOptions } from '../../clickhouse/client.ts';
 import { migrate } from '../../clickhouse/migrate.ts';
 import { createKafka, createTopics, type TopicSpec } from '../../pipelines/kafka.ts';
-import { kafkaOptions } from '../../pipelines/servers.ts';
+import { databaseOptions, kafkaOptions } from '../../pipelines/servers.ts';
 import type { Settings } from '../../schemas/settings.ts';
 import { type EmbeddedClickHouse, startClickHouse } from './clickhouse.ts';
 import { fetchJars } from './fetch-jars.ts';
@@ -113,11 +113,9 @@ async function bringClickHouse(
 ): Promise<Pick<LocalStack, 'database' | 'reader'>> {
   const { settings } = options;
   if (settings.clickhouseUrl !== '') {
-    const { clickhouseUrl: url, clickhouseUser: user, clickhousePassword: password } = settings;
-    const tlsCaFile = settings.clickhouseTlsCaFile;
-    const database = { url, user, password, database: settings.clickhouseDatabase, tlsCaFile };
+    const database = databaseOptions(settings);
     await migrateTo(database, settings);
-    return { database, reader: { user, password, embedded: false } };
+    return { database, reader: { user: database.user, password: database.password, embedded: false } };
   }
   const server = await startEmbeddedClickHouse(options, ports);
   const { name: user, password } = server.users.writer;

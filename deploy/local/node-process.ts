@@ -18,6 +18,9 @@ export interface NodeProcessOptions {
 
 const warnLevel = 40;
 
+/** A server that is away is reported with every attempt to reach it; the user is told once in a while. */
+const repeatNoticeMs = 30_000;
+
 /** Runs one of our own processes: logs as JSON into a file, settings by environment, its end tied to ours. */
 export async function startNodeProcess(options: NodeProcessOptions): Promise<RunningService> {
   await mkdir(path.dirname(options.logFile), { recursive: true });
@@ -27,11 +30,14 @@ export async function startNodeProcess(options: NodeProcessOptions): Promise<Run
     stdio: ['pipe', 'pipe', 'pipe'],
     detached: true,
   });
+  const noticedAtMs = new Map<string, number>();
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (line) => {
       log.write(`${line}\n`);
       const notice = findNotice(line);
-      if (notice !== '') options.onNotice(`${options.name}: ${notice}`);
+      if (notice === '' || Date.now() - (noticedAtMs.get(notice) ?? 0) < repeatNoticeMs) return;
+      noticedAtMs.set(notice, Date.now());
+      options.onNotice(`${options.name}: ${notice}`);
     });
   }
   child.once('exit', () => log.end());

@@ -16,6 +16,7 @@ export class Screen {
   readonly #out: ScreenOutput;
   #live = '';
   #plainAtMs = 0;
+  #ended = false;
 
   constructor(out: ScreenOutput = process.stdout) {
     this.#out = out;
@@ -44,7 +45,14 @@ export class Screen {
     this.#live = '';
   }
 
+  /** From here on only lines that stay. */
+  endLive(): void {
+    this.clearLive();
+    this.#ended = true;
+  }
+
   #show(line: string, plainEveryMs: number): void {
+    if (this.#ended) return;
     if (this.#out.isTTY) {
       this.#live = line.slice(0, (this.#out.columns ?? 80) - 1);
       this.#out.write(`\r\x1b[2K${this.#live}`);

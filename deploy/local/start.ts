@@ -136,7 +136,7 @@ function makeCommands(stack: LocalStack): string[] {
   const { user, password, embedded } = stack.reader;
   const login = embedded ? `'${user}:${password}'` : '"$CLICKHOUSE_USER:$CLICKHOUSE_PASSWORD"';
   const ask = (sql: string) =>
-    `curl -u ${login} '${stack.database.url}/?database=${stack.database.database}' -d "${sql}"`;
+    `curl -s -u ${login} '${stack.database.url}/?database=${stack.database.database}' -d "${sql}"`;
   const recent = `window_start > now() - INTERVAL ${freshWindowMinutes} MINUTE`;
   return [
     ask(
@@ -205,7 +205,7 @@ function makeEnd(supervisor: Supervisor, screen: Screen, release: () => Promise<
   let asked = 0;
   return async (reason, exitCode) => {
     asked++;
-    screen.clearLive();
+    screen.endLive();
     if (asked > 1) return await killAndExit(supervisor, release, 130);
     screen.say(`stopping (${reason})`);
     const overdue = setTimeout(() => void killAndExit(supervisor, release, 1), stopDeadlineMs);

@@ -15,32 +15,30 @@ export async function readLogRanges(admin: Admin, topic: string): Promise<LogRan
     .sort((left, right) => left.partition - right.partition);
 }
 
-/** Called with the records of one partition in offset order; partitions come one after the other. */
-export type OnRecords = (partition: number, records: KafkaMessage[]) => Promise<void>;
+/** Called with records of the partition in offset order. */
+export type OnRecords = (records: KafkaMessage[]) => Promise<void>;
 
 // A range may end in records that clients never see (markers of transactions): when the broker has answered this
 // often, over this long, without a record, there is none left.
 const quietFetches = 5;
 const quietMs = 2_000;
 
-/**
- * Reads whole ranges with a group of its own that commits nothing and is removed afterwards. One partition is read
- * at a time, so that only one partition's records need be held.
- */
-export async function readLog(kafka: Kafka, topic: string, ranges: LogRange[], onRecords: OnRecords): Promise<void> {
-  const wanted = ranges.filter((range) => range.end > range.first);
-  if (wanted.length === 0) return;
+/** Reads a range with a group of its own that commits nothing and is removed afterwards. */
+export async function readLog(kafka: Kafka, topic: string, range: LogRange, onRecords: OnRecords): Promise<void> {
+  if (range.end <= range.first) return;
   const groupId = `weir-verify-${randomUUID()}`;
   const consumer = kafka.consumer({
     groupId,
     maxWaitTimeInMs: 200,
     maxBytesPerPartition: 4 * 1024 * 1024,
-    sessionTimeout: 60_000,
+    // A slice of raw rows is compared between two heartbeats.
+    sessionTimeout: 120_000,
+    rebalanceTimeout: 120_000,
   });
   try {
     await consumer.connect();
     await consumer.subscribe({ topic, fromBeginning: true });
-    await new LogReading(consumer, topic, wanted, onRecords).run();
+    await new LogReading(consumer, topic, range, onRecords).run();
   } finally {
     await consumer.disconnect();
     await removeGroup(kafka, groupId);
@@ -59,30 +57,35 @@ async function removeGroup(kafka: Kafka, groupId: string): Promise<void> {
   }
 }
 
-/** One pass over the ranges of a topic; owns the consumer's position while it lasts. */
+/** One pass over a range; owns the consumer's position while it lasts. */
 class LogReading {
   readonly #consumer: Consumer;
   readonly #topic: string;
-  readonly #ranges: LogRange[];
+  readonly #partition: number;
+  readonly #end: number;
   readonly #onRecords: OnRecords;
   readonly #finished = Promise.withResolvers<void>();
-  #current = 0;
+  /** Next offset to be taken: what is read again after a rebalance is left out. */
+  #next: number;
   #isBusy = false;
   #quiet = { fetches: 0, sinceMs: performance.now() };
 
-  constructor(consumer: Consumer, topic: string, ranges: LogRange[], onRecords: OnRecords) {
+  constructor(consumer: Consumer, topic: string, { partition, first, end }: LogRange, onRecords: OnRecords) {
     this.#consumer = consumer;
     this.#topic = topic;
-    this.#ranges = ranges;
+    this.#partition = partition;
+    this.#end = end;
+    this.#next = first;
     this.#onRecords = onRecords;
   }
 
   async run(): Promise<void> {
     const { GROUP_JOIN, FETCH, CRASH } = this.#consumer.events;
     this.#consumer.on(GROUP_JOIN, ({ payload }) => {
-      const partitions = payload.memberAssignment[this.#topic] ?? [];
-      this.#consumer.pause([{ topic: this.#topic, partitions }]);
-      this.#openRange();
+      const others = (payload.memberAssignment[this.#topic] ?? []).filter((partition) => partition !== this.#partition);
+      if (others.length > 0) this.#consumer.pause([{ topic: this.#topic, partitions: others }]);
+      this.#consumer.seek({ topic: this.#topic, partition: this.#partition, offset: String(this.#next) });
+      this.#quiet = { fetches: 0, sinceMs: performance.now() };
     });
     this.#consumer.on(FETCH, () => this.#countQuietFetch());
     this.#consumer.on(CRASH, ({ payload }) => {
@@ -103,42 +106,28 @@ class LogReading {
     await this.#finished.promise;
   }
 
-  #openRange(): void {
-    const range = this.#ranges[this.#current];
-    this.#quiet = { fetches: 0, sinceMs: performance.now() };
-    this.#consumer.seek({ topic: this.#topic, partition: range.partition, offset: String(range.first) });
-    this.#consumer.resume([{ topic: this.#topic, partitions: [range.partition] }]);
-  }
-
-  #closeRange(): void {
-    const range = this.#ranges[this.#current];
-    this.#consumer.pause([{ topic: this.#topic, partitions: [range.partition] }]);
-    this.#current++;
-    if (this.#current === this.#ranges.length) this.#finished.resolve();
-    else this.#openRange();
-  }
-
   async #take({ batch, resolveOffset, heartbeat, isStale }: EachBatchPayload): Promise<void> {
-    const range = this.#ranges[this.#current];
-    if (range === undefined || batch.partition !== range.partition || isStale()) return;
+    if (batch.partition !== this.#partition || isStale() || this.#next >= this.#end) return;
     this.#isBusy = true;
     try {
-      const records = batch.messages.filter(({ offset }) => Number(offset) >= range.first && Number(offset) < range.end);
-      await this.#onRecords(range.partition, records);
-      range.first = Math.max(range.first, Number(batch.lastOffset()) + 1);
+      const from = this.#next;
+      await this.#onRecords(
+        batch.messages.filter(({ offset }) => Number(offset) >= from && Number(offset) < this.#end),
+      );
+      this.#next = Math.max(from, Number(batch.lastOffset()) + 1);
       resolveOffset(batch.lastOffset());
       await heartbeat();
       this.#quiet = { fetches: 0, sinceMs: performance.now() };
-      if (range.first >= range.end) this.#closeRange();
+      if (this.#next >= this.#end) this.#finished.resolve();
     } finally {
       this.#isBusy = false;
     }
   }
 
   #countQuietFetch(): void {
-    if (this.#isBusy || this.#current >= this.#ranges.length) return;
+    if (this.#isBusy) return;
     this.#quiet.fetches++;
     const elapsedMs = performance.now() - this.#quiet.sinceMs;
-    if (this.#quiet.fetches >= quietFetches && elapsedMs >= quietMs) this.#closeRange();
+    if (this.#quiet.fetches >= quietFetches && elapsedMs >= quietMs) this.#finished.resolve();
   }
 }

@@ -217,7 +217,8 @@ function canStart(start: AcceptedRecord, end: AcceptedRecord): boolean {
 
 /** The newest start before the end in the log is taken, though its event time may not be the newest. */
 function openEnd(record: AcceptedRecord, starts: readonly AcceptedRecord[]): End {
-  const needsJoin = record.startedAtMs === null && record.durationUs === null;
+  // A skipped task never ran, so no start is missing.
+  const needsJoin = record.state !== 'skipped' && record.startedAtMs === null && record.durationUs === null;
   const end: End = {
     record,
     needsJoin,

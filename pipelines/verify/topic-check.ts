@@ -37,7 +37,7 @@ export async function verifyTopic(check: TopicCheck): Promise<TopicReport> {
   const ranges = await readLogRanges(check.admin, check.topic);
   const coverages = await awaitCoverage(check, ranges, report);
   await findStrangers(check, ranges, report);
-  // Ranges and partitions are gone through in the same order, one held in memory at a time.
+  // One partition is held in memory at a time.
   for (const coverage of coverages) await verifyPartition(check, coverage, report);
   return report;
 }
@@ -88,7 +88,7 @@ async function verifyPartition(check: TopicCheck, coverage: Coverage, report: To
   const source = { database, stream, rawTable: tablesOf[kind].raw, coverage, cells, report };
   const partitionCheck = new PartitionCheck(source);
   const range = { partition, first: firstOffset, end: Math.min(end, logEnd) };
-  await readLog(check.kafka, topic, [range], async (_, records) => {
+  await readLog(check.kafka, topic, range, async (records) => {
     for (const record of await decodeRecords(check.decoder, topic, partition, records)) await partitionCheck.add(record);
   });
   await partitionCheck.finish();

@@ -191,7 +191,9 @@ function playInstance(state: RunState, task: DemoTask, mapIndex: number | null, 
     const attempt = (tries.get(key) ?? 0) + 1;
     tries.set(key, attempt);
     const about = { attempt, max_attempts: task.attempts, ...(mapIndex === null ? {} : { map_index: mapIndex }) };
-    outcome = playTry(state, task, about, outcome.endMs);
+    // What failed once is likely to fail again: the cause is seldom gone a moment later.
+    const failureRatio = left === task.attempts ? task.failureRatio : Math.max(task.failureRatio, 0.45);
+    outcome = playTry(state, task, about, outcome.endMs, failureRatio);
     if (outcome.state !== 'failed' || left === 1) break;
     const retryMs = outcome.endMs + task.retryDelayMs;
     if (random.chance(0.3)) {
@@ -202,7 +204,7 @@ function playInstance(state: RunState, task: DemoTask, mapIndex: number | null, 
   return outcome;
 }
 
-function playTry(state: RunState, task: DemoTask, about: Partial<TaskRecord>, readyMs: number): Outcome {
+function playTry(state: RunState, task: DemoTask, about: Partial<TaskRecord>, readyMs: number, failureRatio: number): Outcome {
   const { random } = state;
   const startedMs = readyMs + Math.round(random.logNormal(task.pool === 'gpu' ? 6_000 : 180, 0.9));
   const endMs = startedMs + Math.max(1, Math.round(random.logNormal(task.durationMsMedian, task.durationSigma)));
@@ -210,7 +212,7 @@ function playTry(state: RunState, task: DemoTask, about: Partial<TaskRecord>, re
   const start = { ...about, ...worker, queued_at: readyMs, queue_ms: startedMs - readyMs };
   if (random.chance(0.6)) sendTask(state, task, readyMs, { ...about, state: 'queued', queue: task.queue, pool: task.pool });
   sendTask(state, task, startedMs, { ...start, state: 'running', started_at: startedMs });
-  const isFailed = random.chance(task.failureRatio);
+  const isFailed = random.chance(failureRatio);
   const durationMs = endMs - startedMs;
   const used = measureTry(state, task, durationMs);
   const end = { ...start, ...used, ...startOfEnd(random, startedMs, endMs) };

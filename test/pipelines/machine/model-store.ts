@@ -1,0 +1,174 @@
+import type { Table } from '../../../clickhouse/row-binary.ts';
+import type { ChunkRow } from '../../../clickhouse/tables/bookkeeping.ts';
+import { versionOf } from '../../../clickhouse/tables/bookkeeping.ts';
+import type { CellRow } from '../../../clickhouse/tables/cells.ts';
+import { counts, distributions, quantities } from '../../../clickhouse/tables/measures.ts';
+import { DimsTable } from '../../../pipelines/cells.ts';
+import { dimsOf, factOf, thingKeyOf } from '../../../pipelines/facts.ts';
+import { hashKey } from '../../../pipelines/history.ts';
+import type { StoredRecord } from '../../../pipelines/partition.ts';
+import type { LogPrefix, RowBatch, Store, StoredFact, StoredRange, Wanted } from '../../../pipelines/store.ts';
+
+export interface StoredCell {
+  dims: string;
+  windowMs: number;
+  chunk: number;
+  ver: bigint;
+  values: Map<string, bigint>;
+}
+
+interface Place {
+  stream: string;
+  partition: number;
+  offset: number;
+}
+
+/** An insert on its way: the schedule decides whether and when it takes effect, and what the client hears. */
+export interface Pending {
+  table: string;
+  apply(): void;
+  acknowledge(): void;
+  fail(): void;
+}
+
+class ModelBatch<Row> implements RowBatch<Row> {
+  readonly table: Table<Row>;
+  readonly kept: Row[] = [];
+
+  constructor(table: Table<Row>) {
+    this.table = table;
+  }
+
+  get rows(): number {
+    return this.kept.length;
+  }
+
+  get bytes(): number {
+    return this.kept.length * 100;
+  }
+
+  /** A cell goes on changing after it was taken, so its values are copied now, as the real encoder does. */
+  add(row: Row): void {
+    this.kept.push(this.table.name.endsWith('_cells') ? (frozenCell(row as CellRow) as Row) : { ...row });
+  }
+}
+
+function frozenCell(row: CellRow): StoredCell {
+  const values = new Map<string, bigint>();
+  const put = (field: string, value: bigint | number | null) => {
+    if (value !== null) values.set(field, BigInt(value));
+  };
+  counts.forEach((count, index) => {
+    put(count, row.count(index));
+  });
+  distributions.forEach((name, index) => {
+    put(`${name}_sum`, row.sum(index));
+    put(`${name}_min`, row.min(index));
+    put(`${name}_max`, row.max(index));
+    for (const [bucket, n] of row.histogram(index)) put(`${name}_hist[${bucket}]`, n);
+  });
+  quantities.forEach((name, position) => {
+    put(`${name}_n`, row.reported(position));
+    put(`${name}_sum`, row.sum(distributions.length + position));
+    put(`${name}_max`, row.max(distributions.length + position));
+  });
+  return { dims: JSON.stringify(row.dims), windowMs: row.windowStartMs, chunk: row.chunk, ver: row.ver, values };
+}
+
+/**
+ * ClickHouse as far as the write path relies on it: rows replaced by key and version, inserts that may be lost, applied
+ * late, applied twice, or applied without the client ever hearing of it.
+ */
+export class ModelStore {
+  readonly raw = new Map<number, StoredRecord>();
+  readonly drops = new Map<number, string>();
+  readonly dead = new Map<number, string>();
+  readonly cells = new Map<string, StoredCell>();
+  readonly chunks = new Map<number, ChunkRow>();
+  /** Every version of a cell that ever became visible. */
+  readonly cellVersions: StoredCell[] = [];
+  readonly pending: Pending[] = [];
+
+  /** A connection of one process; what it has sent outlives it. */
+  connect(isAlive: () => boolean): Store {
+    return {
+      readChunks: async () => structuredClone([...this.chunks.values()].sort((left, right) => left.chunk - right.chunk)),
+      readHistory: async (prefix, wanted) => this.#history(prefix, wanted),
+      readThings: async (prefix, each) => {
+        for (const row of this.raw.values()) {
+          if (row.offset < prefix.beforeOffset) each(row.thingHash[0] as number, row.thingHash[1] as number);
+        }
+      },
+      readRange: async (_kind, _stream, _partition, from, below) => this.#range(from, below),
+      createBatch: (table) => new ModelBatch(table),
+      insert: (batch) => this.#send(batch as ModelBatch<unknown>, isAlive),
+      appendIdle: async () => undefined,
+    };
+  }
+
+  #send(batch: ModelBatch<unknown>, isAlive: () => boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.pending.push({
+        table: batch.table.name,
+        apply: () => this.#apply(batch),
+        acknowledge: () => {
+          if (isAlive()) resolve();
+        },
+        fail: () => {
+          if (isAlive()) reject(Object.assign(new Error('connection lost'), { retryable: true }));
+        },
+      });
+    });
+  }
+
+  #apply(batch: ModelBatch<unknown>): void {
+    for (const row of batch.kept) {
+      if (batch.table.name === 'execution_events') this.raw.set((row as StoredRecord).offset, row as StoredRecord);
+      else if (batch.table.name === 'drops') this.drops.set((row as Place).offset, (row as { reason: string }).reason);
+      else if (batch.table.name === 'dead_letters') this.dead.set((row as Place).offset, (row as { reason: string }).reason);
+      else if (batch.table.name === 'chunks') this.#putChunk(row as ChunkRow);
+      else if (batch.table.name === 'execution_cells') this.#putCell(row as StoredCell);
+    }
+  }
+
+  #putChunk(row: ChunkRow): void {
+    const known = this.chunks.get(row.chunk);
+    const version = (chunk: ChunkRow) => versionOf(chunk.foldVersion, chunk.lastOffset);
+    if (known === undefined || version(row) >= version(known)) this.chunks.set(row.chunk, row);
+  }
+
+  #putCell(cell: StoredCell): void {
+    this.cellVersions.push(cell);
+    const key = `${cell.chunk} ${cell.windowMs} ${cell.dims}`;
+    const known = this.cells.get(key);
+    if (known === undefined || cell.ver >= known.ver) this.cells.set(key, cell);
+  }
+
+  #facts(keep: (row: StoredRecord, key: string) => boolean): StoredFact[] {
+    const dims = new DimsTable();
+    const facts: StoredFact[] = [];
+    for (const row of [...this.raw.values()].sort((left, right) => left.offset - right.offset)) {
+      const key = thingKeyOf(row.event);
+      if (!keep(row, key)) continue;
+      const fact = factOf(row.event, row.offset, dimsOf(row.event, dims));
+      facts.push({ ...fact, key, hash: hashKey(key), dims: [...fact.dims.values] });
+    }
+    return facts;
+  }
+
+  #history(prefix: LogPrefix, wanted: Wanted[]): StoredFact[] {
+    const keys = new Set(wanted.map((thing) => thing.key));
+    return this.#facts((row, key) => row.offset < prefix.beforeOffset && keys.has(key));
+  }
+
+  #range(from: number, below: number): StoredRange {
+    const inRange = (offset: number) => offset >= from && offset < below;
+    const reasons = [...this.drops].filter(([offset]) => inRange(offset)).map(([, reason]) => reason);
+    return {
+      facts: this.#facts((row) => inRange(row.offset)),
+      duplicate: reasons.filter((reason) => reason === 'duplicate').length,
+      dropped: reasons.filter((reason) => reason !== 'duplicate').length,
+      dead: [...this.dead.keys()].filter(inRange).length,
+    };
+  }
+}

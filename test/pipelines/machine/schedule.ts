@@ -1,0 +1,317 @@
+import { setImmediate as tick } from 'node:timers/promises';
+import { PartitionFold } from '../../../pipelines/partition.ts';
+import { type FlushPoint, Writer } from '../../../pipelines/writer.ts';
+import { acceptedRecord, recompute } from '../../../pipelines/verify/recompute.ts';
+import { Rejection } from '../../../pipelines/rejections.ts';
+import { createRandom, type Random } from '../../../services/simulator/random.ts';
+import { createModelLog, type ModelRecord } from './model-log.ts';
+import { ModelStore, type StoredCell } from './model-store.ts';
+
+export interface ScheduleOptions {
+  seed: number;
+  records?: number;
+  steps?: number;
+  chunkRecords?: number;
+  /** Retention may remove records before or after they were read. */
+  trimming?: boolean;
+}
+
+export interface ScheduleResult {
+  crashes: number;
+  zombies: number;
+  trims: number;
+  asked: number;
+  problems: string[];
+}
+
+/** One process that owns the partition, or still believes so. */
+interface Process {
+  alive: boolean;
+  fold: PartitionFold;
+  writer: Writer;
+  busy: boolean;
+  dieAt: FlushPoint | null;
+}
+
+const flushPoints: FlushPoint[] = ['taken', 'opened', 'rows', 'cells', 'ledger', 'committed'];
+const noWait = async () => undefined;
+const never = new Promise<never>(() => undefined);
+
+/**
+ * Drives the machine that ships through one random schedule: slices of any size, flushes at any moment, acknowledgements
+ * lost or late, deaths between any two steps, several owners at once, commits lost or going backwards, a log
+ * trimmed under the reader. Then it lets one healthy owner finish and compares everything with a recomputation.
+ */
+export async function runSchedule(options: ScheduleOptions): Promise<ScheduleResult> {
+  const run = new Schedule(options);
+  await run.disturb();
+  await run.heal();
+  return run.judge();
+}
+
+class Schedule {
+  readonly #random: Random;
+  readonly #log: ModelRecord[];
+  readonly #store = new ModelStore();
+  readonly #options: Required<ScheduleOptions>;
+  readonly #late: (() => void)[] = [];
+  #processes: Process[] = [];
+  #committed: number | null = null;
+  #low = 0;
+  #lost = new Set<number>();
+  readonly #result: ScheduleResult = { crashes: 0, zombies: 0, trims: 0, asked: 0, problems: [] };
+
+  constructor(options: ScheduleOptions) {
+    this.#options = { records: 120, steps: 90, chunkRecords: 16, trimming: false, ...options };
+    this.#random = createRandom(options.seed);
+    this.#log = createModelLog(this.#random, this.#options.records);
+  }
+
+  get #high(): number {
+    return (this.#log.at(-1)?.record.offset ?? -1) + 1;
+  }
+
+  async disturb(): Promise<void> {
+    for (let step = 0; step < this.#options.steps; step++) {
+      await this.#act();
+      await tick();
+    }
+  }
+
+  async #act(): Promise<void> {
+    const random = this.#random;
+    const living = this.#processes.filter((process) => process.alive);
+    const choice = random.next();
+    if (living.length === 0 || (choice < 0.04 && living.length < 3)) return this.#begin(living.length > 0);
+    const process = random.pick(living);
+    if (choice < 0.08) this.#kill(process);
+    else if (choice < 0.1 && this.#options.trimming) this.#trim();
+    else if (choice < 0.12) this.#committed = random.chance(0.5) ? null : this.#committed;
+    else if (choice < 0.45) await this.#fold(process, 1 + random.below(20));
+    else if (choice < 0.65) this.#flush(process);
+    else this.#settle();
+  }
+
+  async #begin(isZombieMade: boolean): Promise<void> {
+    if (isZombieMade) this.#result.zombies++;
+    const process: Process = { alive: true, busy: true, dieAt: null } as Process;
+    const store = this.#store.connect(() => process.alive);
+    // So little is remembered that nearly every record has to ask for its history.
+    const remembered = this.#random.chance(0.5) ? 1 : 40;
+    const settings = {
+      topic: 'executions',
+      epoch: 1,
+      kind: 'executions' as const,
+      partition: 0,
+      chunkRecords: this.#options.chunkRecords,
+      latenessBoundMs: 30_000,
+      historyRecords: () => remembered,
+    };
+    process.fold = new PartitionFold(settings, store);
+    process.writer = new Writer(store, { flushRows: 1_000_000 }, {
+      sleep: noWait,
+      nowMs: () => 0,
+      commit: async (_fold, offset) => {
+        if (this.#random.chance(0.8)) this.#committed = offset;
+      },
+      reached: (point) => this.#reached(process, point),
+    });
+    if (this.#random.chance(0.3)) process.dieAt = this.#random.pick(flushPoints);
+    if (this.#low > 0) this.#fence(process);
+    await process.fold.open(this.#committed, this.#low, this.#high);
+    process.writer.own(process.fold);
+    process.busy = false;
+    this.#processes.push(process);
+  }
+
+  #reached(process: Process, point: FlushPoint): void {
+    if (process.dieAt === point) this.#kill(process);
+    if (!process.alive) throw new Error('dead');
+  }
+
+  #kill(process: Process): void {
+    process.alive = false;
+    this.#result.crashes++;
+  }
+
+  /** Retention takes the oldest records away, read or not. */
+  #trim(): void {
+    this.#result.trims++;
+    this.#low = Math.min(this.#high - 1, this.#low + this.#random.below(this.#options.chunkRecords * 2));
+  }
+
+  async #fold(process: Process, most: number): Promise<void> {
+    if (process.busy) return;
+    process.busy = true;
+    const { fold, writer } = process;
+    if (fold.position < this.#low) {
+      await this.#settleAll(writer.flush());
+      this.#fence(process);
+      if (process.alive) await fold.foldTrimmed(this.#low, await this.#store.connect(() => true).readChunks('', 0));
+    }
+    // The client may hand over records again that lie behind the position.
+    const from = Math.max(this.#low, fold.position - this.#random.below(4));
+    const slice = this.#log.filter(({ record }) => record.offset >= from).slice(0, most + 4);
+    const folded = await fold.accept(
+      slice.map(({ record }) => record),
+      slice.map(({ outcome }) => outcome),
+      writer,
+    );
+    this.#result.asked += folded.asked;
+    process.busy = false;
+  }
+
+  /** The wait before stored rows are folded again: by then earlier owners have fallen silent and their inserts are through. */
+  #fence(process: Process): void {
+    for (const other of this.#processes) if (other !== process && other.alive) this.#kill(other);
+    for (const insert of this.#store.pending.splice(0)) {
+      insert.apply();
+      insert.acknowledge();
+    }
+    for (const apply of this.#late.splice(0)) apply();
+  }
+
+  #flush(process: Process): void {
+    void process.writer.flush().catch(() => undefined);
+  }
+
+  /** Decides the fate of one insert under way. */
+  #settle(): void {
+    const { pending } = this.#store;
+    if (pending.length === 0) return;
+    const [insert] = pending.splice(this.#random.below(pending.length), 1);
+    if (insert === undefined) return;
+    const fate = this.#random.next();
+    if (fate < 0.7) {
+      insert.apply();
+      insert.acknowledge();
+    } else if (fate < 0.8) {
+      insert.apply();
+      insert.fail();
+    } else if (fate < 0.9) {
+      insert.fail();
+    } else {
+      this.#late.push(insert.apply);
+      insert.fail();
+    }
+    if (this.#late.length > 0 && this.#random.chance(0.1)) this.#late.splice(this.#random.below(this.#late.length), 1)[0]?.();
+  }
+
+  /** Lets everything under way succeed until the given work is done. */
+  async #settleAll(work: Promise<void>): Promise<void> {
+    let done = false;
+    const ended = work.catch(() => undefined).finally(() => {
+      done = true;
+    });
+    for (let turn = 0; turn < 200 && !done; turn++) {
+      for (const insert of this.#store.pending.splice(0)) {
+        insert.apply();
+        insert.acknowledge();
+      }
+      await tick();
+    }
+    await Promise.race([ended, done ? undefined : never]);
+  }
+
+  /** The faults stop: what was late arrives, zombies write what they still hold, one owner reads to the end. */
+  async heal(): Promise<void> {
+    for (const process of this.#processes) {
+      process.dieAt = null;
+      if (process.alive && this.#random.chance(0.5)) await this.#settleAll(process.writer.flush());
+      process.alive = false;
+    }
+    await this.#begin(false);
+    const owner = this.#processes.at(-1) as Process;
+    owner.dieAt = null;
+    while (owner.fold.position < this.#high) {
+      const before = owner.fold.position;
+      await this.#fold(owner, 1 + this.#random.below(40));
+      if (owner.fold.position === before) break;
+      if (this.#random.chance(0.4)) await this.#settleAll(owner.writer.flush());
+    }
+    await this.#settleAll(owner.writer.flush());
+    for (const apply of this.#late.splice(0)) apply();
+  }
+
+  judge(): ScheduleResult {
+    const readable = this.#log.filter(({ record }) => !this.#isLost(record.offset));
+    this.#compareRows(readable);
+    this.#compareCells(readable);
+    this.#compareLedger(readable);
+    return this.#result;
+  }
+
+  /** A record that retention took before anybody stored it cannot be asked for; the ledger must say so. */
+  #isLost(offset: number): boolean {
+    if (offset >= this.#low) return false;
+    const { raw, drops, dead } = this.#store;
+    const isLost = !raw.has(offset) && !drops.has(offset) && !dead.has(offset);
+    if (isLost) this.#lost.add(offset);
+    return isLost;
+  }
+
+  #compareRows(readable: ModelRecord[]): void {
+    const { raw, drops, dead } = this.#store;
+    const accepted = readable.filter(({ outcome }) => !(outcome instanceof Rejection));
+    const { duplicates } = recompute(
+      accepted.map(({ record, outcome }) => acceptedRecord(outcome as never, record.offset)),
+      { chunkRecords: this.#options.chunkRecords, limitOf: () => Number.MAX_SAFE_INTEGER },
+    );
+    for (const { record, outcome } of readable) {
+      const { offset } = record;
+      const rejection = outcome instanceof Rejection ? outcome : null;
+      const expected =
+        rejection !== null ? rejection.reason : duplicates.has(offset) ? 'duplicate' : 'stored';
+      const found = [raw.has(offset) ? 'stored' : '', drops.get(offset) ?? '', dead.get(offset) ?? ''].filter((text) => text !== '');
+      if (found.join('+') !== expected) this.#problem(`offset ${offset} is ${found.join('+') || 'nowhere'} instead of ${expected}`);
+    }
+  }
+
+  #compareCells(readable: ModelRecord[]): void {
+    const { chunkRecords } = this.#options;
+    const records = readable
+      .filter(({ outcome }) => !(outcome instanceof Rejection))
+      .map(({ record, outcome }) => acceptedRecord(outcome as never, record.offset));
+    const whole = recompute(records, { chunkRecords, limitOf: () => Number.MAX_SAFE_INTEGER });
+    for (const key of new Set([...whole.cells.keys(), ...this.#store.cells.keys()])) {
+      this.#compareValues(`cell ${key}`, whole.cells.get(key), this.#store.cells.get(key)?.values);
+    }
+    // Trimmed chunks are folded from what was stored, which the prefix of the log cannot tell.
+    if (this.#lost.size === 0) this.#compareVersions(records, this.#store.cellVersions);
+  }
+
+  /** A cell with version v is the fold of its chunk below v, whoever wrote it and whenever. */
+  #compareVersions(records: ReturnType<typeof acceptedRecord>[], versions: StoredCell[]): void {
+    const sample = versions.filter(() => this.#random.chance(0.05));
+    for (const cell of sample) {
+      const limit = Number(cell.ver % 2n ** 48n) - 1;
+      const key = `${cell.chunk} ${cell.windowMs} ${cell.dims}`;
+      const prefix = recompute(records, { chunkRecords: this.#options.chunkRecords, limitOf: () => limit });
+      this.#compareValues(`version ${limit + 1} of cell ${key}`, prefix.cells.get(key), cell.values);
+    }
+  }
+
+  #compareValues(what: string, expected: Map<string, bigint> | undefined, found: Map<string, bigint> | undefined): void {
+    for (const field of new Set([...(expected?.keys() ?? []), ...(found?.keys() ?? [])])) {
+      const [want, have] = [expected?.get(field) ?? 0n, found?.get(field) ?? 0n];
+      if (want !== have) this.#problem(`${what}: ${field} is ${have} instead of ${want}`);
+    }
+  }
+
+  #compareLedger(readable: ModelRecord[]): void {
+    const { chunkRecords } = this.#options;
+    for (const row of this.#store.chunks.values()) {
+      const inChunk = readable.filter(({ record }) => Math.floor(record.offset / chunkRecords) === row.chunk).length;
+      const said = row.stored + row.dropped + row.duplicate + row.dead;
+      if (said !== inChunk) this.#problem(`the ledger counts ${said} records in chunk ${row.chunk} that holds ${inChunk}`);
+      const isBehind = row.chunk < Math.floor(this.#high / chunkRecords);
+      if (isBehind && !row.complete) this.#problem(`chunk ${row.chunk} is not complete`);
+    }
+    if (this.#committed !== null && this.#committed % chunkRecords !== 0) this.#problem('a commit lies inside a chunk');
+  }
+
+  #problem(text: string): void {
+    if (this.#result.problems.length < 5) this.#result.problems.push(text);
+  }
+}
+
