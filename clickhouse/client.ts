@@ -139,7 +139,7 @@ export class Database {
     try {
       const answer = await this.#client.exec({
         query: `INSERT INTO ${table.name} (${columns}) FORMAT RowBinary`,
-        values: Readable.from([rows.bytes()], { objectMode: false }),
+        values: Readable.from(rows.segments(), { objectMode: false }),
         clickhouse_settings: insertSettings,
       });
       for await (const _ of answer.stream);

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import type { Settings } from '../schemas/settings.ts';
 import { Database, type DatabaseOptions } from './client.ts';
 
 /** How long each kind of row is kept, in days. */
@@ -17,6 +18,19 @@ export interface MigrateOptions {
   fsync: boolean;
   dryRun?: boolean;
   folder?: string;
+}
+
+/** What the settings say of the schema: how long rows are kept, and whether inserts wait for the disk. */
+export function migrateOptions(settings: Settings): MigrateOptions {
+  return {
+    fsync: settings.clickhouseFsync,
+    retention: {
+      rawDays: settings.rawRetentionDays,
+      cellDays: settings.cellsRetentionDays,
+      deadLetterDays: settings.deadLetterRetentionDays,
+      deadLetterBytesDays: settings.deadLetterBytesRetentionDays,
+    },
+  };
 }
 
 export interface MigrationReport {
@@ -39,7 +53,7 @@ interface Migration {
 const defaultFolder = path.join(import.meta.dirname, 'migrations');
 
 /** The migrations in order. A statement ends at a semicolon that ends its line. */
-export function readMigrations(folder = defaultFolder): Migration[] {
+function readMigrations(folder = defaultFolder): Migration[] {
   return readdirSync(folder)
     .filter((file) => /^\d{4}_[a-z0-9_]+\.sql$/.test(file))
     .sort()
@@ -99,10 +113,10 @@ export async function migrate(target: DatabaseOptions, options: MigrateOptions):
   const report: MigrationReport = { applied: [], already: [], adjusted: [] };
   const dryRun = options.dryRun ?? false;
   const server = new Database({ ...target, database: 'default' });
-  const exists = await server.rows('SELECT name FROM system.databases WHERE name = {name: String}', {
-    name: target.database,
-  });
   try {
+    const exists = await server.rows('SELECT name FROM system.databases WHERE name = {name: String}', {
+      name: target.database,
+    });
     if (exists.length === 0 && dryRun) return { ...report, applied: migrations.map((migration) => migration.name) };
     await server.command(`CREATE DATABASE IF NOT EXISTS ${quoteName(target.database)}`);
   } finally {
@@ -144,18 +158,20 @@ async function hasTable(database: Database, table: string): Promise<boolean> {
 /**
  * Retention is a setting, so it stands outside the migrations: the wanted TTL is compared with the table's own and
  * changed where it differs. Rows of the log expire by their own time, cells by when they were written, so
- * that an event a week late never makes an hour be computed from half its cells.
+ * that an event a week late never makes an hour be computed from half its cells. All instants are DateTime64: a
+ * DateTime ends in 2106, and a retention that reaches past it would come round to 1970 and expire every row at once.
  */
-function wantedRetention(retention: Retention): Record<string, { expression: string; days: number }> {
+function wantedRetention(retention: Retention): Record<string, string> {
+  const after = (instant: string, days: number) => `${instant} + toIntervalDay(${days})`;
   return {
-    execution_events: { expression: 'toDateTime(event_time)', days: retention.rawDays },
-    task_events: { expression: 'toDateTime(event_time)', days: retention.rawDays },
-    drops: { expression: 'toDateTime(record_time)', days: retention.rawDays },
-    execution_cells: { expression: 'written_at', days: retention.cellDays },
-    task_cells: { expression: 'written_at', days: retention.cellDays },
-    dead_letters: { expression: 'toDateTime(record_time)', days: retention.deadLetterDays },
-    dead_letter_bytes: { expression: 'toDateTime(record_time)', days: retention.deadLetterBytesDays },
-    idle_partitions: { expression: 'toDateTime(idle_through)', days: retention.rawDays },
+    execution_events: after('event_time', retention.rawDays),
+    task_events: after('event_time', retention.rawDays),
+    execution_cells: after('toDateTime64(written_at, 0)', retention.cellDays),
+    task_cells: after('toDateTime64(written_at, 0)', retention.cellDays),
+    drops: after('record_time', retention.deadLetterDays),
+    dead_letters: after('record_time', retention.deadLetterDays),
+    dead_letter_bytes: after('record_time', retention.deadLetterBytesDays),
+    idle_partitions: after('idle_through', retention.rawDays),
   };
 }
 
@@ -175,8 +191,8 @@ async function adjustTables(database: Database, options: MigrateOptions, dryRun:
   const statements: string[] = [];
   for (const { name, definition } of tables) {
     const ttl = wanted[name];
-    if (ttl !== undefined && !definition.includes(`TTL ${ttl.expression} + toIntervalDay(${ttl.days})`)) {
-      statements.push(`ALTER TABLE ${name} MODIFY TTL ${ttl.expression} + toIntervalDay(${ttl.days})`);
+    if (ttl !== undefined && !definition.includes(`TTL ${ttl}`)) {
+      statements.push(`ALTER TABLE ${name} MODIFY TTL ${ttl}`);
     }
     const synced = definition.includes('fsync_after_insert = 1');
     if (options.fsync && !synced) {
@@ -187,7 +203,9 @@ async function adjustTables(database: Database, options: MigrateOptions, dryRun:
       statements.push(`ALTER TABLE ${name} RESET SETTING ${Object.keys(fsyncSettings).join(', ')}`);
     }
   }
-  if (!dryRun)
-    for (const statement of statements) await database.command(statement, { materialize_ttl_after_modify: 0 });
+  if (dryRun) return statements;
+  // Each part remembers when it expires. Unless that is computed again, a longer retention comes too late for every
+  // row that is already there. It costs little where TTLs drop whole parts: only the column of the TTL is read.
+  for (const statement of statements) await database.command(statement, { materialize_ttl_after_modify: 1 });
   return statements;
 }

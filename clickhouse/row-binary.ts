@@ -4,31 +4,53 @@
  * gives the INSERT's column names, the encoder, and what the schema test compares with the migrations.
  */
 
-const initialBytes = 64 * 1024;
+const segmentBytes = 256 * 1024;
+const mostSpareSegments = 256;
+const spareSegments: Buffer[] = [];
 
-/** A growing buffer with the primitive writes of RowBinary (little endian, LEB128 lengths). */
+/**
+ * Bytes with the primitive writes of RowBinary (little endian, LEB128 lengths). They grow by segments, which are used
+ * again after `release`: doubling one large buffer would copy it and keep both halves of memory busy.
+ */
 export class ByteWriter {
-  #buffer: Buffer;
+  readonly #full: Buffer[] = [];
+  #fullBytes = 0;
+  #buffer: Buffer = Buffer.alloc(0);
   #length = 0;
 
-  constructor(capacity = initialBytes) {
-    this.#buffer = Buffer.allocUnsafe(capacity);
-  }
-
   get length(): number {
-    return this.#length;
+    return this.#fullBytes + this.#length;
   }
 
-  /** The bytes written so far; valid until the next write. */
-  bytes(): Buffer {
-    return this.#buffer.subarray(0, this.#length);
+  /** The bytes written so far, in order; valid until the next write or release. */
+  segments(): Buffer[] {
+    return this.#length === 0 ? [...this.#full] : [...this.#full, this.#buffer.subarray(0, this.#length)];
+  }
+
+  /** Gives the memory back; what was written is gone. */
+  release(): void {
+    for (const segment of [...this.#full, this.#buffer]) {
+      const whole = segment.buffer.byteLength === segmentBytes && spareSegments.length < mostSpareSegments;
+      if (whole) spareSegments.push(Buffer.from(segment.buffer));
+    }
+    this.#full.length = 0;
+    this.#fullBytes = 0;
+    this.#buffer = Buffer.alloc(0);
+    this.#length = 0;
   }
 
   #reserve(bytes: number): void {
-    if (this.#length + bytes <= this.#buffer.length) return;
-    const grown = Buffer.allocUnsafe(Math.max(this.#buffer.length * 2, this.#length + bytes));
-    this.#buffer.copy(grown, 0, 0, this.#length);
-    this.#buffer = grown;
+    if (this.#length + bytes > this.#buffer.length) this.#grow(bytes);
+  }
+
+  #grow(bytes: number): void {
+    if (this.#length > 0) {
+      this.#full.push(this.#buffer.subarray(0, this.#length));
+      this.#fullBytes += this.#length;
+    }
+    const spare = bytes <= segmentBytes ? spareSegments.pop() : undefined;
+    this.#buffer = spare ?? Buffer.allocUnsafeSlow(Math.max(segmentBytes, bytes));
+    this.#length = 0;
   }
 
   uint8(value: number): void {
@@ -140,6 +162,14 @@ export const hash64: Codec<ArrayLike<number>> = {
   write(out, words) {
     out.uint32(words[0] as number);
     out.uint32(words[1] as number);
+  },
+};
+/** The same from two named words. */
+export const wordPair: Codec<{ low: number; high: number }> = {
+  type: 'UInt64',
+  write(out, { low, high }) {
+    out.uint32(low);
+    out.uint32(high);
   },
 };
 export const hash128: Codec<ArrayLike<number>> = {

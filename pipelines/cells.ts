@@ -12,9 +12,13 @@ export interface Dims {
   lastCell: Cell | null;
 }
 
-/** One Dims object for equal dimensions, so that records share them instead of carrying their texts about. */
+/**
+ * One Dims object for equal dimensions, so that records share them instead of carrying their texts about. It is found by
+ * two of its texts (workflow, and task or trigger) and then compared, which is cheaper than joining eight of them for every record.
+ */
 export class DimsTable {
-  readonly #byKey = new Map<string, Dims>();
+  #byFirst = new Map<string, Map<string, Dims[]>>();
+  #size = 0;
   readonly #most: number;
 
   constructor(most = 100_000) {
@@ -22,15 +26,29 @@ export class DimsTable {
   }
 
   intern(values: readonly string[]): Dims {
-    const key = values.join('\u0000');
-    const known = this.#byKey.get(key);
+    let bySecond = this.#byFirst.get(values[3] as string);
+    if (bySecond === undefined) {
+      bySecond = new Map();
+      this.#byFirst.set(values[3] as string, bySecond);
+    }
+    const similar = bySecond.get(values[5] as string);
+    const known = similar?.find((dims) => isEqual(dims.values, values));
     if (known !== undefined) return known;
+    const dims: Dims = { key: values.join('\u0000'), values, lastTable: null, lastMinute: -1, lastCell: null };
+    if (similar === undefined) bySecond.set(values[5] as string, [dims]);
+    else similar.push(dims);
     // Forgetting is safe: cells are found by the key's text, the shared object only makes it quick.
-    if (this.#byKey.size >= this.#most) this.#byKey.clear();
-    const dims: Dims = { key, values, lastTable: null, lastMinute: -1, lastCell: null };
-    this.#byKey.set(key, dims);
+    if (++this.#size > this.#most) {
+      this.#size = 0;
+      this.#byFirst = new Map();
+    }
     return dims;
   }
+}
+
+function isEqual(left: readonly string[], right: readonly string[]): boolean {
+  for (let index = 0; index < left.length; index++) if (left[index] !== right[index]) return false;
+  return left.length === right.length;
 }
 
 const sumsPerCell = distributions.length + quantities.length;

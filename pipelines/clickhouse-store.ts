@@ -4,7 +4,7 @@ import { type ChunkRow, idlePartitionsTable } from '../clickhouse/tables/bookkee
 import { executionDimensions, taskDimensions } from '../clickhouse/tables/cells.ts';
 import type { TaskState } from '../schemas/events.ts';
 import { executionKey, type FoldableKind, isSelfContained, originText, taskKey } from './facts.ts';
-import { hashKey } from './history.ts';
+import type { Hash64 } from './hash.ts';
 import type { IdlePartition, LogPrefix, RowBatch, Store, StoredFact, StoredRange, Wanted } from './store.ts';
 
 /** Ids asked for in one question: they travel in the address of the request, which servers bound. */
@@ -51,7 +51,6 @@ function toFact(record: FactRecord): StoredFact {
   const key = record.task_id === undefined ? execution : taskKey(execution, record.task_id, record.map_index ?? -1);
   return {
     key,
-    hash: hashKey(key),
     offset: record.offset,
     state: record.state,
     attempt: record.attempt,
@@ -83,6 +82,10 @@ class RowBinaryBatch<Row> implements RowBatch<Row> {
   add(row: Row): void {
     writeRow(this.writer, this.table, row);
     this.rows++;
+  }
+
+  release(): void {
+    this.writer.release();
   }
 }
 
@@ -147,7 +150,7 @@ export class ClickHouseStore implements Store {
     for await (const part of answer) {
       const bytes: Buffer = rest.length === 0 ? part : Buffer.concat([rest, part]);
       let at = 0;
-      for (; at + 8 <= bytes.length; at += 8) each(bytes.readUInt32LE(at), bytes.readUInt32LE(at + 4));
+      for (; at + 8 <= bytes.length; at += 8) each(bytes.readInt32LE(at), bytes.readInt32LE(at + 4));
       rest = bytes.subarray(at);
     }
   }
@@ -195,5 +198,5 @@ export class ClickHouseStore implements Store {
   }
 }
 
-const hashNumber = (hash: Uint32Array): string =>
-  (BigInt(hash[1] as number) * 2n ** 32n + BigInt(hash[0] as number)).toString();
+/** As the column holds it: unsigned, and beyond what a number can hold. */
+const hashNumber = (hash: Hash64): bigint => BigInt(hash.high >>> 0) * 2n ** 32n + BigInt(hash.low >>> 0);

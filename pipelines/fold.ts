@@ -2,6 +2,7 @@ import { counts, distributions, quantities } from '../clickhouse/tables/measures
 import type { EndState, TaskState } from '../schemas/events.ts';
 import { endStates, taskStates } from '../schemas/events.ts';
 import type { Cell, CellTable, Dims } from './cells.ts';
+import type { Hash64 } from './hash.ts';
 
 /**
  * The version of what this folder makes of a record. Raise it when the same record would go into other dimensions or
@@ -32,7 +33,6 @@ export interface Fact {
 }
 
 interface Start {
-  offset: number;
   eventTimeMs: number;
   queueUs: number | null;
 }
@@ -40,18 +40,19 @@ interface Start {
 /** An end with what it counts for: duration and queue time may come from its start. */
 interface End {
   fact: Fact;
-  joined: boolean;
   durationUs: number | null;
   queueUs: number | null;
 }
 
 interface Attempt {
   attempt: number;
-  starts: Start[];
+  /** Its first start in the log, and the others in the order of the log. */
+  start: Start | null;
+  moreStarts: Start[] | null;
   /** The end that counts for this attempt: the latest by event time, then offset. */
   counted: End | null;
   /** Ends still without their start. */
-  unjoined: End[];
+  unjoined: End[] | null;
 }
 
 const countIndex = Object.fromEntries(counts.map((count, index) => [count, index])) as Record<
@@ -77,99 +78,111 @@ function add(cell: Cell, count: keyof typeof countIndex, by: number): void {
 
 /** Beyond so many records a thing's identities are looked up rather than searched. */
 const searchedIdentities = 32;
+/** Attempt and state in one number. */
 const stateCodes = new Map<string, number>(taskStates.map((state, index) => [state, index]));
-const codeOf = (fact: Fact): number => fact.attempt * 16 + (stateCodes.get(fact.state) as number);
-
-/**
- * What tells one record of a thing from another: attempt, state and event time, or where a republished record first
- * came from. Nearly every thing has a handful, so they stand in one flat list; a thing with thousands gets an index.
- */
-class Identities {
-  /** Code and event time, one pair a record. */
-  readonly #pairs: number[] = [];
-  #byTime: Map<number, number[]> | null = null;
-  #origins: Set<string> | null = null;
-  size = 0;
-
-  has(fact: Fact): boolean {
-    if (fact.origin !== '') return this.#origins?.has(fact.origin) ?? false;
-    const code = codeOf(fact);
-    if (this.#byTime !== null) return this.#byTime.get(fact.eventTimeMs)?.includes(code) ?? false;
-    const pairs = this.#pairs;
-    for (let at = 0; at < pairs.length; at += 2) {
-      if (pairs[at + 1] === fact.eventTimeMs && pairs[at] === code) return true;
-    }
-    return false;
-  }
-
-  add(fact: Fact): void {
-    this.size++;
-    if (fact.origin !== '') {
-      this.#origins ??= new Set();
-      this.#origins.add(fact.origin);
-      return;
-    }
-    if (this.#byTime === null && this.#pairs.length < searchedIdentities * 2) {
-      this.#pairs.push(codeOf(fact), fact.eventTimeMs);
-      return;
-    }
-    if (this.#byTime === null) {
-      this.#byTime = new Map();
-      for (let at = 0; at < this.#pairs.length; at += 2)
-        this.#index(this.#pairs[at + 1] as number, this.#pairs[at] as number);
-      this.#pairs.length = 0;
-    }
-    this.#index(fact.eventTimeMs, codeOf(fact));
-  }
-
-  #index(eventTimeMs: number, code: number): void {
-    const codes = this.#byTime?.get(eventTimeMs);
-    if (codes === undefined) this.#byTime?.set(eventTimeMs, [code]);
-    else codes.push(code);
-  }
-}
+export const codeOf = (fact: Fact): number => fact.attempt * 16 + (stateCodes.get(fact.state) as number);
 
 /**
  * Everything said so far, by smaller offsets of the same partition, of one execution or task. What a record contributes
  * follows from this alone, so folding the same log again decides the same.
  */
-export class Thing {
+export class Thing implements Hash64 {
   readonly key: string;
-  readonly hash: Uint32Array;
+  readonly low: number;
+  readonly high: number;
   lastOffset = -1;
-  readonly #identities = new Identities();
+  /** How many records it stands for: what it weighs in memory. */
+  weight = 0;
+  /**
+   * What tells one record from another: attempt with state, and event time, one pair a record. Most things have two, which
+   * stand in fields; more go into a list, thousands into an index. Republished records are known by their origin.
+   */
+  #firstCode = -1;
+  #firstTimeMs = 0;
+  #secondCode = -1;
+  #secondTimeMs = 0;
+  #pairs: number[] | null = null;
+  #pairsByTime: Map<number, number[]> | null = null;
+  #origins: Set<string> | null = null;
   #started = false;
-  readonly #attempts: Attempt[] = [];
+  /** Most things have one attempt, which then needs no list. */
+  #attempt: Attempt | null = null;
+  #moreAttempts: Attempt[] | null = null;
   #counted: End | null = null;
 
-  constructor(key: string, hash: Uint32Array) {
+  constructor(key: string, low: number, high: number) {
     this.key = key;
-    this.hash = hash;
-  }
-
-  /** How many records it stands for: what it weighs in memory. */
-  get weight(): number {
-    return this.#identities.size;
+    this.low = low;
+    this.high = high;
   }
 
   /** An earlier record carries the same identity. */
   knows(fact: Fact): boolean {
-    return this.#identities.has(fact);
+    if (fact.origin !== '') return this.#origins?.has(fact.origin) ?? false;
+    const code = codeOf(fact);
+    const { eventTimeMs } = fact;
+    if (this.#firstCode === code && this.#firstTimeMs === eventTimeMs) return true;
+    if (this.#secondCode === code && this.#secondTimeMs === eventTimeMs) return true;
+    if (this.#pairsByTime !== null) return this.#pairsByTime.get(eventTimeMs)?.includes(code) ?? false;
+    const pairs = this.#pairs;
+    if (pairs === null) return false;
+    for (let at = 0; at < pairs.length; at += 2) {
+      if (pairs[at + 1] === eventTimeMs && pairs[at] === code) return true;
+    }
+    return false;
   }
 
   #remember(fact: Fact): void {
-    this.#identities.add(fact);
+    this.weight++;
     if (fact.offset > this.lastOffset) this.lastOffset = fact.offset;
+    if (fact.origin !== '') {
+      this.#origins ??= new Set();
+      this.#origins.add(fact.origin);
+      return;
+    }
+    this.#rememberPair(codeOf(fact), fact.eventTimeMs);
   }
 
-  #attempt(number: number): Attempt {
-    const attempts = this.#attempts;
-    for (let index = attempts.length - 1; index >= 0; index--) {
-      const known = attempts[index] as Attempt;
-      if (known.attempt === number) return known;
+  #rememberPair(code: number, eventTimeMs: number): void {
+    if (this.#firstCode < 0) {
+      this.#firstCode = code;
+      this.#firstTimeMs = eventTimeMs;
+    } else if (this.#secondCode < 0) {
+      this.#secondCode = code;
+      this.#secondTimeMs = eventTimeMs;
+    } else if (this.#pairsByTime !== null) {
+      this.#indexPair(this.#pairsByTime, code, eventTimeMs);
+    } else {
+      this.#pairs ??= [];
+      this.#pairs.push(code, eventTimeMs);
+      if (this.#pairs.length >= searchedIdentities * 2) this.#buildIndex(this.#pairs);
     }
-    const attempt: Attempt = { attempt: number, starts: [], counted: null, unjoined: [] };
-    attempts.push(attempt);
+  }
+
+  #buildIndex(pairs: readonly number[]): void {
+    const index = new Map<number, number[]>();
+    for (let at = 0; at < pairs.length; at += 2) this.#indexPair(index, pairs[at] as number, pairs[at + 1] as number);
+    this.#pairsByTime = index;
+    this.#pairs = null;
+  }
+
+  #indexPair(index: Map<number, number[]>, code: number, eventTimeMs: number): void {
+    const codes = index.get(eventTimeMs);
+    if (codes === undefined) index.set(eventTimeMs, [code]);
+    else codes.push(code);
+  }
+
+  #attemptOf(number: number): Attempt {
+    if (this.#attempt === null) {
+      this.#attempt = { attempt: number, start: null, moreStarts: null, counted: null, unjoined: null };
+      return this.#attempt;
+    }
+    if (this.#attempt.attempt === number) return this.#attempt;
+    this.#moreAttempts ??= [];
+    const known = this.#moreAttempts.findLast((attempt) => attempt.attempt === number);
+    if (known !== undefined) return known;
+    const attempt: Attempt = { attempt: number, start: null, moreStarts: null, counted: null, unjoined: null };
+    this.#moreAttempts.push(attempt);
     return attempt;
   }
 
@@ -184,20 +197,26 @@ export class Thing {
   }
 
   #start(fact: Fact, cell: Cell | null, cells: CellTable | null): void {
-    const attempt = this.#attempt(fact.attempt);
+    const attempt = this.#attemptOf(fact.attempt);
     if (cell !== null) {
       if (!this.#started) add(cell, 'started', 1);
-      if (attempt.starts.length === 0) add(cell, 'attempt_started', 1);
+      if (attempt.start === null) add(cell, 'attempt_started', 1);
     }
     this.#started = true;
-    const start: Start = { offset: fact.offset, eventTimeMs: fact.eventTimeMs, queueUs: fact.queueUs };
-    attempt.starts.push(start);
-    if (attempt.unjoined.length === 0) return;
-    attempt.unjoined = attempt.unjoined.filter((end) => {
+    const start: Start = { eventTimeMs: fact.eventTimeMs, queueUs: fact.queueUs };
+    if (attempt.start === null) {
+      attempt.start = start;
+    } else {
+      attempt.moreStarts ??= [];
+      attempt.moreStarts.push(start);
+    }
+    if (attempt.unjoined === null) return;
+    const still = attempt.unjoined.filter((end) => {
       if (!mayJoin(start, end)) return true;
       this.#joinLate(start, end, attempt, cells);
       return false;
     });
+    attempt.unjoined = still.length === 0 ? null : still;
   }
 
   /** A start that came after its end gives the end its duration, in the end's window. */
@@ -217,12 +236,13 @@ export class Thing {
   }
 
   #end(fact: Fact, cell: Cell | null, cells: CellTable | null): void {
-    const attempt = this.#attempt(fact.attempt);
-    const end: End = { fact, joined: false, durationUs: fact.durationUs, queueUs: fact.queueUs };
+    const attempt = this.#attemptOf(fact.attempt);
+    const end: End = { fact, durationUs: fact.durationUs, queueUs: fact.queueUs };
     if (!fact.selfContained) {
       if (cell !== null) add(cell, 'ends_to_join', 1);
-      const start = attempt.starts.findLast((candidate) => mayJoin(candidate, end));
-      if (start === undefined) {
+      const start = newestStart(attempt, end);
+      if (start === null) {
+        attempt.unjoined ??= [];
         attempt.unjoined.push(end);
       } else {
         join(start, end);
@@ -257,6 +277,13 @@ export class Thing {
   }
 }
 
+/** The start with the greatest smaller offset that fits the end. */
+function newestStart(attempt: Attempt, end: End): Start | null {
+  const later = attempt.moreStarts?.findLast((candidate) => mayJoin(candidate, end));
+  if (later !== undefined) return later;
+  return attempt.start !== null && mayJoin(attempt.start, end) ? attempt.start : null;
+}
+
 const isLater = (fact: Fact, than: Fact): boolean =>
   fact.attempt !== than.attempt
     ? fact.attempt > than.attempt
@@ -271,7 +298,6 @@ const mayJoin = (start: Start, end: End): boolean =>
   start.eventTimeMs <= end.fact.eventTimeMs && start.eventTimeMs >= end.fact.eventTimeMs - lookBackMs;
 
 function join(start: Start, end: End): void {
-  end.joined = true;
   end.durationUs = (end.fact.eventTimeMs - start.eventTimeMs) * 1000;
   end.queueUs ??= start.queueUs;
 }

@@ -1,38 +1,43 @@
 /**
- * A fast 128-bit hash of text (the mixing of MurmurHash3, over UTF-16 code units). It spreads well and is cheap; it
- * is not made to withstand somebody who wants collisions, and nothing here depends on their absence: decisions
- * compare the keys themselves.
+ * Fast hashes (the mixing of MurmurHash3, over UTF-16 code units). They spread well and are cheap; they are not made to
+ * withstand somebody who wants collisions, and nothing here depends on their absence: decisions compare the keys
+ * themselves. Words are signed 32-bit integers, which the runtime keeps without a box.
  */
-export function hashText(key: string, out: Uint32Array): void {
+export interface Hash64 {
+  low: number;
+  high: number;
+}
+
+/** Hashes the key of a thing. The result is written into `out`, because this runs once a record. */
+export function hashText(key: string, out: Hash64): void {
   let a = 0x239b961b;
-  let b = 0xab0e9789;
-  let c = 0x38b34ae5;
-  let d = 0xa1e38b93;
+  let b = 0xab0e9789 | 0;
   for (let index = 0; index < key.length; index++) {
     const unit = key.charCodeAt(index);
     a = b ^ Math.imul(a ^ unit, 597399067);
-    b = c ^ Math.imul(b ^ unit, 2869860233);
-    c = d ^ Math.imul(c ^ unit, 951274213);
-    d = a ^ Math.imul(d ^ unit, 2716044179);
+    b = a ^ Math.imul(b ^ unit, 2869860233);
   }
-  finish(out, a, b, c, d);
+  out.low = avalanche(a ^ (b >>> 18));
+  out.high = avalanche(b ^ Math.imul(out.low, 5));
 }
 
-/** Continues a hash with numbers: the identity of a record is its thing plus what happened to it when. */
-export function hashNumbers(seed: Uint32Array, numbers: readonly number[], out: Uint32Array): void {
-  let a = seed[0] as number;
-  let b = seed[1] as number;
-  let c = seed[2] as number;
-  let d = seed[3] as number;
-  for (const number of numbers) {
-    const low = number | 0;
-    const high = Math.floor(number / 4294967296) | 0;
-    a = b ^ Math.imul(a ^ low, 597399067);
-    b = c ^ Math.imul(b ^ high, 2869860233);
-    c = d ^ Math.imul(c ^ low, 951274213);
-    d = a ^ Math.imul(d ^ high, 2716044179);
-  }
-  finish(out, a, b, c, d);
+/** 128 bits for the identity of a record: its thing, and what happened to it when. */
+export function hashIdentity(
+  thing: Hash64,
+  attempt: number,
+  state: number,
+  eventTimeMs: number,
+  origin: number,
+  out: Int32Array,
+): void {
+  const timeHigh = Math.floor(eventTimeMs / 4294967296) | 0;
+  const a = avalanche(thing.low ^ Math.imul(attempt, 597399067) ^ (eventTimeMs | 0));
+  const b = avalanche(thing.high ^ Math.imul(state, 951274213) ^ Math.imul(a, 5));
+  const c = avalanche(timeHigh ^ Math.imul(origin | 0, 2716044179) ^ Math.imul(b, 5));
+  out[0] = a;
+  out[1] = b;
+  out[2] = avalanche(c ^ thing.low);
+  out[3] = avalanche(c ^ Math.imul(thing.high, 5) ^ (eventTimeMs | 0));
 }
 
 function avalanche(word: number): number {
@@ -43,31 +48,16 @@ function avalanche(word: number): number {
   return mixed ^ (mixed >>> 16);
 }
 
-function finish(out: Uint32Array, a: number, b: number, c: number, d: number): void {
-  const e = avalanche(a ^ (c >>> 18) ^ Math.imul(d, 5));
-  const f = avalanche(b ^ (d >>> 22) ^ Math.imul(e, 5));
-  const g = avalanche(c ^ (e >>> 17) ^ Math.imul(f, 5));
-  const h = avalanche(d ^ (f >>> 19) ^ Math.imul(g, 5));
-  out[0] = e;
-  out[1] = f;
-  out[2] = g;
-  out[3] = h;
-}
-
 /** 64 bits over a record as the broker stores it: tells whether the record at an offset is still the same. */
-export function hashRecord(record: { timestampMs: number; key: Buffer | null; value: Buffer | null }): Uint32Array {
-  const words = new Uint32Array(4);
-  hashNumbers(words, [record.timestampMs, record.key?.length ?? -1, record.value?.length ?? -1], words);
+export function hashRecord(record: { timestampMs: number; key: Buffer | null; value: Buffer | null }): Int32Array {
+  let a = avalanche((record.timestampMs | 0) ^ ((record.key?.length ?? -1) << 16));
+  let b = avalanche((Math.floor(record.timestampMs / 4294967296) | 0) ^ (record.value?.length ?? -1));
   for (const part of [record.key, record.value]) {
     if (part === null) continue;
-    let a = words[0] as number;
-    let b = words[1] as number;
     for (const byte of part) {
       a = Math.imul(a ^ byte, 0x01000193);
       b = Math.imul(b + byte + (a >>> 24), 0x9e3779b1);
     }
-    words[0] = a;
-    words[1] = b;
   }
-  return Uint32Array.of(avalanche(words[0] as number), avalanche(words[1] as number));
+  return Int32Array.of(avalanche(a), avalanche(b));
 }

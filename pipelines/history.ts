@@ -1,6 +1,5 @@
 import { Thing } from './fold.ts';
 import { ForgottenThings } from './forgotten.ts';
-import { hashText } from './hash.ts';
 
 export interface HistoryOptions {
   /** Records whose things are remembered; asked each time, because partitions of a process share what it may use. */
@@ -18,6 +17,9 @@ export class History {
   #young = new Map<string, Thing>();
   #old = new Map<string, Thing>();
   #youngWeight = 0;
+  /** The newest record that things of the older generation, and of both, speak of. */
+  #oldOffset = -1;
+  #newestOffset = -1;
   readonly #records: () => number;
   readonly forgotten: ForgottenThings;
 
@@ -42,40 +44,25 @@ export class History {
   }
 
   /** Begins a thing; the caller has made sure that its stored history, if any, follows. */
-  begin(key: string, hash: Uint32Array): Thing {
-    const thing = new Thing(key, hash);
+  begin(key: string, low: number, high: number): Thing {
+    const thing = new Thing(key, low, high);
     this.#young.set(key, thing);
     return thing;
   }
 
-  /** Counts records taken in since the last slice, so that the generations know when to turn. */
-  grew(records: number): void {
-    this.#youngWeight += records;
+  /** Counts a record taken in, so that the generations know when to turn and what has to be durable then. */
+  grew(offset: number): void {
+    this.#youngWeight++;
+    if (offset > this.#newestOffset) this.#newestOffset = offset;
   }
 
-  /** Only to be called between slices. */
+  /** Only to be called between slices. Waits with the whole older generation until all of it is durable. */
   evict(durableOffset: number): void {
-    if (this.#youngWeight < this.#records() / 2) return;
-    const kept = new Map<string, Thing>();
-    let keptWeight = 0;
-    for (const [key, thing] of this.#old) {
-      if (thing.lastOffset > durableOffset) {
-        kept.set(key, thing);
-        keptWeight += thing.weight;
-      } else {
-        this.forgotten.add(thing.hash[0] as number, thing.hash[1] as number);
-      }
-    }
+    if (this.#youngWeight < this.#records() / 2 || this.#oldOffset > durableOffset) return;
+    for (const thing of this.#old.values()) this.forgotten.add(thing.low, thing.high);
     this.#old = this.#young;
-    this.#young = kept;
-    this.#youngWeight = keptWeight;
+    this.#oldOffset = this.#newestOffset;
+    this.#young = new Map();
+    this.#youngWeight = 0;
   }
-}
-
-const scratch = new Uint32Array(4);
-
-/** Hash of a thing's key in words of its own. */
-export function hashKey(key: string): Uint32Array {
-  hashText(key, scratch);
-  return scratch.slice();
 }

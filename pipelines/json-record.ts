@@ -193,7 +193,8 @@ export function makeLifter(type: Type, options: LifterOptions): Lifter {
     const scaled: Lift =
       factor === undefined ? lift : (v, name) => ((n) => (n === null ? null : n * factor))(liftNumber(v, name));
     // Members of nested objects are looked up in camelCase, whichever way both names are written.
-    for (const name of alias.includes('.') ? [alias] : [alias, toSnake(alias)]) targets.set(name, { field, lift: scaled, exact: false, weak });
+    for (const name of alias.includes('.') ? [alias] : [alias, toSnake(alias)])
+      targets.set(name, { field, lift: scaled, exact: false, weak });
   }
   for (const field of fields) {
     const target = { field: field.name, lift: lifts.get(field.name) as Lift, weak: false };

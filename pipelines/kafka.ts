@@ -1,13 +1,54 @@
 import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
-import type { Admin, Consumer, EachBatchPayload, Kafka, KafkaMessage, LogEntry, Producer, SASLOptions } from 'kafkajs';
-import * as kafkajs from 'kafkajs';
+import type { Admin, Batch, Consumer, EachBatchPayload, Kafka, KafkaMessage, LogEntry, Producer, SASLOptions } from 'kafkajs';
 import lz4 from 'lz4js';
 import snappy from 'snappyjs';
 
-const { CompressionCodecs, CompressionTypes, Kafka: KafkaClient, logLevel, Partitioners } = kafkajs.default;
+interface FetchedMessage {
+  offset: string;
+  key: Buffer | null;
+  isControlRecord: boolean;
+  batchContext: { producerId: string; inTransaction: boolean };
+}
 
-export type { Admin, Consumer, EachBatchPayload, Kafka, KafkaMessage, Producer };
+interface Fetched {
+  messages: FetchedMessage[];
+  abortedTransactions: { producerId: string; firstOffset: string }[] | null;
+}
+
+/** Version 0, type 0: the marker that ends an aborted transaction. */
+const abortMarker = Buffer.alloc(4);
+
+/**
+ * Leaves out what aborted transactions wrote. The client's own filter takes them for sorted by their first offset, but
+ * brokers list them by their end: of two that overlap, records of one were shown, or not, as fetches happened to fall.
+ */
+function hideAborted({ messages, abortedTransactions }: Fetched): FetchedMessage[] {
+  if (abortedTransactions === null || !(abortedTransactions?.length > 0)) return messages;
+  const coming = abortedTransactions.toSorted((one, other) => Number(one.firstOffset) - Number(other.firstOffset));
+  const aborted = new Set<string>();
+  let next = 0;
+  return messages.filter(({ offset, key, isControlRecord, batchContext }) => {
+    for (; next < coming.length && Number(offset) >= Number(coming[next]?.firstOffset); next++) {
+      aborted.add(coming[next]?.producerId ?? '');
+    }
+    const { producerId, inTransaction } = batchContext;
+    if (isControlRecord && key?.subarray(0, 4).equals(abortMarker)) aborted.delete(producerId);
+    return isControlRecord || !inTransaction || !aborted.has(producerId);
+  });
+}
+
+// Replaced before the rest of the client loads, because it keeps a reference to it.
+const require = createRequire(import.meta.url);
+const filterFile = require.resolve('kafkajs/src/consumer/filterAbortedMessages');
+require(filterFile);
+(require.cache[filterFile] as NodeJS.Module).exports = hideAborted;
+const kafkajs = require('kafkajs') as typeof import('kafkajs');
+
+const { CompressionCodecs, CompressionTypes, Kafka: KafkaClient, logLevel, Partitioners } = kafkajs;
+
+export type { Admin, Batch, Consumer, EachBatchPayload, Kafka, KafkaMessage, Producer };
 
 export interface KafkaOptions {
   brokers: string[];
@@ -46,7 +87,10 @@ CompressionCodecs[CompressionTypes.Snappy] = () => ({
   decompress: async (buffer: Buffer) => decompressSnappy(buffer),
 });
 CompressionCodecs[CompressionTypes.LZ4] = () => ({
-  compress: async (encoder: Encoded) => Buffer.from(lz4.compress(encoder.buffer)),
+  // The frames of this library depend on each other, which brokers refuse; we only read lz4.
+  compress: async (): Promise<Buffer> => {
+    throw new Error('this client cannot write lz4; use zstd');
+  },
   decompress: async (buffer: Buffer) => Buffer.from(lz4.decompress(buffer)),
 });
 CompressionCodecs[CompressionTypes.ZSTD] = () => ({

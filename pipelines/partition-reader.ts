@@ -10,11 +10,18 @@ export interface LogEffects {
   committed(): Promise<number | null>;
   ends(): Promise<{ low: number; high: number }>;
   seek(offset: number): void;
+  /** Stops fetching this partition, so that it holds up no other one; records already on their way still come. */
+  pause(): void;
+  resume(): void;
 }
 
 /** A batch as the client hands it over, and what it wants to be told. */
 export interface LogBatch {
   records: LogRecord[];
+  /** Where the client began to read: holes between here and the first record are no loss. */
+  fetchedFrom: number;
+  /** Control records and aborted ones are passed over in silence, at the end of a batch too. */
+  lastOffset: number;
   /** The batch is out of date: the partition was taken away or the position moved. */
   isStale(): boolean;
   resolve(offset: number): void;
@@ -28,8 +35,11 @@ export interface ReaderEffects {
   lost(records: number): void;
 }
 
-/** Records folded without a pause: enough to spread the cost of a question, few enough for heartbeats in between. */
-const sliceRecords = 4_000;
+/**
+ * Records folded without a pause. So few that their decoded events die young, which is what the collector does best
+ * (4 000 cost a third more CPU), and enough to spread the cost of a question about history.
+ */
+const sliceRecords = 500;
 const pauseMs = 20;
 const retryMs = 1_000;
 
@@ -70,27 +80,57 @@ export class PartitionReader {
     return this.#isOpen;
   }
 
+  /** After a rebalance the client stands where the group committed, which may be anywhere. */
+  goOn(): void {
+    if (this.#isOpen && this.refusal === null) this.#log.seek(this.fold.lastDurable?.offset ?? this.fold.position);
+  }
+
   close(): void {
     this.#closed = true;
     this.#writer.disown(this.fold);
   }
 
   async #open(): Promise<void> {
+    await this.#away('opening a partition', async () => {
+      const [committed, ends] = await Promise.all([this.#log.committed(), this.#log.ends()]);
+      const lost = await this.fold.open(committed, ends.low, ends.high);
+      if (lost > 0) this.#effects.lost(lost);
+      if (!this.#closed) this.#writer.own(this.fold);
+      return this.#nextOffset(ends.low);
+    });
+  }
+
+  /** Retention overtook us: what was stored of the trimmed offsets is folded from there, and reading goes on behind them. */
+  async #crossGap(): Promise<void> {
+    await this.#away('crossing trimmed offsets', async () => {
+      // What is folded and not yet stored can be read nowhere else any more.
+      await this.#writer.flush();
+      const { low } = await this.#log.ends();
+      if (low > this.fold.position) {
+        const chunks = await this.#store.readChunks(this.fold.stream, this.fold.settings.partition);
+        this.#effects.lost(await this.fold.foldTrimmed(low, chunks));
+      }
+      return this.fold.position;
+    });
+  }
+
+  /** Does what may take long while the partition is not fetched, and goes on at the offset that comes out of it. */
+  async #away(what: string, work: () => Promise<number>): Promise<void> {
+    this.#isOpen = false;
+    this.#log.pause();
     while (!this.#closed) {
       try {
-        const [committed, ends] = await Promise.all([this.#log.committed(), this.#log.ends()]);
-        await this.fold.open(committed, ends.low, ends.high);
+        const offset = await work();
         if (this.#closed) return;
-        this.#writer.own(this.fold);
         this.#isOpen = true;
-        this.#log.seek(this.#nextOffset(ends.low));
-        return;
+        this.#log.seek(offset);
+        return this.#log.resume();
       } catch (error) {
         if (error instanceof PartitionRefused) {
           this.refusal = error;
           return;
         }
-        this.#effects.waiting('opening a partition', error as Error);
+        this.#effects.waiting(what, error as Error);
         await this.#effects.sleep(retryMs);
       }
     }
@@ -103,20 +143,31 @@ export class PartitionReader {
   }
 
   async read(batch: LogBatch): Promise<void> {
-    await this.#untilDone(this.opened, batch);
     if (this.refusal !== null || !this.#isOpen || batch.records.length === 0 || batch.isStale()) return;
     if (this.fold.lastDurable !== null) return this.#prove(batch);
-    const [first] = batch.records as [LogRecord];
-    if (first.offset > this.fold.position) await this.#crossGap();
-    const last = batch.records.at(-1) as LogRecord;
-    if (last.offset < this.fold.position) return this.#log.seek(this.fold.position);
+    // The client fell back on its defaults: it began behind what retention removed, or ahead of us for no good reason.
+    if (batch.fetchedFrom > this.fold.position) return this.#findPosition();
+    if (batch.lastOffset < this.fold.position) return this.#log.seek(this.fold.position);
     for (let from = 0; from < batch.records.length; from += sliceRecords) {
       if (this.#closed || batch.isStale()) return;
       const slice = batch.records.slice(from, from + sliceRecords);
-      await this.#foldSlice(slice, batch);
+      if (!(await this.#foldSlice(slice, batch))) return;
       batch.resolve((slice.at(-1) as LogRecord).offset);
       await batch.heartbeat();
     }
+    if (!this.#closed) this.fold.pass(batch.lastOffset);
+  }
+
+  /** The client found nothing for us in these offsets: they hold control records and aborted ones. */
+  pass(firstOffset: number, lastOffset: number): void {
+    if (!this.#isOpen || this.#closed || this.fold.lastDurable !== null) return;
+    if (firstOffset <= this.fold.position) this.fold.pass(lastOffset);
+  }
+
+  async #findPosition(): Promise<void> {
+    const { low } = await this.#log.ends();
+    if (low <= this.fold.position) return this.#log.seek(this.fold.position);
+    void this.#crossGap();
   }
 
   async #prove(batch: LogBatch): Promise<void> {
@@ -136,45 +187,45 @@ export class PartitionReader {
     this.#log.seek(this.fold.position);
   }
 
-  /** Offsets are missing. Transactions and compaction leave such holes; so does retention that overtook us. */
-  async #crossGap(): Promise<void> {
-    const { low } = await this.#log.ends();
-    if (low <= this.fold.position) return;
-    await this.#writer.flush();
-    const { partition } = this.fold.settings;
-    const lost = await this.fold.foldTrimmed(low, await this.#store.readChunks(this.fold.stream, partition));
-    this.#effects.lost(lost);
-  }
-
-  async #foldSlice(records: LogRecord[], batch: LogBatch): Promise<void> {
-    await this.#untilDone(this.#prepare(records), batch);
+  /** False when the slice was not folded, because the partition or the client's position is no longer ours. */
+  async #foldSlice(records: LogRecord[], batch: LogBatch): Promise<boolean> {
+    if (!(await this.#prepare(records, batch))) return false;
     const outcomes = records.map((record) => this.#decoder.decode(record) as FoldableEvent | Rejection);
-    const accepting = this.#acceptSlice(records, outcomes);
+    const accepting = this.#acceptSlice(records, outcomes, batch);
     await this.#untilDone(accepting, batch);
-    this.#effects.folded(await accepting, outcomes);
+    const folded = await accepting;
+    if (folded === null) return false;
+    this.#effects.folded(folded, outcomes);
     if (this.#writer.wantsFlush) void this.#writer.flush().catch(() => undefined);
-    while (this.#writer.isFull && !this.#closed) {
+    while (this.#writer.isFull && !this.#closed && !batch.isStale()) {
       await this.#effects.sleep(pauseMs);
       await batch.heartbeat();
     }
+    return true;
   }
 
-  /** A registry that is down delays; it loses nothing. */
-  async #prepare(records: LogRecord[]): Promise<void> {
-    for (;;) {
+  /** A registry that is down delays; it loses nothing. Nothing is folded yet, so a rebalance may end the wait. */
+  async #prepare(records: LogRecord[], batch: LogBatch): Promise<boolean> {
+    while (!this.#closed && !batch.isStale()) {
       try {
-        return await this.#decoder.prepare(records);
+        await this.#decoder.prepare(records);
+        return true;
       } catch (error) {
-        if (this.#closed) return;
         this.#effects.waiting('fetching a schema', error as Error);
         await this.#effects.sleep(retryMs);
+        await batch.heartbeat();
       }
     }
+    return false;
   }
 
   /** Asking for history may fail; nothing has been folded then, so the slice is simply tried again. */
-  async #acceptSlice(records: LogRecord[], outcomes: (FoldableEvent | Rejection)[]): Promise<Folded> {
-    for (;;) {
+  async #acceptSlice(
+    records: LogRecord[],
+    outcomes: (FoldableEvent | Rejection)[],
+    batch: LogBatch,
+  ): Promise<Folded | null> {
+    while (!this.#closed && !batch.isStale()) {
       try {
         return await this.fold.accept(records, outcomes, this.#writer);
       } catch (error) {
@@ -183,6 +234,7 @@ export class PartitionReader {
         await this.#effects.sleep(retryMs);
       }
     }
+    return null;
   }
 
   /** Waits with heartbeats, so that a slow answer does not cost the membership in the group. */

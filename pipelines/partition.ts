@@ -2,9 +2,9 @@ import type { ChunkRow, Tally } from '../clickhouse/tables/bookkeeping.ts';
 import { type CellTable as Cells, CellTable, DimsTable } from './cells.ts';
 import type { LogRecord } from './decode.ts';
 import { dimsOf, type FoldableEvent, type FoldableKind, factOf, thingKeyOf } from './facts.ts';
-import { foldVersion, type Thing } from './fold.ts';
-import { hashNumbers, hashRecord } from './hash.ts';
-import { History, hashKey } from './history.ts';
+import { codeOf, foldVersion, type Thing } from './fold.ts';
+import { type Hash64, hashIdentity, hashRecord, hashText } from './hash.ts';
+import { History } from './history.ts';
 import { Rejection } from './rejections.ts';
 import type { Store, StoredFact, Wanted } from './store.ts';
 
@@ -41,8 +41,8 @@ export interface RecordPlace {
 
 export interface StoredRecord extends RecordPlace {
   event: FoldableEvent;
-  thingHash: Uint32Array;
-  identityHash: Uint32Array;
+  thingHash: Hash64;
+  identityHash: Int32Array;
 }
 
 interface ChunkState extends Tally {
@@ -95,7 +95,7 @@ export interface CellSink {
 }
 
 const emptyTally = (): Tally => ({ stored: 0, dropped: 0, dead: 0, duplicate: 0, lostRetention: 0 });
-const noHash = new Uint32Array(2);
+const noHash = Int32Array.of(0, 0);
 const beginningMs = 0;
 
 /**
@@ -107,9 +107,10 @@ export class PartitionFold {
   readonly stream: string;
   readonly #foldVersion: number;
   readonly #store: Store;
-  readonly #history: History;
+  #history: History;
   readonly #dims = new DimsTable();
-  readonly #identity = new Uint32Array(4);
+  readonly #identity = new Int32Array(4);
+  readonly #hash: Hash64 = { low: 0, high: 0 };
   #chunks: ChunkState[] = [];
   #position = 0;
   #durableOffset = -1;
@@ -121,7 +122,12 @@ export class PartitionFold {
     this.stream = `${settings.topic}@${settings.epoch}`;
     this.#foldVersion = settings.foldVersion ?? foldVersion;
     this.#store = store;
-    this.#history = new History({ records: settings.historyRecords, filterBytes: settings.historyFilterBytes });
+    this.#history = this.#createHistory();
+  }
+
+  #createHistory(): History {
+    const { historyRecords: records, historyFilterBytes: filterBytes } = this.settings;
+    return new History({ records, filterBytes });
   }
 
   /** The next offset to fold. */
@@ -147,10 +153,14 @@ export class PartitionFold {
 
   /**
    * Decides where to start: at the first offset of a chunk, the lower of the committed one and the lowest that the
-   * ledger does not call complete. `low` and `high` are the ends of the log as read just now.
+   * ledger does not call complete. `low` and `high` are the ends of the log as read just now. Answers how many offsets
+   * were found to be lost to retention.
    */
-  async open(committed: number | null, low: number, high: number): Promise<void> {
+  async open(committed: number | null, low: number, high: number): Promise<number> {
     const { chunkRecords } = this.settings;
+    // An earlier try may have failed half way.
+    this.#chunks = [];
+    this.#history = this.#createHistory();
     const rows = await this.#store.readChunks(this.stream, this.settings.partition);
     this.#refuse(rows, high);
     const last = rows.at(-1);
@@ -169,7 +179,7 @@ export class PartitionFold {
     await this.#store.readThings({ ...prefix, beforeOffset: this.#position }, (hashLow, hashHigh) =>
       this.#history.forgotten.add(hashLow, hashHigh),
     );
-    if (last !== undefined && low > this.#position) await this.foldTrimmed(low, rows);
+    return last !== undefined && low > this.#position ? this.foldTrimmed(low, rows) : 0;
   }
 
   #refuse(rows: ChunkRow[], high: number): void {
@@ -209,7 +219,7 @@ export class PartitionFold {
     const expected = this.lastDurable;
     if (expected === null || record.offset !== expected.offset) return;
     const hash = hashRecord(record);
-    if (hash[0] !== expected.hash[0] || hash[1] !== expected.hash[1]) {
+    if (hash.some((word, index) => word !== ((expected.hash[index] as number) | 0))) {
       throw this.madeAgain('another record stands there', expected.offset);
     }
     this.lastDurable = null;
@@ -226,17 +236,19 @@ export class PartitionFold {
     while (this.#position < low) {
       const chunk = Math.floor(this.#position / chunkRecords);
       const below = Math.min(low, (chunk + 1) * chunkRecords);
-      const range = await this.#store.readRange(kind, this.stream, partition, this.#position, below);
-      const state = this.#chunkAt(this.#position);
-      await this.#recall(range.facts, this.#position);
-      for (const fact of range.facts) this.#accept(fact.key, fact.hash, fact, state);
       const known = rows.find((row) => row.chunk === chunk);
+      const range = await this.#store.readRange(kind, this.stream, partition, this.#position, below);
+      const missing = await this.#countMissing(Math.max(this.#position, (known?.lastOffset ?? -1) + 1), below);
+      await this.#recall(range.facts, this.#position);
+      // Nothing is waited for from here to the end of the chunk: a flush in between would take half of it.
+      const state = this.#chunkAt(this.#position);
+      for (const fact of range.facts) this.#acceptStored(fact, state);
       state.stored += range.facts.length;
       state.dropped += range.dropped;
       state.duplicate += range.duplicate;
       state.dead += range.dead;
-      const missing = Math.max(0, below - Math.max(this.#position, (known?.lastOffset ?? this.#position - 1) + 1));
-      state.lostRetention += missing;
+      // What an earlier owner counted as lost stays lost, however often the chunk is folded again.
+      state.lostRetention = Math.max(state.lostRetention, known?.lostRetention ?? 0) + missing;
       lost += missing;
       state.maxEventTimeMs = this.#maxEventTimeMs = Math.max(this.#maxEventTimeMs, known?.maxEventTimeMs ?? 0);
       state.maxRecordTimeMs = this.#maxRecordTimeMs = Math.max(this.#maxRecordTimeMs, known?.maxRecordTimeMs ?? 0);
@@ -247,25 +259,31 @@ export class PartitionFold {
     return lost;
   }
 
+  /** Offsets of which nothing was stored: rows may have been written whose ledger row never was. */
+  async #countMissing(from: number, below: number): Promise<number> {
+    if (from >= below) return 0;
+    const { kind, partition } = this.settings;
+    const { facts, dropped, duplicate, dead } = await this.#store.readRange(kind, this.stream, partition, from, below);
+    return Math.max(0, below - from - facts.length - dropped - duplicate - dead);
+  }
+
   async #recall(facts: readonly StoredFact[], beforeOffset: number): Promise<void> {
     const wanted = new Map<string, Wanted>();
     for (const fact of facts) {
       const [workspace = '', source = '', executionId = ''] = fact.key.split('\u0000');
-      this.#want(wanted, fact.key, fact.hash, { workspace, source, executionId });
+      if (this.#history.find(fact.key) === undefined) this.#want(wanted, fact.key, { workspace, source, executionId });
     }
     await this.#ask(wanted, beforeOffset);
   }
 
-  #want(
-    wanted: Map<string, Wanted>,
-    key: string,
-    hash: Uint32Array,
-    names: { workspace: string; source: string; executionId: string },
-  ): void {
-    if (wanted.has(key) || this.#history.find(key) !== undefined) return;
-    if (!this.#history.forgotten.mayHold(hash[0] as number, hash[1] as number)) return;
+  /** Notes a thing that is not in memory if something may have been stored of it. */
+  #want(wanted: Map<string, Wanted>, key: string, names: Pick<Wanted, 'workspace' | 'source' | 'executionId'>): void {
+    if (wanted.has(key)) return;
+    hashText(key, this.#hash);
+    const { low, high } = this.#hash;
+    if (!this.#history.forgotten.mayHold(low, high)) return;
     const { workspace, source, executionId } = names;
-    wanted.set(key, { key, hash, workspace, source, executionId });
+    wanted.set(key, { key, hash: { low, high }, workspace, source, executionId });
   }
 
   async #ask(wanted: Map<string, Wanted>, beforeOffset: number): Promise<void> {
@@ -274,7 +292,6 @@ export class PartitionFold {
     const facts = await this.#store.readHistory({ kind, stream: this.stream, partition, beforeOffset }, [
       ...wanted.values(),
     ]);
-    let weight = 0;
     let lastOffset = -1;
     for (const fact of facts.sort((left, right) => left.offset - right.offset)) {
       // The same row may be stored several times until the server has merged its parts.
@@ -282,11 +299,10 @@ export class PartitionFold {
       lastOffset = fact.offset;
       const entry = wanted.get(fact.key);
       if (entry === undefined) continue;
-      const thing = this.#history.find(fact.key) ?? this.#history.begin(fact.key, entry.hash);
+      const thing = this.#history.find(fact.key) ?? this.#history.begin(fact.key, entry.hash.low, entry.hash.high);
       thing.accept({ ...fact, dims: this.#dims.intern(fact.dims) }, null);
-      weight++;
+      this.#history.grew(fact.offset);
     }
-    this.#history.grew(weight);
   }
 
   /** Folds a slice of records in offset order; what lies behind the position is passed over. */
@@ -297,31 +313,23 @@ export class PartitionFold {
   ): Promise<Folded> {
     this.#history.evict(this.#durableOffset);
     const keys = new Array<string>(records.length);
-    const hashes = new Array<Uint32Array | null>(records.length).fill(null);
+    const things = new Array<Thing | undefined>(records.length);
     const wanted = new Map<string, Wanted>();
     for (let index = 0; index < records.length; index++) {
       const outcome = outcomes[index] as FoldableEvent | Rejection;
       if (outcome instanceof Rejection || (records[index] as LogRecord).offset < this.#position) continue;
       const key = thingKeyOf(outcome);
       keys[index] = key;
-      const thing = this.#history.find(key);
-      const hash = thing === undefined ? hashKey(key) : thing.hash;
-      hashes[index] = hash;
-      if (thing === undefined) this.#want(wanted, key, hash, outcome);
+      things[index] = this.#history.find(key);
+      if (things[index] === undefined) this.#want(wanted, key, outcome);
     }
     await this.#ask(wanted, this.#position);
     const folded: Folded = { stored: 0, duplicate: 0, rejected: 0, asked: wanted.size };
     for (let index = 0; index < records.length; index++) {
       const record = records[index] as LogRecord;
       if (record.offset < this.#position) continue;
-      const stored = this.#foldRecord(
-        record,
-        outcomes[index] as FoldableEvent | Rejection,
-        keys[index] ?? '',
-        hashes[index] ?? null,
-        sink,
-      );
-      folded[stored]++;
+      const outcome = outcomes[index] as FoldableEvent | Rejection;
+      folded[this.#foldRecord(record, outcome, keys[index] as string, things[index], sink)]++;
     }
     return folded;
   }
@@ -330,25 +338,17 @@ export class PartitionFold {
     record: LogRecord,
     outcome: FoldableEvent | Rejection,
     key: string,
-    hash: Uint32Array | null,
+    thing: Thing | undefined,
     sink: RowSink,
   ): keyof Folded {
-    let became: keyof Folded = 'rejected';
     const state = this.#chunkAt(record.offset);
-    const place: RecordPlace = {
-      stream: this.stream,
-      kind: this.settings.kind,
-      partition: record.partition,
-      offset: record.offset,
-      recordTimeMs: record.timestampMs,
-      foldVersion: this.#foldVersion,
-    };
+    let became: keyof Folded = 'rejected';
     if (outcome instanceof Rejection) {
       if (outcome.outcome === 'drop') state.dropped++;
       else state.dead++;
-      sink.rejected(place, record, outcome);
+      sink.rejected(this.#placeOf(record), record, outcome);
     } else {
-      became = this.#foldEvent(place, outcome, key, hash as Uint32Array, state, sink);
+      became = this.#foldEvent(record, outcome, key, thing ?? this.#history.find(key), state, sink);
     }
     if (record.timestampMs > this.#maxRecordTimeMs) this.#maxRecordTimeMs = record.timestampMs;
     state.maxRecordTimeMs = this.#maxRecordTimeMs;
@@ -357,42 +357,70 @@ export class PartitionFold {
     return became;
   }
 
+  #placeOf(record: LogRecord): RecordPlace {
+    return {
+      stream: this.stream,
+      kind: this.settings.kind,
+      partition: record.partition,
+      offset: record.offset,
+      recordTimeMs: record.timestampMs,
+      foldVersion: this.#foldVersion,
+    };
+  }
+
   #foldEvent(
-    place: RecordPlace,
+    record: LogRecord,
     event: FoldableEvent,
     key: string,
-    hash: Uint32Array,
+    known: Thing | undefined,
     state: ChunkState,
     sink: RowSink,
   ): 'stored' | 'duplicate' {
-    const fact = factOf(event, place.offset, dimsOf(event, this.#dims));
-    const thing = this.#history.find(key);
-    if (thing?.knows(fact) === true) {
+    const fact = factOf(event, record.offset, dimsOf(event, this.#dims));
+    if (known?.knows(fact) === true) {
       state.duplicate++;
-      sink.duplicate(place, event.workspace);
+      sink.duplicate(this.#placeOf(record), event.workspace);
       return 'duplicate';
     }
+    const thing = known ?? this.#beginThing(key);
     state.stored++;
-    this.#acceptFact(thing ?? this.#history.begin(key, hash), fact, state);
-    hashNumbers(
-      hash,
-      [event.attempt, stateNumber(event.state), event.eventTimeMs, event.origin?.offset ?? -1],
-      this.#identity,
-    );
-    sink.stored({ ...place, event, thingHash: hash, identityHash: this.#identity });
+    this.#acceptFact(thing, fact, state);
+    hashIdentity(thing, event.attempt, codeOf(fact), event.eventTimeMs, event.origin?.offset ?? -1, this.#identity);
+    sink.stored({
+      stream: this.stream,
+      kind: this.settings.kind,
+      partition: record.partition,
+      offset: record.offset,
+      recordTimeMs: record.timestampMs,
+      foldVersion: this.#foldVersion,
+      event,
+      thingHash: thing,
+      identityHash: this.#identity,
+    });
     return 'stored';
   }
 
-  #accept(key: string, hash: Uint32Array, fact: StoredFact, state: ChunkState): void {
-    const thing = this.#history.find(key) ?? this.#history.begin(key, hash);
+  #beginThing(key: string): Thing {
+    hashText(key, this.#hash);
+    return this.#history.begin(key, this.#hash.low, this.#hash.high);
+  }
+
+  /** Folds a record that is known from its stored row only. */
+  #acceptStored(fact: StoredFact, state: ChunkState): void {
+    const thing = this.#history.find(fact.key) ?? this.#beginThing(fact.key);
     this.#acceptFact(thing, { ...fact, dims: this.#dims.intern(fact.dims) }, state);
   }
 
   #acceptFact(thing: Thing, fact: Parameters<Thing['accept']>[0], state: ChunkState): void {
     thing.accept(fact, state.cells);
-    this.#history.grew(1);
+    this.#history.grew(fact.offset);
     if (fact.eventTimeMs > this.#maxEventTimeMs) this.#maxEventTimeMs = fact.eventTimeMs;
     state.maxEventTimeMs = this.#maxEventTimeMs;
+  }
+
+  /** Control records, aborted ones and holes: offsets up to this one hold nothing more to fold. */
+  pass(lastOffset: number): void {
+    if (lastOffset >= this.#position) this.#advance(this.#chunkAt(lastOffset), lastOffset);
   }
 
   #advance(state: ChunkState, offset: number): void {
@@ -403,27 +431,38 @@ export class PartitionFold {
     if (offset === end) state.complete = true;
   }
 
-  /** The state of the chunk an offset lies in; reaching a later chunk completes the one before, gaps included. */
+  /**
+   * The state of the chunk an offset lies in. Reaching a later chunk completes those before, also one in which only a
+   * hole was found: an earlier owner may have opened it, and the ledger is read as a chain without gaps.
+   */
   #chunkAt(offset: number): ChunkState {
     const { chunkRecords } = this.settings;
     const chunk = Math.floor(offset / chunkRecords);
     const current = this.#chunks.at(-1);
     if (current !== undefined && current.chunk === chunk) return current;
-    if (current !== undefined && !current.complete) {
-      current.lastOffset = (current.chunk + 1) * chunkRecords - 1;
-      current.complete = true;
-      current.changed = true;
+    for (let passed = Math.floor(this.#position / chunkRecords); passed < chunk; passed++) {
+      const last = this.#chunks.at(-1);
+      const state =
+        last?.chunk === passed ? last : this.#beginChunk(passed, Math.max(this.#position, passed * chunkRecords));
+      state.lastOffset = (passed + 1) * chunkRecords - 1;
+      state.complete = true;
+      state.changed = true;
     }
+    return this.#beginChunk(chunk, offset);
+  }
+
+  #beginChunk(chunk: number, firstOffset: number): ChunkState {
+    const before = this.#chunks.at(-1);
     const state: ChunkState = {
       ...emptyTally(),
       chunk,
-      firstOffset: offset,
-      lastOffset: offset - 1,
+      firstOffset,
+      lastOffset: firstOffset - 1,
       complete: false,
       maxEventTimeMs: this.#maxEventTimeMs,
       maxRecordTimeMs: this.#maxRecordTimeMs,
-      lastRecord: current?.lastRecord ?? null,
-      lastRecordKnown: current?.lastRecordKnown ?? null,
+      lastRecord: before?.lastRecord ?? null,
+      lastRecordKnown: before?.lastRecordKnown ?? null,
       cells: new CellTable(),
       opened: false,
       changed: true,
@@ -504,16 +543,4 @@ export class PartitionFold {
 function lastRecordOf(rows: ChunkRow[]): { offset: number; hash: ArrayLike<number> } | null {
   const row = rows.findLast((candidate) => candidate.lastRecordOffset >= 0);
   return row === undefined ? null : { offset: row.lastRecordOffset, hash: row.lastRecordHash };
-}
-
-const stateNumbers = new Map<string, number>();
-
-/** A number for a state that depends on its name only. */
-function stateNumber(state: string): number {
-  let number = stateNumbers.get(state);
-  if (number === undefined) {
-    number = [...state].reduce((sum, letter) => (Math.imul(sum, 31) + letter.charCodeAt(0)) | 0, 7);
-    stateNumbers.set(state, number);
-  }
-  return number;
 }

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { Settings } from '../schemas/settings.ts';
 import { createDecoder, type Decoder, type TopicKind } from './decode.ts';
 import type { FoldableEvent, FoldableKind } from './facts.ts';
-import type { Admin, Consumer, EachBatchPayload, Kafka } from './kafka.ts';
+import type { Admin, Batch, Consumer, EachBatchPayload, Kafka } from './kafka.ts';
 import type { PipelineMetrics } from './metrics.ts';
 import { type Folded, PartitionFold } from './partition.ts';
 import { PartitionReader } from './partition-reader.ts';
@@ -26,6 +26,13 @@ export interface PipelineParts {
   registry: SchemaRegistry | null;
   metrics: PipelineMetrics;
   log: Logger;
+  timing?: PipelineTiming;
+}
+
+/** How long others may take to notice that a process is gone, and how long an insert of its may still be under way. */
+export interface PipelineTiming {
+  sessionTimeoutMs: number;
+  insertTimeoutMs: number;
 }
 
 interface Topic {
@@ -35,18 +42,21 @@ interface Topic {
   decoder: Decoder;
 }
 
-const sessionTimeoutMs = 30_000;
-const insertTimeoutMs = 60_000;
+const pipelineTiming: PipelineTiming = { sessionTimeoutMs: 30_000, insertTimeoutMs: 60_000 };
 const lagPollMs = 2_000;
 const idleAfterMs = 10_000;
 /** One fetch may decompress to far more than this; the bound keeps a backlog from filling memory. */
 const fetchBytesPerPartition = 2 * 1024 * 1024;
 const maxIssueLogMs = 10_000;
 
+/** Where the fetch began: known to every batch, though not to the client's types. */
+const fetchedOffsetOf = (batch: Batch): number => Number((batch as Batch & { fetchedOffset: string }).fetchedOffset);
+
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 export class Pipeline {
   readonly #parts: PipelineParts;
+  readonly #timing: PipelineTiming;
   readonly #topics: Map<string, Topic>;
   readonly #consumer: Consumer;
   readonly #admin: Admin;
@@ -59,9 +69,11 @@ export class Pipeline {
   #joined = false;
   #polling = false;
   #blockedBy = '';
+  #abandoned: { topic: string; partition: number }[] = [];
 
   constructor(parts: PipelineParts) {
     this.#parts = parts;
+    this.#timing = parts.timing ?? pipelineTiming;
     const { settings, kafka, registry } = parts;
     const topic = (name: string, kind: FoldableKind, epoch: number): [string, Topic] => [
       name,
@@ -79,7 +91,7 @@ export class Pipeline {
     this.#admin = kafka.admin();
     this.#consumer = kafka.consumer({
       groupId: settings.groupId,
-      sessionTimeout: sessionTimeoutMs,
+      sessionTimeout: this.#timing.sessionTimeoutMs,
       heartbeatInterval: 2_000,
       maxBytesPerPartition: fetchBytesPerPartition,
       maxWaitTimeInMs: 200,
@@ -100,10 +112,17 @@ export class Pipeline {
 
   async start(): Promise<void> {
     await this.#admin.connect();
-    const { GROUP_JOIN, HEARTBEAT } = this.#consumer.events;
+    const { GROUP_JOIN, HEARTBEAT, END_BATCH_PROCESS } = this.#consumer.events;
     this.#consumer.on(GROUP_JOIN, ({ payload }) => this.#assign(payload.memberAssignment));
     this.#consumer.on(HEARTBEAT, () => {
       this.#lastTouchMs = Date.now();
+      this.#takeUpAbandoned();
+    });
+    // Batches of control records and aborted ones only are not handed over; that they were passed is told here alone.
+    this.#consumer.on(END_BATCH_PROCESS, ({ payload }) => {
+      const { topic, partition, batchSize, firstOffset, lastOffset } = payload;
+      if (batchSize > 0 || firstOffset === null) return;
+      this.#readers.get(`${topic}/${partition}`)?.pass(Number(firstOffset), Number(lastOffset));
     });
     await this.#consumer.connect();
     // The broker's own position is never trusted, so where it would begin does not matter, as long as it loses nothing.
@@ -142,11 +161,15 @@ export class Pipeline {
   #assign(assignment: Record<string, number[]>): void {
     this.#joined = true;
     this.#lastTouchMs = Date.now();
+    this.#abandoned = [];
     const wanted = new Set(
       Object.entries(assignment).flatMap(([topic, list]) => list.map((partition) => `${topic}/${partition}`)),
     );
     for (const [name, reader] of this.#readers) {
-      if (wanted.has(name)) continue;
+      if (wanted.has(name)) {
+        reader.goOn();
+        continue;
+      }
       reader.close();
       this.#readers.delete(name);
       this.#forgetGauges(reader);
@@ -172,7 +195,7 @@ export class Pipeline {
         chunkRecords: settings.chunkRecords,
         latenessBoundMs: settings.latenessBoundMs,
         historyRecords: () => settings.historyRecords / Math.max(1, this.#readers.size),
-        fenceMs: sessionTimeoutMs + insertTimeoutMs,
+        fenceMs: this.#timing.sessionTimeoutMs + this.#timing.insertTimeoutMs,
       },
       store,
     );
@@ -212,6 +235,8 @@ export class Pipeline {
         return { low: Number(ends.low), high: Number(ends.high) };
       },
       seek: (offset: number) => this.#consumer.seek({ topic, partition, offset: String(offset) }),
+      pause: () => this.#consumer.pause([{ topic, partitions: [partition] }]),
+      resume: () => this.#consumer.resume([{ topic, partitions: [partition] }]),
     };
   }
 
@@ -227,6 +252,8 @@ export class Pipeline {
         value: message.value,
         headers: message.headers,
       })),
+      fetchedFrom: fetchedOffsetOf(batch),
+      lastOffset: Number(batch.lastOffset()),
       isStale: () => !isRunning() || isStale(),
       resolve: (offset) => resolveOffset(String(offset)),
       heartbeat,
@@ -245,7 +272,7 @@ export class Pipeline {
 
   async #flushOnTime(): Promise<void> {
     // Another owner took over long ago; what is folded here would only be written twice.
-    if (Date.now() - this.#lastTouchMs > sessionTimeoutMs) return this.#abandon();
+    if (Date.now() - this.#lastTouchMs > this.#timing.sessionTimeoutMs) return this.#abandon();
     await this.#writer.flush().catch(() => undefined);
   }
 
@@ -254,11 +281,19 @@ export class Pipeline {
     this.#say(
       'warn',
       'abandon',
-      `no heartbeat for ${sessionTimeoutMs / 1000} s: dropping unsent rows, the ledger knows where to go on`,
+      `no heartbeat for ${this.#timing.sessionTimeoutMs / 1000} s: dropping unsent rows, the ledger knows where to go on`,
     );
-    for (const reader of this.#readers.values()) reader.close();
+    for (const reader of this.#readers.values()) {
+      reader.close();
+      this.#abandoned.push(reader.fold.settings);
+    }
     this.#readers.clear();
     this.#writer.abandon();
+  }
+
+  /** The group never noticed: nobody else has taken over, and no rebalance will come to hand the partitions out again. */
+  #takeUpAbandoned(): void {
+    for (const { topic, partition } of this.#abandoned.splice(0)) this.#reader(topic, partition);
   }
 
   async #commit(fold: PartitionFold, offset: number): Promise<void> {

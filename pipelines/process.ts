@@ -13,14 +13,14 @@ import { formatProblems, parseSettings, type Settings, secretSettings } from '..
  *     shell.reportReadiness(() => consumer.whyNotReady());
  *     shell.onStop('consumer', () => consumer.close());
  */
-export interface ProcessOptions {
+interface ProcessOptions {
   name: string;
   env?: NodeJS.ProcessEnv;
   /** How long an orderly stop may take before the process ends anyway. */
   drainTimeoutMs?: number;
 }
 
-export interface ProcessShell {
+interface ProcessShell {
   settings: Settings;
   log: Logger;
   registry: Registry;
@@ -73,7 +73,7 @@ export function readSettings(env: NodeJS.ProcessEnv = process.env): Settings {
 /** Fields that hold secrets wherever they stand in a log line's objects. */
 const redactedFields = ['password', 'authorization', 'token', 'secret', ...secretSettings];
 
-export function createLogger(name: string, settings: Settings, out?: DestinationStream): Logger {
+function createLogger(name: string, settings: Settings, out?: DestinationStream): Logger {
   const pretty = settings.logFormat === 'pretty' || (settings.logFormat === 'auto' && process.stdout.isTTY === true);
   // Written synchronously: the line that says why a process died has to be out before it does.
   const target = out ?? destination({ fd: 1, sync: true });

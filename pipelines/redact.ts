@@ -1,3 +1,5 @@
+import { makeLiteralFinder } from './literals.ts';
+
 /**
  * Takes secrets out of telemetry before anything else sees it: values under names that look like
  * credentials, and shapes of credentials in free text. Pure, and linear in the length of the text: every
@@ -23,6 +25,40 @@ const shapesAnywhere = new RegExp(shapeSources.replaceAll('\\b(?:', '(?:'), 'gi'
 const shapeAnchors =
   ':\\/\\/[^\\s/"\'<>\\\\]*@|-----BEGIN|\\bbasic\\s|\\b(?:AKIA|ASIA|eyJ|gh[pousr]_|github_pat_|xox[a-z]-|xapp-|glpat-|sk[-_]|rk_live_|AIza|hf_|npm_|pypi-|dop_v1_|SG\\.)';
 
+// Every match of `suspect` holds one of these.
+const findAnchor = makeLiteralFinder([
+  ...[
+    'pass',
+    'pwd',
+    'secret',
+    'token',
+    'key',
+    'auth',
+    'cookie',
+    'connection',
+    'session',
+    'cred',
+    'bearer',
+    'sig',
+    'dsn',
+  ],
+  ...[
+    'jwt',
+    '://',
+    '-----begin',
+    'basic',
+    'akia',
+    'asia',
+    'eyj',
+    'ghp_',
+    'gho_',
+    'ghu_',
+    'ghs_',
+    'ghr_',
+    'github_pat_',
+  ],
+  ...['xox', 'xapp-', 'glpat-', 'sk-', 'sk_', 'rk_live_', 'aiza', 'hf_', 'npm_', 'pypi-', 'dop_v1_', 'sg.', '\\u00'],
+]);
 const suspect = new RegExp(`${credentialWord}|${shapeAnchors}|\\\\u00`, 'i');
 const words = new RegExp(credentialWord, 'gi');
 const exactWord = new RegExp(credentialWord);
@@ -37,11 +73,11 @@ const suspicions = new Map<string, boolean>();
 
 /** The cheap pre-test: false means that the text holds nothing that redactText would change. */
 export function mayHoldSecret(text: string): boolean {
-  if (text.length > memoLength) return suspect.test(text);
+  if (text.length > memoLength) return findAnchor(text) && suspect.test(text);
   let known = suspicions.get(text);
   if (known === undefined) {
     if (suspicions.size >= memoSize) suspicions.clear();
-    known = suspect.test(text);
+    known = findAnchor(text) && suspect.test(text);
     suspicions.set(text, known);
   }
   return known;

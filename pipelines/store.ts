@@ -2,6 +2,7 @@ import type { Table } from '../clickhouse/row-binary.ts';
 import type { ChunkRow } from '../clickhouse/tables/bookkeeping.ts';
 import type { FoldableKind } from './facts.ts';
 import type { Fact } from './fold.ts';
+import type { Hash64 } from './hash.ts';
 
 /** A thing whose stored history is wanted. */
 export interface Wanted {
@@ -9,13 +10,12 @@ export interface Wanted {
   workspace: string;
   source: string;
   executionId: string;
-  hash: Uint32Array;
+  hash: Hash64;
 }
 
 /** A stored record of a wanted thing, or of a range of the log, with its dimensions still as text. */
 export interface StoredFact extends Omit<Fact, 'dims'> {
   key: string;
-  hash: Uint32Array;
   dims: string[];
 }
 
@@ -41,6 +41,8 @@ export interface RowBatch<Row> {
   readonly rows: number;
   readonly bytes: number;
   add(row: Row): void;
+  /** The rows are safe and their memory may be used again. */
+  release(): void;
 }
 
 export interface IdlePartition {

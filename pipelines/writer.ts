@@ -243,6 +243,11 @@ export class Writer implements RowSink, CellSink {
     });
     if (taken.length === 0 && this.waitingRows === 0) return;
     const { rows, cells, openings, ledger } = this.#takeBatches();
+    const sizes = {
+      rows: rows.reduce((sum, batch) => sum + batch.rows, 0),
+      cells: cells.reduce((sum, batch) => sum + batch.rows, 0),
+      bytes: [...rows, ...cells].reduce((sum, batch) => sum + batch.bytes, 0),
+    };
     this.#effects.reached?.('taken');
     await this.#insert('opening chunks', [openings]);
     this.#effects.reached?.('opened');
@@ -256,9 +261,7 @@ export class Writer implements RowSink, CellSink {
     await this.#commit(taken);
     this.#effects.reached?.('committed');
     this.#effects.flushed?.({
-      rows: rows.reduce((sum, batch) => sum + batch.rows, 0),
-      cells: cells.reduce((sum, batch) => sum + batch.rows, 0),
-      bytes: [...rows, ...cells].reduce((sum, batch) => sum + batch.bytes, 0),
+      ...sizes,
       durationMs: this.#effects.nowMs() - startedMs,
       newestEventTimeMs: Math.max(...taken.map(({ flush }) => flush.durableEventTimeMs)),
     });
@@ -288,6 +291,7 @@ export class Writer implements RowSink, CellSink {
     for (let attempts = 1; ; attempts++) {
       try {
         await this.#store.insert(batch);
+        batch.release();
         if (attempts > 1 && --this.#failures === 0) this.#effects.blocked?.(null);
         return;
       } catch (error) {

@@ -99,7 +99,10 @@ function skipBytes(tap: Tap): void {
   tap.pos += length;
 }
 
-const { ArrayType, MapType, StringType, BytesType, NullType, UnwrappedUnionType } = avro.types as unknown as Record<string, { prototype: Container }>;
+const { ArrayType, MapType, StringType, BytesType, NullType, UnwrappedUnionType } = avro.types as unknown as Record<
+  string,
+  { prototype: Container }
+>;
 
 ArrayType.prototype._read = function (this: Container, tap: Tap): unknown[] {
   const items = this.itemsType;

@@ -616,4 +616,3 @@ export interface StateRecord {
   request_id?: string | null;
   changed_at: number;
 }
-

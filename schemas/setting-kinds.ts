@@ -9,7 +9,7 @@ export interface Kind<Value> {
   parse(text: string): Parsed<Value>;
 }
 
-export type Parsed<Value> = { value: Value } | { wrong: string; remedy: string };
+type Parsed<Value> = { value: Value } | { wrong: string; remedy: string };
 
 export const text: Kind<string> = { type: 'text', parse: (given) => ({ value: given }) };
 

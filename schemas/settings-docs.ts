@@ -18,7 +18,7 @@ interface DocumentedSetting {
   secret?: true;
 }
 
-export function renderSettingsTable(): string {
+function renderSettingsTable(): string {
   const rows = Object.values<DocumentedSetting>(settingsTable).map(({ env, kind, fallback, meaning, secret }) => {
     const type = [kind.type, kind.unit].filter((part) => part !== undefined && part !== '').join(', ');
     return `| \`${env}\` | ${type} | ${fallback === '' ? '' : `\`${fallback}\``} | ${meaning}${secret ? ' Secret.' : ''} |`;

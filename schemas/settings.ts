@@ -229,6 +229,10 @@ export const settingsTable = {
   historyRecords: row({
     env: 'WEIR_HISTORY_RECORDS',
     kind: whole({ min: 1, max: 10_000_000, unit: 'records' }),
+    fallback: '100000',
+    meaning:
+      'Records a process remembers, over all its partitions, to find duplicates, starts and earlier ends without asking ClickHouse.',
+  }),
     fallback: '200000',
     meaning: 'Records of each partition kept in memory, to find duplicates and starts without asking ClickHouse.',
   }),
@@ -342,14 +346,14 @@ export type Settings = {
   readonly [Name in keyof Table]: Table[Name] extends Setting<infer Value> ? Value : never;
 };
 
-export interface SettingProblem {
+interface SettingProblem {
   /** The environment variable. */
   name: string;
   wrong: string;
   remedy: string;
 }
 
-export type ParsedSettings = { settings: Settings } | { problems: SettingProblem[] };
+type ParsedSettings = { settings: Settings } | { problems: SettingProblem[] };
 
 /** Names of the settings whose values must never be shown. */
 export const secretSettings: readonly string[] = Object.entries<Setting<unknown>>(settingsTable)

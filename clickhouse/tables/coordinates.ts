@@ -1,4 +1,4 @@
-import { type Column, column, hash64, hash128, instant, name, uint32, uint64 } from '../row-binary.ts';
+import { type Column, column, hash128, instant, name, uint32, uint64, wordPair } from '../row-binary.ts';
 
 /** Where a row came from in the log; the end of every raw table's sorting key. */
 export interface Coordinates {
@@ -20,11 +20,11 @@ export const coordinateColumns = <Row extends Coordinates>(): Column<Row>[] => [
 /** A raw row: an event, its place in the log, and hashes of what it speaks of and of what it says. */
 export interface RawRow<Event> extends Coordinates {
   event: Event;
-  thingHash: ArrayLike<number>;
+  thingHash: { low: number; high: number };
   identityHash: ArrayLike<number>;
 }
 
 export const hashColumns = <Event>(): Column<RawRow<Event>>[] => [
-  column('thing_hash', hash64, (row) => row.thingHash),
+  column('thing_hash', wordPair, (row) => row.thingHash),
   column('identity_hash', hash128, (row) => row.identityHash),
 ];

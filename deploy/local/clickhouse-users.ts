@@ -27,7 +27,7 @@ export interface ReadableTable {
   hasWorkspace: boolean;
 }
 
-export interface UsersFileInput {
+interface UsersFileInput {
   database: string;
   users: ClickHouseUsers;
   readable: readonly ReadableTable[];

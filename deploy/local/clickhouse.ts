@@ -6,10 +6,10 @@ import path from 'node:path';
 import type { ChildGreeting } from './clickhouse-child.ts';
 import { type ClickHouseUsers, loadOrMakeUsers, type ReadableTable, renderUsersFile } from './clickhouse-users.ts';
 import { type GuardedProcess, type ProcessExit, watchProcess } from './guarded-process.ts';
-import { readTail } from './kafka.ts';
+import { readTail } from './log-file.ts';
 import { findFreePort } from './ports.ts';
 
-export interface ClickHouseOptions {
+interface ClickHouseOptions {
   dataDir: string;
   /** Free ports are taken when none are given. */
   httpPort?: number;
@@ -42,7 +42,7 @@ export interface EmbeddedClickHouse {
 const readyTimeoutMs = 30_000;
 
 /** The engine comes as an npm package, for this platform only so far. */
-export function isEngineInstalled(): boolean {
+function isEngineInstalled(): boolean {
   try {
     createRequire(import.meta.url).resolve('@chdb/lib-linux-x64-gnu/package.json');
     return process.platform === 'linux' && process.arch === 'x64';

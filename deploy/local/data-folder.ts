@@ -4,7 +4,7 @@ import path from 'node:path';
 import { acquireLock, type InstanceLock } from './instance-lock.ts';
 
 /** A refusal that the user can act on; its message is shown as it stands. */
-export class DataFolderRefused extends Error {
+class DataFolderRefused extends Error {
   override name = 'DataFolderRefused';
 }
 

@@ -10,7 +10,7 @@ import { pipeline } from 'node:stream/promises';
 import { waitForLock } from './instance-lock.ts';
 import { type KafkaJar, kafkaJars, kafkaVersion, nameJarFile } from './kafka-jars.ts';
 
-export interface FetchJarsOptions {
+interface FetchJarsOptions {
   cacheDir?: string | undefined;
   /** Base address of a Maven repository to use in place of the public one. */
   mirrorUrl?: string | undefined;

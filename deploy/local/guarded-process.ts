@@ -48,7 +48,7 @@ export interface GuardedProcess {
   onExit(listener: (exit: ProcessExit) => void): void;
 }
 
-export interface GuardedProcessOptions {
+interface GuardedProcessOptions {
   command: string;
   args: readonly string[];
   logFile: string;

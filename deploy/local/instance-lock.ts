@@ -12,12 +12,12 @@ export interface InstanceLock {
   release(): Promise<void>;
 }
 
-export interface LockOwner {
+interface LockOwner {
   pid: number;
   startedAt: string;
 }
 
-export type LockOutcome = { lock: InstanceLock } | { heldBy: LockOwner };
+type LockOutcome = { lock: InstanceLock } | { heldBy: LockOwner };
 
 export async function acquireLock(file: string): Promise<LockOutcome> {
   await mkdir(path.dirname(file), { recursive: true });

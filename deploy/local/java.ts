@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 
 /** Kafka 4 brokers are compiled for Java 17. */
-export const oldestJava = 17;
+const oldestJava = 17;
 
 export interface Java {
   command: string;
@@ -49,7 +49,7 @@ async function readJavaVersion(command: string): Promise<Java | undefined> {
   }
 }
 
-export function parseJavaVersion(command: string, output: string): Java | undefined {
+function parseJavaVersion(command: string, output: string): Java | undefined {
   const version = /version "([^"]+)"/.exec(output)?.[1];
   if (version === undefined) return undefined;
   // Before Java 9 the major version stood second: 1.8.0 is Java 8.
@@ -57,7 +57,7 @@ export function parseJavaVersion(command: string, output: string): Java | undefi
   return { command, version, major: Number(first === '1' ? second : first) };
 }
 
-export function explainMissingJava(found: readonly string[]): string {
+function explainMissingJava(found: readonly string[]): string {
   const what = found.length === 0 ? 'no Java was found' : `only this was found: ${found.join('; ')}`;
   return [
     `The embedded Kafka needs Java ${oldestJava} or newer, and ${what} (looked in JAVA_HOME and PATH).`,

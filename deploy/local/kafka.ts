@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { copyFile, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import path from 'node:path';
 import { promisify } from 'node:util';
@@ -9,6 +9,7 @@ import { fetchJars, findCacheDir } from './fetch-jars.ts';
 import { type GuardedProcess, type ProcessExit, startGuarded } from './guarded-process.ts';
 import { findJava, type Java } from './java.ts';
 import { kafkaVersion } from './kafka-jars.ts';
+import { readTail, rotateLog } from './log-file.ts';
 import { findFreePort } from './ports.ts';
 
 const run = promisify(execFile);
@@ -43,7 +44,6 @@ export interface EmbeddedKafka {
 }
 
 const readyTimeoutMs = 60_000;
-const logFileMaxBytes = 10_000_000;
 
 /** Starts one Kafka node, broker and controller in one JVM, on loopback; resolves when it serves. */
 export async function startKafka(options: KafkaOptions): Promise<EmbeddedKafka> {
@@ -149,7 +149,10 @@ interface Jvm {
 /** Gives the data directory its cluster id, once; a directory that has one keeps it. */
 async function formatOnce(jvm: Jvm, config: string, archiveArgs: readonly string[]): Promise<void> {
   if (existsSync(path.join(jvm.dataDir, 'log', 'meta.properties'))) return;
-  const clusterId = randomBytes(16).toString('base64url');
+  const idBytes = randomBytes(16);
+  // An id that begins with a dash, one in 64, would be taken for an option.
+  idBytes[0] &= 0x7f;
+  const clusterId = idBytes.toString('base64url');
   const tool = ['kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', config, '--ignore-formatted'];
   try {
     await run(jvm.java.command, [...archiveArgs, ...jvm.jvmArgs, ...tool], { cwd: jvm.dataDir });
@@ -180,14 +183,6 @@ function locateArchive(cacheDir: string, dataDir: string, java: Java) {
       await rm(draft, { force: true });
     },
   };
-}
-
-async function rotateLog(logFile: string): Promise<void> {
-  const size = await stat(logFile).then(
-    (entry) => entry.size,
-    () => 0,
-  );
-  if (size > logFileMaxBytes) await rename(logFile, `${logFile}.1`);
 }
 
 async function waitUntilServing(child: GuardedProcess, port: number, logFile: string): Promise<void> {
@@ -232,11 +227,3 @@ const metadataRequest = Buffer.concat([
   Buffer.from('weir'),
   Buffer.from([0, 0, 0, 0, 0, 0, 0]),
 ]);
-
-/** The last lines of a log, for a message that must explain why something did not start. */
-export async function readTail(logFile: string, bytes = 2000): Promise<string> {
-  return readFile(logFile, 'utf8').then(
-    (text) => text.slice(-bytes),
-    () => '(there is no log)',
-  );
-}

@@ -24,7 +24,7 @@ export interface LocalStack {
   metricsUrl: string;
 }
 
-export interface LocalStackOptions {
+interface LocalStackOptions {
   settings: Settings;
   dataDir: string;
   supervisor: Supervisor;
@@ -171,7 +171,7 @@ async function migrateTo(database: DatabaseOptions, settings: Settings): Promise
   });
 }
 
-export interface OwnProcess {
+interface OwnProcess {
   name: string;
   /** The file to run, from the top of the repository. */
   script: string;

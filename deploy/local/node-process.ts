@@ -4,9 +4,10 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { watchProcess } from './guarded-process.ts';
+import { rotateLog } from './log-file.ts';
 import type { RunningService } from './supervise.ts';
 
-export interface NodeProcessOptions {
+interface NodeProcessOptions {
   name: string;
   /** The file to run, in this repository. */
   script: string;
@@ -16,6 +17,9 @@ export interface NodeProcessOptions {
   onNotice: (line: string) => void;
 }
 
+/** Without a bound the runtime lets garbage pile up as long as the machine has memory to spare. */
+const heapFlags = ['--max-old-space-size=256'];
+
 const warnLevel = 40;
 
 /** A server that is away is reported with every attempt to reach it; the user is told once in a while. */
@@ -24,8 +28,9 @@ const repeatNoticeMs = 30_000;
 /** Runs one of our own processes: logs as JSON into a file, settings by environment, its end tied to ours. */
 export async function startNodeProcess(options: NodeProcessOptions): Promise<RunningService> {
   await mkdir(path.dirname(options.logFile), { recursive: true });
+  await rotateLog(options.logFile);
   const log = createWriteStream(options.logFile, { flags: 'a' });
-  const child = spawn(process.execPath, [options.script], {
+  const child = spawn(process.execPath, [...heapFlags, options.script], {
     env: { ...process.env, ...options.env, WEIR_PARENT_GUARD: 'stdin', WEIR_LOG_FORMAT: 'json' },
     stdio: ['pipe', 'pipe', 'pipe'],
     detached: true,

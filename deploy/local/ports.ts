@@ -2,7 +2,7 @@ import { createServer } from 'node:net';
 
 export type PortName = 'kafka' | 'kafkaController' | 'clickhouseHttp' | 'clickhouseTcp' | 'metrics' | 'demoMetrics';
 
-export interface ChosenPorts {
+interface ChosenPorts {
   ports: Record<PortName, number>;
   /** One sentence for each port that was busy, to be shown to the user. */
   notes: string[];

@@ -5,7 +5,7 @@ const plainStatusEveryMs = 10_000;
 const plainProgressEveryMs = 2_000;
 const barWidth = 30;
 
-export interface ScreenOutput {
+interface ScreenOutput {
   write(text: string): unknown;
   isTTY?: boolean;
   columns?: number;

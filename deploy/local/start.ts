@@ -27,9 +27,6 @@ interface StartOptions {
   dataDir: string;
   reset: boolean;
   settings: Settings;
-  /** Our processes, replaceable so that the launcher can be tested by itself. */
-  pipelinesScript?: string;
-  demoScript?: string;
 }
 
 const badUsageExitCode = 2;
@@ -70,7 +67,7 @@ function parseOptions(args: readonly string[]) {
 }
 
 /** Runs until somebody stops it. */
-export async function startWeir(options: StartOptions): Promise<void> {
+async function startWeir(options: StartOptions): Promise<void> {
   const screen = new Screen();
   const lock = await openDataFolder(options.dataDir, options.reset);
   const supervisor = new Supervisor({ say: (line) => screen.say(line) });
@@ -86,6 +83,8 @@ export async function startWeir(options: StartOptions): Promise<void> {
     void announceReady(isReady, screen);
     void showStatus(stack.metricsUrl, screen);
   } catch (error) {
+    // A stop during the start makes steps of the start fail; it is under way and ends the process.
+    if (supervisor.isStopping()) return;
     screen.say((error as Error).message);
     await end('could not start', 1);
   }
@@ -100,7 +99,7 @@ async function startProcesses(
   const place = { dataDir: options.dataDir, screen, supervisor };
   const pipelines = {
     name: 'pipelines',
-    script: options.pipelinesScript ?? 'pipelines/main.ts',
+    script: 'pipelines/main.ts',
     metricsPort: stack.ports.metrics,
     stopTimeoutMs: 4_500,
   };
@@ -108,7 +107,7 @@ async function startProcesses(
   if (!options.demo) return;
   const demo = {
     name: 'demo',
-    script: options.demoScript ?? 'services/simulator/main.ts',
+    script: 'services/simulator/main.ts',
     metricsPort: stack.ports.demoMetrics,
     stopTimeoutMs: 1_500,
   };

@@ -8,14 +8,14 @@ export interface RunningService {
   kill(): void;
 }
 
-export interface ServiceSpec {
+interface ServiceSpec {
   name: string;
   start(): Promise<RunningService>;
   /** How long an orderly stop may take before the service is killed. */
   stopTimeoutMs: number;
 }
 
-export interface SuperviseOptions {
+interface SuperviseOptions {
   /** Tells the user, one sentence a call. */
   say: (line: string) => void;
   firstBackoffMs?: number;
@@ -48,6 +48,7 @@ export class Supervisor {
 
   /** Resolves with the service once it runs; a first start that fails is the caller's to handle. */
   async start<Service extends RunningService>(spec: ServiceSpec & { start(): Promise<Service> }): Promise<Service> {
+    if (this.#stopping) throw new Error(`${spec.name} is not started while everything stops`);
     const service: Supervised = { spec, running: spec.start(), startedAtMs: Date.now(), deaths: 0 };
     this.#services.push(service);
     try {
@@ -69,6 +70,10 @@ export class Supervisor {
     const running = await service.running;
     this.#watch(service, running);
     return running;
+  }
+
+  isStopping(): boolean {
+    return this.#stopping;
   }
 
   pids(): Promise<{ name: string; pid: number }[]> {

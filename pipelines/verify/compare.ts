@@ -1,10 +1,4 @@
-import {
-  type AcceptedRecord,
-  type CellValues,
-  type Recomputation,
-  recompute,
-  splitCellKey,
-} from './recompute.ts';
+import { type AcceptedRecord, type CellValues, type Recomputation, recompute, splitCellKey } from './recompute.ts';
 import type { TopicReport } from './report.ts';
 import type { LedgerRow, StoredCell } from './stored.ts';
 
@@ -110,7 +104,9 @@ export class LedgerTally {
     const known = new Set(ledger.map(({ chunk }) => chunk));
     for (const [chunk, tally] of this.#chunks) {
       if (known.has(chunk)) continue;
-      report.differ(ledgerName({ partition: this.#coverage.partition, chunk }), 'a row', 'none', [tally.lastRecordOffset]);
+      report.differ(ledgerName({ partition: this.#coverage.partition, chunk }), 'a row', 'none', [
+        tally.lastRecordOffset,
+      ]);
     }
   }
 }
@@ -135,10 +131,16 @@ function compareProgress(row: LedgerRow, coveredOffset: number, report: TopicRep
 /** The last offset that the values of a stored cell stand for; one below the chunk for a cell swept to zero. */
 const positionOf = (cell: StoredCell): number => Number(cell.ver - BigInt(cell.foldVersion) * versionShift) - 1;
 
-/** The greatest position of any cell: a live pipeline is ahead of its ledger by up to one flush. */
-export function lastCellPosition(cells: ReadonlyMap<string, StoredCell>): number {
+/**
+ * The greatest position of any cell: a live pipeline is ahead of the ledger as it was read. A position outside the
+ * cell's own chunk is an error, and no reason to read on to there.
+ */
+export function lastCellPosition(cells: ReadonlyMap<string, StoredCell>, chunkRecords: number): number {
   let last = -1;
-  for (const cell of cells.values()) last = Math.max(last, positionOf(cell));
+  for (const [key, cell] of cells) {
+    const position = positionOf(cell);
+    if (Math.floor(position / chunkRecords) === splitCellKey(key).chunk) last = Math.max(last, position);
+  }
   return last;
 }
 
@@ -227,8 +229,9 @@ function nameDifferences(
     },
   });
   for (const [key, field, expected, found] of differing) {
+    const feeding = [...(offsets.get(key) ?? [])].sort((left, right) => left - right);
     const isExtreme = field.endsWith('_min') || field.endsWith('_max');
     const absent = isExtreme ? 'nothing' : 0n;
-    report.differ(`${cellName(key)} ${field}`, expected ?? absent, found ?? absent, [...(offsets.get(key) ?? [])]);
+    report.differ(`${cellName(key)} ${field}`, expected ?? absent, found ?? absent, feeding);
   }
 }

@@ -19,6 +19,12 @@ if (!(waitMs >= 0)) {
 }
 
 const settings = readSettings();
+if (settings.kafkaBrokers.length === 0 || settings.clickhouseUrl === '') {
+  process.stderr.write(
+    'set KAFKA_BROKERS and CLICKHOUSE_URL, with its user and password: those that are to be compared\n',
+  );
+  process.exit(2);
+}
 const stderrLog: KafkaLog = {
   warn: (_, message) => void process.stderr.write(`${message}\n`),
   debug: () => undefined,
@@ -40,17 +46,28 @@ const topics = [
   { kind: 'tasks', topic: settings.topicTasks, epoch: settings.streamEpochTasks },
 ] as const;
 
-let different = 0;
-await admin.connect();
-try {
+/** The exit code: 0 when everything is equal, 1 when anything differs, 2 when there is nothing to compare. */
+async function verifyTopics(): Promise<number> {
+  // The client would wait for a topic that does not exist until somebody makes it.
+  const existing = new Set(await admin.listTopics());
+  const missing = topics.filter(({ topic }) => !existing.has(topic));
+  if (missing.length > 0) {
+    process.stderr.write(`there is no topic ${missing.map(({ topic }) => topic).join(' and no ')}\n`);
+    return 2;
+  }
+  let different = 0;
   for (const topic of topics) {
     const decoder = createDecoder({ kind: topic.kind, registry, maxValueBytes: settings.maxValueBytes });
     const report = await verifyTopic({ ...topic, kafka, admin, database, decoder, waitMs });
     process.stdout.write(`${report.lines().join('\n')}\n`);
     different += report.different;
   }
-} finally {
+  return different === 0 ? 0 : 1;
+}
+
+await admin.connect();
+const exitCode = await verifyTopics().finally(async () => {
   await admin.disconnect();
   await database.close();
-}
-process.exit(different === 0 ? 0 : 1);
+});
+process.exit(exitCode);

@@ -1,17 +1,10 @@
 import type { Database } from '../../clickhouse/client.ts';
 import type { ExecutionEvent, TaskEvent } from '../../schemas/events.ts';
 import { type Coverage, compareCells, LedgerTally } from './compare.ts';
-import { compareRawRow } from './raw-rows.ts';
+import { type CompareRow, createRowComparison } from './raw-rows.ts';
 import { type AcceptedRecord, acceptedRecord } from './recompute.ts';
 import type { TopicReport } from './report.ts';
-import {
-  type Refused,
-  readHashCounts,
-  readRawRows,
-  readRefused,
-  type StoredCell,
-  type StoredTable,
-} from './stored.ts';
+import { type Refused, readHashCounts, readRawRows, readRefused, type StoredCell, type StoredTable } from './stored.ts';
 
 /** A record of the log, decoded: the event that it says, or why it says none. */
 export type Decoded =
@@ -33,7 +26,7 @@ const sliceRecords = 32_768;
 
 /** What is stored for one offset. */
 interface Found {
-  rows: Record<string, unknown>[];
+  rows: unknown[][];
   drops: string[];
   deadLetters: string[];
 }
@@ -45,12 +38,16 @@ export class PartitionCheck {
   readonly #records: AcceptedRecord[] = [];
   readonly #texts = new Map<string, string>();
   readonly #storedDuplicates = new Set<number>();
+  readonly #compareRow: CompareRow;
+  readonly #offsetColumn: number;
   #slice: Decoded[] = [];
   #sliceFrom: number;
 
   constructor(source: PartitionSource) {
     this.#source = source;
     this.#tally = new LedgerTally(source.coverage);
+    this.#compareRow = createRowComparison(source.rawTable);
+    this.#offsetColumn = source.rawTable.columns.findIndex(({ name }) => name === 'offset');
     this.#sliceFrom = source.coverage.firstOffset;
   }
 
@@ -106,12 +103,14 @@ export class PartitionCheck {
     for (const { offset, reason } of await readRefused(database, 'drops', of, offsets)) at(offset).drops.push(reason);
     const deadLetters: Refused[] = await readRefused(database, 'dead_letters', of, offsets);
     for (const { offset, reason } of deadLetters) at(offset).deadLetters.push(reason);
-    for await (const row of readRawRows(database, rawTable, of, offsets)) at(Number(row.offset)).rows.push(row);
+    for await (const row of readRawRows(database, rawTable, of, offsets))
+      at(Number(row[this.#offsetColumn])).rows.push(row);
     for (const record of slice) {
       this.#compareRecord(record, found.get(record.offset));
       found.delete(record.offset);
     }
-    for (const [offset, extra] of found) this.#differ(offset, 'stored', 'nothing, the log has no such record', listFound(extra));
+    for (const [offset, extra] of found)
+      this.#differ(offset, 'stored', 'nothing, the log has no such record', listFound(extra));
   }
 
   #compareRecord(record: Decoded, found: Found | undefined): void {
@@ -122,7 +121,7 @@ export class PartitionCheck {
       return;
     }
     if ('event' in record) {
-      if (found.rows.length === 1) this.#compareRow(record, found.rows[0]);
+      if (found.rows.length === 1) this.#checkRow(record, found.rows[0]);
       else if (found.drops[0] === 'duplicate') this.#storedDuplicates.add(offset);
       else this.#differ(offset, 'stored', 'a raw row', all);
       return;
@@ -132,13 +131,13 @@ export class PartitionCheck {
     if (all[0] !== expected) this.#differ(offset, 'stored', expected, all);
   }
 
-  #compareRow(record: Extract<Decoded, { event: unknown }>, row: Record<string, unknown>): void {
-    const { stream, rawTable, coverage } = this.#source;
+  #checkRow(record: Extract<Decoded, { event: unknown }>, row: readonly unknown[]): void {
+    const { stream, coverage } = this.#source;
     const { offset, recordTimeMs, event } = record;
     const chunk = Math.floor(offset / coverage.chunkRecords);
     const foldVersion = coverage.ledger.find((entry) => entry.chunk === chunk)?.foldVersion ?? -1;
     const coordinates = { stream, partition: coverage.partition, offset, recordTimeMs, foldVersion };
-    for (const { column, expected, found } of compareRawRow(rawTable, row, event, coordinates)) {
+    for (const { column, expected, found } of this.#compareRow(row, event, coordinates)) {
       this.#differ(offset, `raw row column ${column}`, expected, found);
     }
   }

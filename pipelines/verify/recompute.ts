@@ -81,7 +81,9 @@ export function acceptedRecord(event: ExecutionEvent | TaskEvent, offset: number
     thing: JSON.stringify(
       isTask ? [workspace, source, executionId, event.taskId, event.mapIndex] : [workspace, source, executionId],
     ),
-    dims: JSON.stringify(isTask ? [...shared, event.taskId, event.taskType, event.pool] : [...shared, event.triggerType]),
+    dims: JSON.stringify(
+      isTask ? [...shared, event.taskId, event.taskType, event.pool] : [...shared, event.triggerType],
+    ),
     attempt: event.attempt,
     state: event.state,
     eventTimeMs: event.eventTimeMs,
@@ -272,9 +274,7 @@ const thingLevel: Level = {
     ['memory_peak_bytes', record.memoryPeakBytes],
   ],
   isLater: (record, counted) =>
-    record.attempt !== counted.attempt
-      ? record.attempt > counted.attempt
-      : record.eventTimeMs >= counted.eventTimeMs,
+    record.attempt !== counted.attempt ? record.attempt > counted.attempt : record.eventTimeMs >= counted.eventTimeMs,
   countsReopened: true,
 };
 const attemptLevel: Level = {

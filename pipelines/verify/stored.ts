@@ -61,13 +61,13 @@ export async function readRefused(
   );
 }
 
-/** Raw rows of a range of offsets in offset order, each by column name. */
+/** Raw rows of a range of offsets in offset order, each as its values in the order of the table's columns. */
 export async function* readRawRows(
   database: Database,
   table: StoredTable,
   of: StreamPartition,
   offsets: { first: number; last: number },
-): AsyncGenerator<Record<string, unknown>> {
+): AsyncGenerator<unknown[]> {
   const columns = table.columns.map(({ name, type }) =>
     /^UInt(64|128)$/.test(type) && name.endsWith('_hash') ? `toString(${name})` : `\`${name}\``,
   );
@@ -78,9 +78,7 @@ export async function* readRawRows(
      FORMAT JSONCompactEachRow SETTINGS output_format_json_named_tuples_as_objects = 1`,
     { ...of, ...offsets },
   );
-  for await (const values of readJsonLines(answer)) {
-    yield Object.fromEntries(table.columns.map(({ name }, index) => [name, values[index]]));
-  }
+  yield* readJsonLines(answer);
 }
 
 async function* readJsonLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<unknown[]> {

@@ -8,7 +8,7 @@ import { type Coverage, coverageOf, lastCellPosition } from './compare.ts';
 import { type Decoded, PartitionCheck } from './partition-check.ts';
 import { type LogRange, readLog, readLogRanges } from './read-log.ts';
 import { TopicReport } from './report.ts';
-import { readCells, readLedger, readPartitions, type StoredCell, type StoredTable } from './stored.ts';
+import { readCells, readLedger, readPartitions, type StoredTable } from './stored.ts';
 
 export interface TopicCheck {
   kafka: Kafka;
@@ -55,7 +55,8 @@ async function awaitCoverage(check: TopicCheck, ranges: LogRange[], report: Topi
     if (isCovered || performance.now() >= givenUpMs) {
       ranges.forEach(({ partition, first, end }, index) => {
         coverageOf(partition, first, ledger, report);
-        if (first > 0) report.notes.push(`partition ${partition} begins at offset ${first}; chunks before it are not checked`);
+        if (first > 0)
+          report.notes.push(`partition ${partition} begins at offset ${first}; chunks before it are not checked`);
         if (missing[index] === 0 || first === end) return;
         // Asked not to wait, the verifier was asked about what is there.
         if (waitMs > 0) report.differ(`partition ${partition}: ledger covers`, end - 1, coverages[index].lastOffset);
@@ -83,21 +84,16 @@ async function verifyPartition(check: TopicCheck, coverage: Coverage, report: To
   const { partition, firstOffset } = coverage;
   const stream = `${topic}@${epoch}`;
   const cells = await readCells(database, tablesOf[kind].cells, { stream, partition });
-  const end = Math.max(coverage.lastOffset, lastReadable(coverage, cells)) + 1;
+  const end = Math.max(coverage.lastOffset, lastCellPosition(cells, coverage.chunkRecords)) + 1;
   const logEnd = (await readLogRanges(check.admin, topic)).find((range) => range.partition === partition)?.end ?? end;
   const source = { database, stream, rawTable: tablesOf[kind].raw, coverage, cells, report };
   const partitionCheck = new PartitionCheck(source);
   const range = { partition, first: firstOffset, end: Math.min(end, logEnd) };
   await readLog(check.kafka, topic, range, async (records) => {
-    for (const record of await decodeRecords(check.decoder, topic, partition, records)) await partitionCheck.add(record);
+    for (const record of await decodeRecords(check.decoder, topic, partition, records))
+      await partitionCheck.add(record);
   });
   await partitionCheck.finish();
-}
-
-/** A position outside the chunk that the ledger is in is an error, and no reason to read on to there. */
-function lastReadable({ lastOffset, chunkRecords }: Coverage, cells: ReadonlyMap<string, StoredCell>): number {
-  const openChunk = Math.floor((lastOffset + 1) / chunkRecords);
-  return Math.min(lastCellPosition(cells), (openChunk + 1) * chunkRecords - 1);
 }
 
 async function decodeRecords(

@@ -21,7 +21,7 @@ export interface BacklogOptions {
   workflows: number;
 }
 
-export const backlogDefaults = {
+const backlogDefaults = {
   avroRatio: 1,
   seed: 1,
   spanMs: 30 * 60_000,

@@ -1,6 +1,6 @@
 import type { ExecutionRecord, TaskRecord } from '../../schemas/records.ts';
 import { encodeExecutionEvent, encodeTaskEvent } from '../../schemas/wire.ts';
-import { type Oddity, type OddityRatios, type OddEvent, oddityDefaults, sendRun } from './oddities.ts';
+import { type OddEvent, type Oddity, type OddityRatios, oddityDefaults, sendRun } from './oddities.ts';
 import { type Poison, pickPoison } from './poison.ts';
 import { createRandom, type Random } from './random.ts';
 import { planRun } from './run.ts';
@@ -37,7 +37,7 @@ export interface DemoOptions {
   farRecords: number;
 }
 
-export const demoDefaults = {
+const demoDefaults = {
   workflows: demoWorkflows,
   oddities: oddityDefaults,
   rerunRatio: 0.04,
@@ -76,7 +76,11 @@ function startRun(options: DemoOptions, random: Random, serial: number, startMs:
 function pickWorkflow(workflows: readonly DemoWorkflow[], random: Random): DemoWorkflow {
   const total = workflows.reduce((sum, { weight }) => sum + weight, 0);
   let drawn = random.next() * total;
-  return workflows.find(({ weight }) => (drawn -= weight) < 0) ?? workflows[0];
+  for (const workflow of workflows) {
+    drawn -= workflow.weight;
+    if (drawn < 0) return workflow;
+  }
+  return workflows[0];
 }
 
 /** The mean over a sample, so that the rate holds whatever workflows and ratios are given. */

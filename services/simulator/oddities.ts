@@ -153,8 +153,22 @@ function lateMs(random: Random): number {
 }
 
 const optionalFields = [
-  'project', 'source_version', 'workflow_name', 'workflow_version', 'environment', 'region', 'correlation_id',
-  'attempt', 'queued_at', 'queue_ms', 'cost', 'cpu_ms', 'memory_peak_bytes', 'trigger_type', 'task_type', 'pool',
+  'project',
+  'source_version',
+  'workflow_name',
+  'workflow_version',
+  'environment',
+  'region',
+  'correlation_id',
+  'attempt',
+  'queued_at',
+  'queue_ms',
+  'cost',
+  'cpu_ms',
+  'memory_peak_bytes',
+  'trigger_type',
+  'task_type',
+  'pool',
 ] as const;
 
 function changeFields(events: OddEvent[], { ratios, random }: Trip): void {
@@ -180,7 +194,8 @@ function repeatRecords(events: readonly OddEvent[], { ratios, random, farMs }: T
     repeated.push({ ...event, sendAtMs, oddities: [...event.oddities, oddity] });
   };
   for (const event of events) {
-    if (random.chance(ratios.nearDuplicate)) repeat(event, random.chance(0.5) ? 0 : random.between(1, 5_000), 'nearDuplicate');
+    if (random.chance(ratios.nearDuplicate))
+      repeat(event, random.chance(0.5) ? 0 : random.between(1, 5_000), 'nearDuplicate');
     if (random.chance(ratios.farDuplicate)) repeat(event, farMs * random.between(0.5, 1.5), 'farDuplicate');
   }
   return repeated;

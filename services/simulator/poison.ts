@@ -3,9 +3,7 @@ import { encodeExecutionEvent, encodeTaskEvent } from '../../schemas/wire.ts';
 import type { Random } from './random.ts';
 
 /** A record from which poison is made, and the kind of its topic. */
-export type GoodRecord =
-  | { topic: 'executions'; record: ExecutionRecord }
-  | { topic: 'tasks'; record: TaskRecord };
+export type GoodRecord = { topic: 'executions'; record: ExecutionRecord } | { topic: 'tasks'; record: TaskRecord };
 
 const avroOf = (good: GoodRecord): Buffer =>
   good.topic === 'tasks' ? encodeTaskEvent(good.record) : encodeExecutionEvent(good.record);

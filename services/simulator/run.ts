@@ -116,7 +116,12 @@ function playAttempt(state: RunState, serial: number): Outcome {
     queued_at: queuedMs,
   };
   if (random.chance(0.5)) sendExecution(state, queuedMs, { ...about, state: 'pending' });
-  sendExecution(state, startedMs, { ...about, state: 'running', started_at: startedMs, queue_ms: startedMs - queuedMs });
+  sendExecution(state, startedMs, {
+    ...about,
+    state: 'running',
+    started_at: startedMs,
+    queue_ms: startedMs - queuedMs,
+  });
   let endMs = startedMs + 20;
   for (const task of workflow.tasks) endMs = Math.max(endMs, playTask(state, task, startedMs));
   const outcome: Outcome = { endMs: endMs + Math.round(random.logNormal(60, 0.5)), state: judgeRun(state) };
@@ -136,7 +141,11 @@ function judgeRun({ random, outcomes, workflow }: RunState): 'completed' | 'fail
   return random.chance(0.01) ? 'timeout' : 'completed';
 }
 
-function runEnd({ random, costMicros, cpuMs }: RunState, outcome: Outcome, startedMs: number): Partial<ExecutionRecord> & { state: string } {
+function runEnd(
+  { random, costMicros, cpuMs }: RunState,
+  outcome: Outcome,
+  startedMs: number,
+): Partial<ExecutionRecord> & { state: string } {
   const totals = { cost: costMicros / 1e6, cpu_ms: cpuMs, ...startOfEnd(random, startedMs, outcome.endMs) };
   if (outcome.state === 'failed' && random.chance(0.1)) return { ...totals, state: 'partial' };
   if (outcome.state === 'failed' && random.chance(0.1)) {
@@ -204,14 +213,25 @@ function playInstance(state: RunState, task: DemoTask, mapIndex: number | null, 
   return outcome;
 }
 
-function playTry(state: RunState, task: DemoTask, about: Partial<TaskRecord>, readyMs: number, failureRatio: number): Outcome {
+function playTry(
+  state: RunState,
+  task: DemoTask,
+  about: Partial<TaskRecord>,
+  readyMs: number,
+  failureRatio: number,
+): Outcome {
   const { random } = state;
   const startedMs = readyMs + Math.round(random.logNormal(task.pool === 'gpu' ? 6_000 : 180, 0.9));
   const endMs = startedMs + Math.max(1, Math.round(random.logNormal(task.durationMsMedian, task.durationSigma)));
   const worker = { pool: task.pool, queue: task.queue, worker_id: `${task.pool}-${random.below(8)}` };
   const start = { ...about, ...worker, queued_at: readyMs, queue_ms: startedMs - readyMs };
-  if (random.chance(0.6)) sendTask(state, task, readyMs, { ...about, state: 'queued', queue: task.queue, pool: task.pool });
+  if (random.chance(0.6))
+    sendTask(state, task, readyMs, { ...about, state: 'queued', queue: task.queue, pool: task.pool });
   sendTask(state, task, startedMs, { ...start, state: 'running', started_at: startedMs });
+  // Whoever waits for people or for other systems gives its slot away meanwhile, where the tool can do that.
+  if ((task.type === 'human' || task.type === 'wait') && random.chance(0.5)) {
+    sendTask(state, task, startedMs + Math.round((endMs - startedMs) / 10), { ...about, state: 'suspended' });
+  }
   const isFailed = random.chance(failureRatio);
   const durationMs = endMs - startedMs;
   const used = measureTry(state, task, durationMs);
@@ -257,7 +277,12 @@ function sendExecution(state: RunState, eventMs: number, fields: Partial<Executi
   });
 }
 
-function sendTask(state: RunState, task: DemoTask, eventMs: number, fields: Partial<TaskRecord> & { state: string }): void {
+function sendTask(
+  state: RunState,
+  task: DemoTask,
+  eventMs: number,
+  fields: Partial<TaskRecord> & { state: string },
+): void {
   state.events.push({
     topic: 'tasks',
     sendAtMs: sendAt(state, eventMs, fields.state === 'running'),

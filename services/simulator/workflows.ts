@@ -138,7 +138,12 @@ const orderSaga: DemoWorkflow = {
   weight: 12,
   executionId: (serial) => `order:${1_000_000 + serial}/payment+shipping`,
   tasks: [
-    task('ReserveStock', 'network', 'Activity', 250, { queue: 'orders', failureRatio: 0.02, attempts: 5, retryDelayMs: 500 }),
+    task('ReserveStock', 'network', 'Activity', 250, {
+      queue: 'orders',
+      failureRatio: 0.02,
+      attempts: 5,
+      retryDelayMs: 500,
+    }),
     task('ChargeCard', 'network', 'Activity', 900, {
       after: ['ReserveStock'],
       queue: 'payments',
@@ -194,7 +199,12 @@ const imageRendering: DemoWorkflow = {
     task('fetch', 'network', 'Container', 1_200, { pool: 'spot', failureRatio: 0.03 }),
     task('small', 'compute', 'Container', 2_500, { after: ['fetch'], pool: 'spot' }),
     task('medium', 'compute', 'Container', 4_000, { after: ['fetch'], pool: 'spot' }),
-    task('large', 'compute', 'Container', 9_000, { after: ['fetch'], pool: 'spot', memoryBytes: 2 ** 30, failureRatio: 0.05 }),
+    task('large', 'compute', 'Container', 9_000, {
+      after: ['fetch'],
+      pool: 'spot',
+      memoryBytes: 2 ** 30,
+      failureRatio: 0.05,
+    }),
     task('store', 'io', 'Container', 1_000, { after: ['small', 'medium', 'large'] }),
   ],
 };

@@ -15,7 +15,15 @@ import {
   singleObjectEncoder,
   taskType,
 } from '../../schemas/wire.ts';
-import { logRecord, nowMs, randomBySeed, randomRun, sampleExecution, sampleTask, sampleWorker } from './sample-records.ts';
+import {
+  logRecord,
+  nowMs,
+  randomBySeed,
+  randomRun,
+  sampleExecution,
+  sampleTask,
+  sampleWorker,
+} from './sample-records.ts';
 
 const decoderOf = (kind: TopicKind, registry: SchemaRegistry | null = null) =>
   createDecoder({ kind, registry, maxValueBytes: 1_000_000 });
@@ -42,7 +50,13 @@ test('one record means the same in all three encodings', async () => {
   expect(decoder.decode(confluent)).toEqual(event);
   expect(decoder.decode(json(sampleTask))).toEqual(event);
   expect(decoder.decode(logRecord(`\ufeff \n\t${JSON.stringify(sampleTask)}`))).toEqual(event);
-  expect(event).toMatchObject({ kind: 'task', durationUs: 5_000_000, queueUs: 2_000_000, costMicros: 250_000, cpuUs: 3_200_500 });
+  expect(event).toMatchObject({
+    kind: 'task',
+    durationUs: 5_000_000,
+    queueUs: 2_000_000,
+    costMicros: 250_000,
+    cpuUs: 3_200_500,
+  });
 });
 
 test('random records mean the same in Avro and JSON, and come back the same from our own older schemas', () => {
@@ -52,7 +66,9 @@ test('random records mean the same in Avro and JSON, and come back the same from
     expect(executions.decode(json(execution)), `seed ${seed}`).toEqual(avro);
     accepted(avro);
     const task = randomRun(taskType, taskStates, randomBySeed(seed));
-    expect(tasks.decode(json(task)), `seed ${seed}`).toEqual(tasks.decode(logRecord(singleObjectEncoder(taskType)(task))));
+    expect(tasks.decode(json(task)), `seed ${seed}`).toEqual(
+      tasks.decode(logRecord(singleObjectEncoder(taskType)(task))),
+    );
   }
 });
 
@@ -62,7 +78,9 @@ test('an older writer is read in single-object form: what it does not know is ab
   expect(event).toEqual(accepted(decodeTask({ cpu_allocated_cores: 2 })));
   expect(event).toMatchObject({ cpuAllocatedCores: 2, readyAtMs: null, cacheStatus: '', taskGroup: '' });
   const execution = singleObjectEncoder(olderExecutionTypes[0])(sampleExecution);
-  expect(executions.decode(logRecord(execution))).toEqual(executions.decode(logRecord(encodeExecutionEvent(sampleExecution))));
+  expect(executions.decode(logRecord(execution))).toEqual(
+    executions.decode(logRecord(encodeExecutionEvent(sampleExecution))),
+  );
 });
 
 type SchemaJson = { fields: { name: string; type: unknown; default?: unknown }[] };
@@ -90,7 +108,8 @@ test('an older and a newer writer of a registry are read: fields may be missing,
     const writer = parseAvroType(structuredClone(schemas[id]));
     const record = logRecord(confluentEncoder(writer, id)({ ...sampleTask, ...extra }));
     await decoder.prepare([record]);
-    const expected = id === 11 ? { ...sampleTask, cost: 3, cpu_ms: null, workspace: 'default' } : { ...sampleTask, cost: 3 };
+    const expected =
+      id === 11 ? { ...sampleTask, cost: 3, cpu_ms: null, workspace: 'default' } : { ...sampleTask, cost: 3 };
     expect(decoder.decode(record), `schema ${id}`).toEqual(decoder.decode(logRecord(encodeTaskEvent(expected))));
   }
 });
@@ -188,7 +207,8 @@ test.each<[string, object, string]>([
   ['a running task that starts tomorrow', { state: 'running', started_at: nowMs + 86_400_000 }, 'future'],
 ])('%s is refused, in Avro and in JSON', (_, over, reason) => {
   expect(reasonOf(decodeTask(over))).toBe(reason);
-  const text = (_key: string, item: unknown) => (typeof item === 'number' && !Number.isFinite(item) ? String(item) : item);
+  const text = (_key: string, item: unknown) =>
+    typeof item === 'number' && !Number.isFinite(item) ? String(item) : item;
   expect(reasonOf(tasks.decode(logRecord(JSON.stringify({ ...sampleTask, ...over }, text))))).toBe(reason);
 });
 
@@ -225,7 +245,9 @@ test('JSON that lacks what is needed says which', () => {
   expect(decodeTaskJson({ cost: {} })).toMatchObject({ reason: 'wrong_type' });
   expect(decodeTaskJson({ execution_id: {} })).toMatchObject({ reason: 'wrong_type' });
   expect(decodeTaskJson({ labels: [1] })).toMatchObject({ reason: 'wrong_type' });
-  expect(reasonOf(tasks.decode(logRecord('{"workflow_id":"a","execution_id":12345678901234567890}')))).toBe('id_malformed');
+  expect(reasonOf(tasks.decode(logRecord('{"workflow_id":"a","execution_id":12345678901234567890}')))).toBe(
+    'id_malformed',
+  );
 });
 
 test('workspace and source default, numeric ids are text', () => {
@@ -302,7 +324,9 @@ test('JSON nested a hundred thousand deep is no stack overflow', () => {
 
 test('names like __proto__ change nothing but the label count', () => {
   const text = JSON.stringify(sampleTask).slice(0, -1);
-  const event = accepted(tasks.decode(logRecord(`${text},"__proto__":{"a":1},"labels":{"__proto__":"x","constructor":"y"}}`)));
+  const event = accepted(
+    tasks.decode(logRecord(`${text},"__proto__":{"a":1},"labels":{"__proto__":"x","constructor":"y"}}`)),
+  );
   expect(({} as Record<string, unknown>).a).toBeUndefined();
   expect((event as { labels: object }).labels).toEqual({ constructor: 'y' });
 });

@@ -3,10 +3,32 @@ import { createDecoder } from '../../pipelines/decode.ts';
 import { parseInstantMs } from '../../pipelines/instants.ts';
 import { normaliseExecution, normaliseTask } from '../../pipelines/normalise.ts';
 import { Rejection } from '../../pipelines/rejections.ts';
-import { type ExecutionEvent, executionStates, orchestratorKinds, type TaskEvent, taskStates } from '../../schemas/events.ts';
+import {
+  type ExecutionEvent,
+  executionStates,
+  orchestratorKinds,
+  type TaskEvent,
+  taskStates,
+} from '../../schemas/events.ts';
 import type { ExecutionRecord, OrchestratorRecord, TaskRecord } from '../../schemas/records.ts';
-import { encodeOrchestratorEvent, executionType, orchestratorBodyTypes, orchestratorType, taskType } from '../../schemas/wire.ts';
-import { logRecord, nodeOf, nowMs, randomBySeed, randomRun, randomValue, sampleExecution, sampleTask, toWire } from './sample-records.ts';
+import {
+  encodeOrchestratorEvent,
+  executionType,
+  orchestratorBodyTypes,
+  orchestratorType,
+  taskType,
+} from '../../schemas/wire.ts';
+import {
+  logRecord,
+  nodeOf,
+  nowMs,
+  randomBySeed,
+  randomRun,
+  randomValue,
+  sampleExecution,
+  sampleTask,
+  toWire,
+} from './sample-records.ts';
 
 const context = { recordTimeMs: nowMs, pastBoundMs: 7 * 86_400_000, futureBoundMs: 300_000, origin: null };
 const options = { registry: null, maxValueBytes: 1e6 };
@@ -21,8 +43,14 @@ test('normalising what was normalised changes nothing', () => {
     const random = randomBySeed(seed);
     const first = normaliseTask(randomRun(taskType, taskStates, random) as unknown as TaskRecord, context);
     expect(normaliseTask(toWire(taskType, first) as unknown as TaskRecord, context), `seed ${seed}`).toEqual(first);
-    const run = normaliseExecution(randomRun(executionType, executionStates, random) as unknown as ExecutionRecord, context);
-    expect(normaliseExecution(toWire(executionType, run) as unknown as ExecutionRecord, context), `seed ${seed}`).toEqual(run);
+    const run = normaliseExecution(
+      randomRun(executionType, executionStates, random) as unknown as ExecutionRecord,
+      context,
+    );
+    expect(
+      normaliseExecution(toWire(executionType, run) as unknown as ExecutionRecord, context),
+      `seed ${seed}`,
+    ).toEqual(run);
   }
 });
 
@@ -38,7 +66,10 @@ test('normalising reports about orchestrators twice changes nothing, for every k
       if (first instanceof Rejection) throw new Error(`seed ${seed} ${kind}: ${first.reason} ${first.detail}`);
       const { body: _, ...header } = toWire(orchestratorType, first) as { body: unknown };
       const again = { ...header, kind, body: toWire(type, first) };
-      expect(orchestrators.decode(logRecord(encodeOrchestratorEvent(again as unknown as OrchestratorRecord))), `seed ${seed} ${kind}`).toEqual(first);
+      expect(
+        orchestrators.decode(logRecord(encodeOrchestratorEvent(again as unknown as OrchestratorRecord))),
+        `seed ${seed} ${kind}`,
+      ).toEqual(first);
       expect(orchestrators.decode(logRecord(JSON.stringify(again))), `seed ${seed} ${kind} json`).toEqual(first);
     }
   }
@@ -64,7 +95,18 @@ test('instants are read in every form that was seen', () => {
   expect(parseInstantMs('2024-02-29')).toBe(Date.UTC(2024, 1, 29));
   expect(parseInstantMs('2026-11-20T12:34Z')).toBe(Date.UTC(2026, 10, 20, 12, 34));
   expect(parseInstantMs('0001-01-01T00:00:00Z')).toBe(0);
-  for (const wrong of ['', 'soon', '2026-13-01', '2026-02-30', '2026-11-20T25:00:00Z', '2026-11-20T12:34:56.Z', '20.11.2026', {}, '2026-11-20T12:34:56 CEST', '1e400']) {
+  for (const wrong of [
+    '',
+    'soon',
+    '2026-13-01',
+    '2026-02-30',
+    '2026-11-20T25:00:00Z',
+    '2026-11-20T12:34:56.Z',
+    '20.11.2026',
+    {},
+    '2026-11-20T12:34:56 CEST',
+    '1e400',
+  ]) {
     expect(parseInstantMs(wrong), String(wrong)).toBeUndefined();
   }
 });
@@ -82,12 +124,23 @@ test('what follows from other fields is filled in', () => {
     startedAtMs: nowMs - 2500,
     queueUs: 500_000,
   });
-  expect(task({ started_at: null, queued_at: null })).toMatchObject({ startedAtMs: null, durationUs: null, queueUs: null });
-  expect(task({ state: 'running', started_at: null })).toMatchObject({ startedAtMs: nowMs - 1000, queueUs: 7_000_000, durationUs: null });
+  expect(task({ started_at: null, queued_at: null })).toMatchObject({
+    startedAtMs: null,
+    durationUs: null,
+    queueUs: null,
+  });
+  expect(task({ state: 'running', started_at: null })).toMatchObject({
+    startedAtMs: nowMs - 1000,
+    queueUs: 7_000_000,
+    durationUs: null,
+  });
   expect(task({ queued_at: nowMs - 100 })).toMatchObject({ queueUs: null });
   expect(task({ queue_ms: 12.5 })).toMatchObject({ queueUs: 12_500 });
   expect(task({ attempt: undefined, map_index: undefined })).toMatchObject({ attempt: 1, mapIndex: -1, project: '' });
-  expect(task({ queued_at: 0, scheduled_at: '0001-01-01T00:00:00Z' })).toMatchObject({ queuedAtMs: null, scheduledAtMs: null });
+  expect(task({ queued_at: 0, scheduled_at: '0001-01-01T00:00:00Z' })).toMatchObject({
+    queuedAtMs: null,
+    scheduledAtMs: null,
+  });
 });
 
 test('JSON is read as real systems write it', () => {
@@ -134,7 +187,14 @@ test('camelCase and the names of the source documents are understood, the canoni
     trigger: { type: 'SCHEDULED', source: 'cron', triggerTime: nowMs - 9000, parameters: { day: 1 } },
     startTime: new Date(nowMs - 5000).toISOString(),
     endTime: new Date(nowMs - 1000).toISOString(),
-    context: { environment: 'prod', region: 'eu', correlationId: 'c-1', childExecutionIds: ['k'], tags: ['t'], variables: { a: 1 } },
+    context: {
+      environment: 'prod',
+      region: 'eu',
+      correlationId: 'c-1',
+      childExecutionIds: ['k'],
+      tags: ['t'],
+      variables: { a: 1 },
+    },
     resources: { cpuSeconds: 2.5, memoryMB: 64, storageGB: 1, networkGB: 0.5, cost: 0.75, quotaUsage: { cpu: 0.5 } },
     artifacts: [{ name: 'report', url: 's3://b/r', sizeBytes: 10 }],
     errors: [{ errorType: 'E', message: 'm' }],
@@ -208,7 +268,9 @@ test('a report about an orchestrator may be nested as the source document draws 
 });
 
 test('labels, lists and long text are bounded', () => {
-  const labels = Object.fromEntries(Array.from({ length: 40 }, (_, at) => [`${'n'.repeat(80)}${at}`.slice(at), 'v'.repeat(300)]));
+  const labels = Object.fromEntries(
+    Array.from({ length: 40 }, (_, at) => [`${'n'.repeat(80)}${at}`.slice(at), 'v'.repeat(300)]),
+  );
   const event = task({
     labels,
     tags: Array.from({ length: 100 }, (_, at) => `t${at}`),
@@ -229,7 +291,12 @@ test('labels, lists and long text are bounded', () => {
 });
 
 test('large JSON is cut to a summary that is still JSON and keeps the keys of the top level', () => {
-  const input = { a: 1, text: 'x'.repeat(10_000), list: Array.from({ length: 500 }, (_, at) => at), small: { b: true } };
+  const input = {
+    a: 1,
+    text: 'x'.repeat(10_000),
+    list: Array.from({ length: 500 }, (_, at) => at),
+    small: { b: true },
+  };
   const event = task({ input });
   expect(event).toMatchObject({ inputTruncated: true, inputBytes: Buffer.byteLength(JSON.stringify(input)) });
   expect(Buffer.byteLength(event.input)).toBeLessThanOrEqual(4096);
@@ -241,7 +308,10 @@ test('large JSON is cut to a summary that is still JSON and keeps the keys of th
     expect(cut.outputTruncated).toBe(true);
   }
   expect(task({ input: { a: 1 } })).toMatchObject({ input: '{"a":1}', inputTruncated: false, inputBytes: 7 });
-  expect(task({ input: { a: 1 }, input_bytes: 99, input_truncated: true })).toMatchObject({ inputTruncated: true, inputBytes: 99 });
+  expect(task({ input: { a: 1 }, input_bytes: 99, input_truncated: true })).toMatchObject({
+    inputTruncated: true,
+    inputBytes: 99,
+  });
 });
 
 test('an unknown task type is kept in lower case', () => {

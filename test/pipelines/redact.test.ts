@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { createDecoder, type TopicKind } from '../../pipelines/decode.ts';
+import { makeLiteralFinder } from '../../pipelines/literals.ts';
 import { isCredentialName, makeExcerpt, mayHoldSecret, redacted, redactText } from '../../pipelines/redact.ts';
 import { Rejection } from '../../pipelines/rejections.ts';
 import { orchestratorKinds } from '../../schemas/events.ts';
@@ -12,7 +13,15 @@ import {
   singleObjectEncoder,
   taskType,
 } from '../../schemas/wire.ts';
-import { logRecord, nodeOf, nowMs, type SchemaNode, sampleExecution, sampleTask } from './sample-records.ts';
+import {
+  logRecord,
+  nodeOf,
+  nowMs,
+  randomBySeed,
+  type SchemaNode,
+  sampleExecution,
+  sampleTask,
+} from './sample-records.ts';
 
 const core = 'Zx9hunter2Qq7Lm3Vt5';
 const shapes = [
@@ -69,19 +78,107 @@ test.each([
 });
 
 test('names of credentials are known in any case and with any separator', () => {
-  for (const name of ['password', 'DB_PASSWORD', 'dbPassword', 'api-key', 'apiKey', 'API KEY', 'X-Auth-Token', 'client_secret',
-    'privateKey', 'aws_secret_access_key', 'Set-Cookie', 'connectionString', 'sessionId', 'credentials', 'bearer', 'passwd', 'pwd',
-    'authorization', 'access.key', 'jwt', 'dsn']) {
+  for (const name of [
+    'password',
+    'DB_PASSWORD',
+    'dbPassword',
+    'api-key',
+    'apiKey',
+    'API KEY',
+    'X-Auth-Token',
+    'client_secret',
+    'privateKey',
+    'aws_secret_access_key',
+    'Set-Cookie',
+    'connectionString',
+    'sessionId',
+    'credentials',
+    'bearer',
+    'passwd',
+    'pwd',
+    'authorization',
+    'access.key',
+    'jwt',
+    'dsn',
+  ]) {
     expect(isCredentialName(name), name).toBe(true);
   }
-  for (const name of ['author', 'max_tokens', 'tokenizer', 'design', 'key', 'keyboard', 'session_count', 'secretary', 'workflow_id',
-    'token_type', 'password_length', 'assignee']) {
+  for (const name of [
+    'author',
+    'max_tokens',
+    'tokenizer',
+    'design',
+    'key',
+    'keyboard',
+    'session_count',
+    'secretary',
+    'workflow_id',
+    'token_type',
+    'password_length',
+    'assignee',
+  ]) {
     expect(isCredentialName(name), name).toBe(false);
   }
 });
 
+test('a credential is found whatever its name and wherever in a long text it stands', () => {
+  for (const name of [
+    'PASSWORD',
+    'pass-word',
+    'passphrase',
+    'passcode',
+    'Pwd',
+    'client.secret',
+    'token',
+    'apiKey',
+    'access key',
+    'account_key',
+    'x-auth',
+    'Authorization',
+    'cookie',
+    'connection-string',
+    'session',
+    'creds',
+    'credential',
+    'bearer',
+    'sig',
+    'signature',
+    'dsn',
+    'jwt',
+  ]) {
+    for (const before of ['', 'keypas secre toke '.repeat(10), 'ü✓ ']) {
+      expect(redactText(`${before}${name}=${core}`), `${before}${name}`).toBe(`${before}${name}=${redacted}`);
+    }
+  }
+});
+
+test('words are found without regard to case, also where one begins within another', () => {
+  const find = makeLiteralFinder(['abcd', 'bce', 'sig', 'x']);
+  const plain = (text: string) => /abcd|bce|sig|x/i.test(text);
+  for (let seed = 1; seed <= 3000; seed++) {
+    const random = randomBySeed(seed);
+    const text = Array.from({ length: 12 }, () => 'abcdeABCDEsigSIG é'[Math.floor(random() * 18)]).join('');
+    expect(find(text), `seed ${seed}: ${text}`).toBe(plain(text));
+  }
+});
+
 test('redaction is linear: a hundred kilobytes of the worst text take milliseconds', () => {
-  for (const piece of ['eyJ', '://', '://a:', 'password=', '-----BEGIN A', 'bearer ', 'token', 'a.', '[', 'secret: [', 'sk-', '\\"', 'basic basic ', 'cookie: ']) {
+  for (const piece of [
+    'eyJ',
+    '://',
+    '://a:',
+    'password=',
+    '-----BEGIN A',
+    'bearer ',
+    'token',
+    'a.',
+    '[',
+    'secret: [',
+    'sk-',
+    '\\"',
+    'basic basic ',
+    'cookie: ',
+  ]) {
     const text = piece.repeat(Math.ceil(100_000 / piece.length));
     const begin = performance.now();
     redactText(text);
@@ -95,14 +192,20 @@ function* textPlaces(node: SchemaNode, path: string[]): Generator<{ path: string
   const inner = node.types?.[1]?.typeName === undefined || node.types[0].typeName !== 'null' ? node : node.types[1];
   if (inner.typeName === 'string') yield { path, make: (text) => text };
   else if (inner.typeName === 'array') {
-    for (const place of textPlaces(inner.itemsType as SchemaNode, path)) yield { path: place.path, make: (text) => [place.make(text)] };
+    for (const place of textPlaces(inner.itemsType as SchemaNode, path))
+      yield { path: place.path, make: (text) => [place.make(text)] };
   } else if (inner.typeName === 'map' && inner.valuesType?.typeName === 'string') {
     yield { path: [...path, 'value'], make: (text) => ({ note: text }) };
     yield { path: [...path, 'name'], make: (text) => ({ [text]: 'x' }) };
-    yield { path: [...path, 'credential'], make: (text) => ({ db_password: text.slice(text.indexOf(core), text.indexOf(core) + core.length) }) };
+    yield {
+      path: [...path, 'credential'],
+      make: (text) => ({ db_password: text.slice(text.indexOf(core), text.indexOf(core) + core.length) }),
+    };
   } else if (inner.typeName === 'map') yield { path: [...path, 'name'], make: (text) => ({ [text]: 1 }) };
   else if (inner.typeName === 'record') {
-    const filled = Object.fromEntries((inner.fields ?? []).filter((field) => field.type.typeName === 'string').map((field) => [field.name, 'x']));
+    const filled = Object.fromEntries(
+      (inner.fields ?? []).filter((field) => field.type.typeName === 'string').map((field) => [field.name, 'x']),
+    );
     for (const field of inner.fields ?? []) {
       for (const place of textPlaces(field.type, [...path, field.name])) {
         yield { path: place.path, make: (text) => ({ ...filled, [field.name]: place.make(text) }) };
@@ -151,12 +254,18 @@ test('secrets planted in every text field of orchestrator reports are nowhere in
   const header = { orchestrator_id: 'o', event_time: nowMs };
   for (const kind of orchestratorKinds) {
     const type = nodeOf(orchestratorBodyTypes[kind]);
-    const required = Object.fromEntries((type.fields ?? []).filter((field) => field.type.typeName === 'string').map((field) => [field.name, 'x']));
+    const required = Object.fromEntries(
+      (type.fields ?? []).filter((field) => field.type.typeName === 'string').map((field) => [field.name, 'x']),
+    );
     for (const field of type.fields ?? []) {
       for (const place of textPlaces(field.type, [kind, field.name])) {
         for (const shape of shapes) {
           const record = { ...header, kind, body: { ...required, [field.name]: place.make(shape) } };
-          expectClean('orchestrators', encodeOrchestratorEvent(record as unknown as OrchestratorRecord), `${place.path.join('.')} ${shape}`);
+          expectClean(
+            'orchestrators',
+            encodeOrchestratorEvent(record as unknown as OrchestratorRecord),
+            `${place.path.join('.')} ${shape}`,
+          );
           expectClean('orchestrators', Buffer.from(JSON.stringify(record)), `${place.path.join('.')} json ${shape}`);
         }
       }
@@ -185,7 +294,15 @@ test('secrets in JSON at any depth, in unknown fields, in the context and behind
   expect(JSON.stringify(event)).not.toContain(core);
   expect(event).toMatchObject({ environment: 'prod', variables: `{"a":{"b":[{"dbPassword":"${redacted}"}]}}` });
   expect((event as { redactedFields: string[] }).redactedFields.toSorted()).toEqual(
-    ['context.secrets', 'input.headers.Authorization', 'input.nested', 'labels.api_key', 'labels.custom', 'labels.session_id', 'variables.a.b.dbPassword'].toSorted(),
+    [
+      'context.secrets',
+      'input.headers.Authorization',
+      'input.nested',
+      'labels.api_key',
+      'labels.custom',
+      'labels.session_id',
+      'variables.a.b.dbPassword',
+    ].toSorted(),
   );
   expect((event as { input: string }).input).toContain('"max_tokens":5');
 });
@@ -204,7 +321,12 @@ test('excerpts of malformed records are printable, short and clean', () => {
     expect(makeExcerpt(Buffer.from(`{"a": 1, "note": ${JSON.stringify(shape)}, "b": `)), shape).not.toContain(core);
   }
   expect(makeExcerpt(Buffer.from(`{"p\\u0061ssword":"${core}`))).not.toContain(core);
-  const binary = Buffer.concat([Buffer.from([0, 1, 255, 20]), Buffer.from('password'), Buffer.from([38]), Buffer.from(core)]);
+  const binary = Buffer.concat([
+    Buffer.from([0, 1, 255, 20]),
+    Buffer.from('password'),
+    Buffer.from([38]),
+    Buffer.from(core),
+  ]);
   expect(makeExcerpt(binary)).not.toContain(core);
   const noise = Buffer.from(Array.from({ length: 5000 }, (_, at) => (at * 97) % 256));
   const excerpt = makeExcerpt(noise);

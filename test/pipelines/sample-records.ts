@@ -45,7 +45,16 @@ export const sampleWorker: OrchestratorRecord = {
 
 export function logRecord(value: Buffer | string | null, over: Partial<LogRecord> = {}): LogRecord {
   const bytes = typeof value === 'string' ? Buffer.from(value) : value;
-  return { topic: 't', partition: 0, offset: 7, timestampMs: nowMs, key: null, value: bytes, headers: undefined, ...over };
+  return {
+    topic: 't',
+    partition: 0,
+    offset: 7,
+    timestampMs: nowMs,
+    key: null,
+    value: bytes,
+    headers: undefined,
+    ...over,
+  };
 }
 
 /** Mulberry32: chance by seed, so that a failure can be run again. */
@@ -69,7 +78,8 @@ export interface SchemaNode {
 }
 export const nodeOf = (type: Type): SchemaNode => type as unknown as SchemaNode;
 
-const isInstant = (node: SchemaNode, name: string): boolean => node.typeName === 'long' && /(?:^|_)(?:at|time)$/.test(name);
+const isInstant = (node: SchemaNode, name: string): boolean =>
+  node.typeName === 'long' && /(?:^|_)(?:at|time)$/.test(name);
 
 /** Any plausible value of a field; every optional one is there half of the time. */
 export function randomValue(node: SchemaNode, name: string, random: () => number): unknown {
@@ -81,20 +91,25 @@ export function randomValue(node: SchemaNode, name: string, random: () => number
     case 'boolean':
       return random() < 0.5;
     case 'double':
-      if (/_ratio|score|mean$|efficiency|balance|fairness|optimization/.test(name) && !/_ms|cpu_ratio/.test(name)) return random();
+      if (/_ratio|score|mean$|efficiency|balance|fairness|optimization/.test(name) && !/_ms|cpu_ratio/.test(name))
+        return random();
       return Math.round(random() * 1e6) / 8;
     case 'int':
     case 'long':
       return 1 + Math.floor(random() * 1000);
     case 'array':
-      return Array.from({ length: Math.floor(random() * 4) }, () => randomValue(node.itemsType as SchemaNode, name, random));
+      return Array.from({ length: Math.floor(random() * 4) }, () =>
+        randomValue(node.itemsType as SchemaNode, name, random),
+      );
     case 'map': {
       const values = node.valuesType as SchemaNode;
       const length = Math.floor(random() * 50);
       return Object.fromEntries(Array.from({ length }, (_, at) => [`name ${at}`, randomValue(values, name, random)]));
     }
     case 'record':
-      return Object.fromEntries((node.fields ?? []).map((field) => [field.name, randomValue(field.type, field.name, random)]));
+      return Object.fromEntries(
+        (node.fields ?? []).map((field) => [field.name, randomValue(field.type, field.name, random)]),
+      );
     default:
       throw new Error(`no random value for ${node.typeName}`);
   }

@@ -20,7 +20,10 @@ beforeEach(async () => {
   server = createServer((request, response) => {
     asked.push(request.url ?? '');
     authorization = request.headers.authorization;
-    const answer = answers[request.url ?? ''] ?? { status: 404, body: { error_code: 40403, message: 'Schema not found' } };
+    const answer = answers[request.url ?? ''] ?? {
+      status: 404,
+      body: { error_code: 40403, message: 'Schema not found' },
+    };
     response.writeHead(answer.status, { 'content-type': 'application/vnd.schemaregistry.v1+json' });
     response.end(typeof answer.body === 'string' ? answer.body : JSON.stringify(answer.body));
   });

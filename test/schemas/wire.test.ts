@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { parseAvroType } from '../../schemas/avro-reader.ts';
 import { orchestratorKinds } from '../../schemas/events.ts';
@@ -29,7 +31,10 @@ const types = { executionType, taskType, orchestratorType, commandType, alertTyp
 const units =
   /^(?:texts?|records?|true or false|milliseconds|cumulative (?:count|bytes)|counts?|bytes|units of|ratio|cores|index|JSON text|IANA name|URI text|(?:operations|decisions|tasks|messages) a second|squared|numbers?|robust standard deviations|unit of)\b.*\.$/;
 
-function* walk(node: SchemaNode, path: string): Generator<{ path: string; doc: string; node: SchemaNode; hasDefault: boolean }> {
+function* walk(
+  node: SchemaNode,
+  path: string,
+): Generator<{ path: string; doc: string; node: SchemaNode; hasDefault: boolean }> {
   for (const field of node.fields ?? []) {
     const here = `${path}.${field.name}`;
     yield { path: here, doc: field.doc, node: field.type, hasDefault: field.defaultValue() !== undefined };
@@ -84,7 +89,8 @@ test('fingerprints are those that the Avro specification gives', () => {
     '"bytes"': 0x4fc016dac3201965n,
     '"string"': 0x8f014872634503c7n,
   };
-  for (const [form, fingerprint] of Object.entries(known)) expect(computeRabinFingerprint(form), form).toBe(fingerprint);
+  for (const [form, fingerprint] of Object.entries(known))
+    expect(computeRabinFingerprint(form), form).toBe(fingerprint);
 });
 
 test('a fingerprint does not depend on documentation, defaults or logical types', () => {
@@ -151,4 +157,30 @@ test('commands, alerts and state records come back as they were sent, with their
   expect(decodeStateRecord(encodeStateRecord(state))).toMatchObject({ ...state, deleted: false, workspace: 'default' });
   expect(() => decodeAlert(encodeStateRecord(state))).toThrow('not written with');
   expect(() => decodeAlert(Buffer.from('{}'))).toThrow('not a single-object');
+});
+
+test('the records in TypeScript have the fields of the Avro records, optional where those have a default', () => {
+  const source = readFileSync(join(import.meta.dirname, '../../schemas/records.ts'), 'utf8');
+  const special: Record<string, string> = {
+    ExecutionEvent: 'ExecutionRecord',
+    TaskEvent: 'TaskRecord',
+    OrchestratorEvent: 'OrchestratorHeader',
+    StateRecord: 'StateRecord',
+  };
+  const seen = new Set<string>();
+  const check = (node: SchemaNode): void => {
+    for (const inner of [...(node.types ?? []), node.itemsType, node.valuesType]) if (inner !== undefined) check(inner);
+    if (node.fields === undefined || seen.has(node.name as string)) return;
+    seen.add(node.name as string);
+    const name = (node.name as string).split('.').at(-1) as string;
+    const body = new RegExp(`interface ${special[name] ?? `${name}Record`} \\{\\n([^}]*)\\}`).exec(source)?.[1] ?? '';
+    const declared = body.match(/^ {2}\w+\??(?=:)/gm)?.map((line) => line.trim()) ?? [];
+    const fields = node.fields.filter((field) => field.name !== 'body');
+    expect(declared, name).toEqual(
+      fields.map((field) => `${field.name}${field.defaultValue() === undefined ? '' : '?'}`),
+    );
+    for (const field of node.fields) check(field.type);
+  };
+  for (const type of Object.values(types)) check(nodeOf(type));
+  expect(seen.size).toBe(24);
 });

@@ -11,7 +11,7 @@ export interface Launched {
   exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
 }
 
-export interface LaunchOptions {
+interface LaunchOptions {
   args?: readonly string[];
   env?: Record<string, string>;
   /** Give the process an input that ends when the test closes it, or when the test process is gone. */

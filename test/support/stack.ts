@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, inject } from 'vitest';
 import type { Stack } from './stack-setup.ts';
 
-export interface TestTopics {
+interface TestTopics {
   executions: string;
   tasks: string;
   orchestrators: string;

@@ -26,7 +26,7 @@ beforeAll(async () => {
   kafka = await startKafka({ dataDir });
 });
 afterAll(async () => {
-  await kafka.stop();
+  await kafka?.stop();
   await rm(dataDir, { recursive: true, force: true });
 });
 

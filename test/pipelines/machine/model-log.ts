@@ -1,7 +1,7 @@
-import type { ExecutionEvent } from '../../../schemas/events.ts';
 import type { LogRecord } from '../../../pipelines/decode.ts';
 import type { FoldableEvent } from '../../../pipelines/facts.ts';
 import { Rejection } from '../../../pipelines/rejections.ts';
+import type { ExecutionEvent } from '../../../schemas/events.ts';
 import type { Random } from '../../../services/simulator/random.ts';
 
 export interface ModelRecord {
@@ -107,7 +107,8 @@ export function createModelLog(random: Random, records: number): ModelRecord[] {
 }
 
 function outcomeOf(random: Random): FoldableEvent | Rejection {
-  if (random.chance(0.04)) return new Rejection(random.chance(0.3) ? 'tombstone' : 'invalid_json', 'made for the test', '');
+  if (random.chance(0.04))
+    return new Rejection(random.chance(0.3) ? 'tombstone' : 'invalid_json', 'made for the test', '');
   const state = states[random.below(states.length)] as ExecutionEvent['state'];
   const eventTimeMs = startMs + random.below(6) * 30_000 + (random.chance(0.05) ? 8 * dayMs : 0);
   const isEnd = state !== 'running' && state !== 'pending' && state !== 'suspended';

@@ -5,7 +5,6 @@ import type { CellRow } from '../../../clickhouse/tables/cells.ts';
 import { counts, distributions, quantities } from '../../../clickhouse/tables/measures.ts';
 import { DimsTable } from '../../../pipelines/cells.ts';
 import { dimsOf, factOf, thingKeyOf } from '../../../pipelines/facts.ts';
-import { hashKey } from '../../../pipelines/history.ts';
 import type { StoredRecord } from '../../../pipelines/partition.ts';
 import type { LogPrefix, RowBatch, Store, StoredFact, StoredRange, Wanted } from '../../../pipelines/store.ts';
 
@@ -48,6 +47,8 @@ class ModelBatch<Row> implements RowBatch<Row> {
   }
 
   /** A cell goes on changing after it was taken, so its values are copied now, as the real encoder does. */
+  release(): void {}
+
   add(row: Row): void {
     this.kept.push(this.table.name.endsWith('_cells') ? (frozenCell(row as CellRow) as Row) : { ...row });
   }
@@ -92,11 +93,12 @@ export class ModelStore {
   /** A connection of one process; what it has sent outlives it. */
   connect(isAlive: () => boolean): Store {
     return {
-      readChunks: async () => structuredClone([...this.chunks.values()].sort((left, right) => left.chunk - right.chunk)),
+      readChunks: async () =>
+        structuredClone([...this.chunks.values()].sort((left, right) => left.chunk - right.chunk)),
       readHistory: async (prefix, wanted) => this.#history(prefix, wanted),
       readThings: async (prefix, each) => {
         for (const row of this.raw.values()) {
-          if (row.offset < prefix.beforeOffset) each(row.thingHash[0] as number, row.thingHash[1] as number);
+          if (row.offset < prefix.beforeOffset) each(row.thingHash.low, row.thingHash.high);
         }
       },
       readRange: async (_kind, _stream, _partition, from, below) => this.#range(from, below),
@@ -125,7 +127,8 @@ export class ModelStore {
     for (const row of batch.kept) {
       if (batch.table.name === 'execution_events') this.raw.set((row as StoredRecord).offset, row as StoredRecord);
       else if (batch.table.name === 'drops') this.drops.set((row as Place).offset, (row as { reason: string }).reason);
-      else if (batch.table.name === 'dead_letters') this.dead.set((row as Place).offset, (row as { reason: string }).reason);
+      else if (batch.table.name === 'dead_letters')
+        this.dead.set((row as Place).offset, (row as { reason: string }).reason);
       else if (batch.table.name === 'chunks') this.#putChunk(row as ChunkRow);
       else if (batch.table.name === 'execution_cells') this.#putCell(row as StoredCell);
     }
@@ -151,7 +154,7 @@ export class ModelStore {
       const key = thingKeyOf(row.event);
       if (!keep(row, key)) continue;
       const fact = factOf(row.event, row.offset, dimsOf(row.event, dims));
-      facts.push({ ...fact, key, hash: hashKey(key), dims: [...fact.dims.values] });
+      facts.push({ ...fact, key, dims: [...fact.dims.values] });
     }
     return facts;
   }

@@ -1,8 +1,8 @@
 import { setImmediate as tick } from 'node:timers/promises';
 import { PartitionFold } from '../../../pipelines/partition.ts';
-import { type FlushPoint, Writer } from '../../../pipelines/writer.ts';
-import { acceptedRecord, recompute } from '../../../pipelines/verify/recompute.ts';
 import { Rejection } from '../../../pipelines/rejections.ts';
+import { acceptedRecord, recompute } from '../../../pipelines/verify/recompute.ts';
+import { type FlushPoint, Writer } from '../../../pipelines/writer.ts';
 import { createRandom, type Random } from '../../../services/simulator/random.ts';
 import { createModelLog, type ModelRecord } from './model-log.ts';
 import { ModelStore, type StoredCell } from './model-store.ts';
@@ -108,14 +108,18 @@ class Schedule {
       historyRecords: () => remembered,
     };
     process.fold = new PartitionFold(settings, store);
-    process.writer = new Writer(store, { flushRows: 1_000_000 }, {
-      sleep: noWait,
-      nowMs: () => 0,
-      commit: async (_fold, offset) => {
-        if (this.#random.chance(0.8)) this.#committed = offset;
+    process.writer = new Writer(
+      store,
+      { flushRows: 1_000_000 },
+      {
+        sleep: noWait,
+        nowMs: () => 0,
+        commit: async (_fold, offset) => {
+          if (this.#random.chance(0.8)) this.#committed = offset;
+        },
+        reached: (point) => this.#reached(process, point),
       },
-      reached: (point) => this.#reached(process, point),
-    });
+    );
     if (this.#random.chance(0.3)) process.dieAt = this.#random.pick(flushPoints);
     if (this.#low > 0) this.#fence(process);
     await process.fold.open(this.#committed, this.#low, this.#high);
@@ -194,15 +198,18 @@ class Schedule {
       this.#late.push(insert.apply);
       insert.fail();
     }
-    if (this.#late.length > 0 && this.#random.chance(0.1)) this.#late.splice(this.#random.below(this.#late.length), 1)[0]?.();
+    if (this.#late.length > 0 && this.#random.chance(0.1))
+      this.#late.splice(this.#random.below(this.#late.length), 1)[0]?.();
   }
 
   /** Lets everything under way succeed until the given work is done. */
   async #settleAll(work: Promise<void>): Promise<void> {
     let done = false;
-    const ended = work.catch(() => undefined).finally(() => {
-      done = true;
-    });
+    const ended = work
+      .catch(() => undefined)
+      .finally(() => {
+        done = true;
+      });
     for (let turn = 0; turn < 200 && !done; turn++) {
       for (const insert of this.#store.pending.splice(0)) {
         insert.apply();
@@ -260,10 +267,12 @@ class Schedule {
     for (const { record, outcome } of readable) {
       const { offset } = record;
       const rejection = outcome instanceof Rejection ? outcome : null;
-      const expected =
-        rejection !== null ? rejection.reason : duplicates.has(offset) ? 'duplicate' : 'stored';
-      const found = [raw.has(offset) ? 'stored' : '', drops.get(offset) ?? '', dead.get(offset) ?? ''].filter((text) => text !== '');
-      if (found.join('+') !== expected) this.#problem(`offset ${offset} is ${found.join('+') || 'nowhere'} instead of ${expected}`);
+      const expected = rejection !== null ? rejection.reason : duplicates.has(offset) ? 'duplicate' : 'stored';
+      const found = [raw.has(offset) ? 'stored' : '', drops.get(offset) ?? '', dead.get(offset) ?? ''].filter(
+        (text) => text !== '',
+      );
+      if (found.join('+') !== expected)
+        this.#problem(`offset ${offset} is ${found.join('+') || 'nowhere'} instead of ${expected}`);
     }
   }
 
@@ -291,7 +300,11 @@ class Schedule {
     }
   }
 
-  #compareValues(what: string, expected: Map<string, bigint> | undefined, found: Map<string, bigint> | undefined): void {
+  #compareValues(
+    what: string,
+    expected: Map<string, bigint> | undefined,
+    found: Map<string, bigint> | undefined,
+  ): void {
     for (const field of new Set([...(expected?.keys() ?? []), ...(found?.keys() ?? [])])) {
       const [want, have] = [expected?.get(field) ?? 0n, found?.get(field) ?? 0n];
       if (want !== have) this.#problem(`${what}: ${field} is ${have} instead of ${want}`);
@@ -303,7 +316,8 @@ class Schedule {
     for (const row of this.#store.chunks.values()) {
       const inChunk = readable.filter(({ record }) => Math.floor(record.offset / chunkRecords) === row.chunk).length;
       const said = row.stored + row.dropped + row.duplicate + row.dead;
-      if (said !== inChunk) this.#problem(`the ledger counts ${said} records in chunk ${row.chunk} that holds ${inChunk}`);
+      if (said !== inChunk)
+        this.#problem(`the ledger counts ${said} records in chunk ${row.chunk} that holds ${inChunk}`);
       const isBehind = row.chunk < Math.floor(this.#high / chunkRecords);
       if (isBehind && !row.complete) this.#problem(`chunk ${row.chunk} is not complete`);
     }
@@ -314,4 +328,3 @@ class Schedule {
     if (this.#result.problems.length < 5) this.#result.problems.push(text);
   }
 }
-

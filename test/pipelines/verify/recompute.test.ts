@@ -33,7 +33,9 @@ const fold = (records: AcceptedRecord[], chunkRecords = 1024) =>
 /** The values of one minute that are not zero. */
 function minute(records: AcceptedRecord[], minutes: number): Record<string, number> {
   const cell = fold(records).cells.get(cellKey(dims, at(minutes), 0)) ?? new Map<string, bigint>();
-  return Object.fromEntries([...cell].filter(([, value]) => value !== 0n).map(([field, value]) => [field, Number(value)]));
+  return Object.fromEntries(
+    [...cell].filter(([, value]) => value !== 0n).map(([field, value]) => [field, Number(value)]),
+  );
 }
 
 const completed = { state: 'completed', durationUs: 1_000_000 } as const;
@@ -198,7 +200,10 @@ describe('revisions', () => {
   });
 
   it('are not made by an end that is older or of an earlier attempt', () => {
-    const records = log({ ...completed, attempt: 2 }, { ...completed, attempt: 1, state: 'failed', eventTimeMs: at(2) });
+    const records = log(
+      { ...completed, attempt: 2 },
+      { ...completed, attempt: 1, state: 'failed', eventTimeMs: at(2) },
+    );
     expect(minute(records, 0)).toMatchObject({ contributions: 1, completed: 1 });
     const late = minute(records, 2);
     expect(late).toMatchObject({ contributions: 1, attempt_failed: 1 });
@@ -217,7 +222,12 @@ describe('revisions', () => {
     expect(minute(within, 0)).not.toHaveProperty('completed');
     const beyond = log({ ...completed }, { ...completed, eventTimeMs: at(weekMinutes) + 1 });
     expect(minute(beyond, 0)).toMatchObject({ contributions: 1, completed: 1, attempt_completed: 1 });
-    expect(minute(beyond, weekMinutes)).toMatchObject({ contributions: 1, completed: 1, reopened: 1, attempt_completed: 1 });
+    expect(minute(beyond, weekMinutes)).toMatchObject({
+      contributions: 1,
+      completed: 1,
+      reopened: 1,
+      attempt_completed: 1,
+    });
   });
 
   it('take out a duration that a late start had added', () => {

@@ -31,7 +31,8 @@ it('makes starts and self-contained ends in both encodings, within its span', ()
 });
 
 it('makes the same records from the same seed', () => {
-  const make = (seed: number) => [...createBacklog({ records: 500, startMs, seed })].map(({ value }) => value.toString('hex'));
+  const make = (seed: number) =>
+    [...createBacklog({ records: 500, startMs, seed })].map(({ value }) => value.toString('hex'));
   expect(make(3)).toEqual(make(3));
   expect(make(3)).not.toEqual(make(4));
 });

@@ -95,7 +95,9 @@ describe('runs of the demo', () => {
   });
 
   it('have ends that do not say when they began', () => {
-    const silent = records.filter((record) => ends.has(record.state) && record.started_at == null && record.duration_ms == null);
+    const silent = records.filter(
+      (record) => ends.has(record.state) && record.started_at == null && record.duration_ms == null,
+    );
     expect(silent.length).toBeGreaterThan(1_000);
   });
 });
@@ -120,7 +122,8 @@ describe('the records of the demo', () => {
     for (const event of take(40_000, { avroRatio: 0.5, poisonRatio: 0 })) {
       const decoded = decode(event);
       const { record } = event;
-      if (decoded instanceof Rejection || record === null) throw new Error(`${event.encoding} ${JSON.stringify(decoded)}`);
+      if (decoded instanceof Rejection || record === null)
+        throw new Error(`${event.encoding} ${JSON.stringify(decoded)}`);
       expect(decoded).toMatchObject({
         executionId: record.execution_id,
         eventTimeMs: record.event_time,
@@ -133,7 +136,10 @@ describe('the records of the demo', () => {
   it('are rejected for the right reason where they are poison', () => {
     for (const event of take(60_000, { poisonRatio: 0.02 })) {
       if (event.poison === null) continue;
-      expect([event.poison, (decode(event) as Rejection).reason]).toEqual([event.poison, expectedReasons[event.poison]]);
+      expect([event.poison, (decode(event) as Rejection).reason]).toEqual([
+        event.poison,
+        expectedReasons[event.poison],
+      ]);
     }
   });
 });

@@ -1,0 +1,277 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import type { Database } from '../../clickhouse/client.ts';
+import { createDecoder } from '../../pipelines/decode.ts';
+import { Rejection } from '../../pipelines/rejections.ts';
+import { createBacklog } from '../../services/simulator/backlog.ts';
+import { type Bar, finishBench, median, percentile, round } from './report.ts';
+import { BenchServers, cpuSecondsOf } from './servers.ts';
+
+/**
+ * How fast a backlog is caught up with, and how fresh the numbers are under a steady load: broker, ClickHouse and pipeline
+ * share this machine's cores. Beside the pipeline runs what one would write by hand: a consumer that decodes and
+ * validates the same records and inserts their main fields as JSON, with no duplicate filter, no joins, no
+ * revisions, no rollups and no ledger.
+ */
+const { values: options } = parseArgs({
+  options: {
+    records: { type: 'string', default: '1000000' },
+    repeat: { type: 'string', default: '2' },
+    'freshness-seconds': { type: 'string', default: '30' },
+    rate: { type: 'string', default: '1000' },
+  },
+});
+const records = Number(options.records);
+const repeat = Number(options.repeat);
+const partitions = 4;
+
+interface Run {
+  recordsPerSecond: number;
+  cpuMicrosPerRecord: number;
+  clickhouseCpuMicrosPerRecord: number;
+  peakMemoryMb: number;
+}
+
+type Encoding = 'avro' | 'json';
+
+async function fillTopic(servers: BenchServers, topic: string, encoding: Encoding): Promise<void> {
+  await servers.createTopic(topic, partitions);
+  let messages: { key: string; value: Buffer; timestamp: string }[] = [];
+  let bytes = 0;
+  const startMs = Date.now() - 45 * 60_000;
+  for (const record of createBacklog({ records, startMs, avroRatio: encoding === 'avro' ? 1 : 0 })) {
+    messages.push({ key: record.key, value: record.value, timestamp: String(record.timestampMs) });
+    bytes += record.value.length + 60;
+    // The broker refuses batches of more than a megabyte.
+    if (bytes > 700_000) {
+      await servers.producer.send({ topic, acks: -1, messages });
+      messages = [];
+      bytes = 0;
+    }
+  }
+  if (messages.length > 0) await servers.producer.send({ topic, acks: -1, messages });
+}
+
+async function catchUp(servers: BenchServers, topic: string, database: Database): Promise<Run> {
+  const empty = `${topic}-none`;
+  await servers.createTopic(empty, 1);
+  const clickhouseBefore = cpuSecondsOf(servers.clickhouse.pid);
+  const pipeline = servers.startPipeline(database, { executions: empty, tasks: topic });
+  let startedMs = 0;
+  for (;;) {
+    const folded = await pipeline.metric('weir_records_total');
+    if (folded > 0 && startedMs === 0) startedMs = Date.now();
+    if (folded >= records) break;
+    await sleep(50);
+  }
+  while ((await durable(database)) < records) await sleep(20);
+  const seconds = (Date.now() - startedMs) / 1000;
+  const run = {
+    recordsPerSecond: records / seconds,
+    cpuMicrosPerRecord: (pipeline.cpuSeconds / records) * 1e6,
+    clickhouseCpuMicrosPerRecord: ((cpuSecondsOf(servers.clickhouse.pid) - clickhouseBefore) / records) * 1e6,
+    peakMemoryMb: pipeline.peakMemoryMb,
+  };
+  await pipeline.stop();
+  await assertCounts(database);
+  return run;
+}
+
+async function durable(database: Database): Promise<number> {
+  const [row] = await database.rows<{ n: number }>(
+    'SELECT sum(stored + dropped + dead + duplicate) AS n FROM chunks FINAL',
+  );
+  return row?.n ?? 0;
+}
+
+/** A rate of wrong numbers is worth nothing. */
+async function assertCounts(database: Database): Promise<void> {
+  const [row] = await database.rows<{ raw: number; completed: number; started: number }>(
+    `SELECT (SELECT count() FROM task_events FINAL) AS raw, sum(completed) AS completed, sum(started) AS started FROM tasks_1m`,
+  );
+  if (row?.raw !== records || row.completed + row.started !== records) {
+    throw new Error(`expected ${records} rows and as many starts and ends, found ${JSON.stringify(row)}`);
+  }
+}
+
+/** The consumer one would write by hand. */
+async function byHand(servers: BenchServers, topic: string, database: Database): Promise<Run> {
+  await database.command(
+    `CREATE TABLE by_hand (workflow_id String, execution_id String, task_id String, state String, event_time DateTime64(3), duration_us Nullable(Int64))
+     ENGINE = MergeTree ORDER BY (workflow_id, task_id, event_time)`,
+  );
+  const decoder = createDecoder({ kind: 'tasks', registry: null, maxValueBytes: 5_000_000 });
+  const consumer = servers.client.consumer({ groupId: `by-hand-${topic}-${database.name}`, maxWaitTimeInMs: 200 });
+  const cpuBefore = process.cpuUsage();
+  const clickhouseBefore = cpuSecondsOf(servers.clickhouse.pid);
+  let waiting: string[] = [];
+  let done = 0;
+  let startedMs = 0;
+  const flush = async () => {
+    const rows = waiting;
+    waiting = [];
+    await database.command(`INSERT INTO by_hand SETTINGS async_insert = 0 FORMAT JSONEachRow\n${rows.join('\n')}`);
+    done += rows.length;
+  };
+  await consumer.connect();
+  await consumer.subscribe({ topics: [topic], fromBeginning: true });
+  await consumer.run({
+    autoCommit: false,
+    partitionsConsumedConcurrently: partitions,
+    eachBatch: async ({ batch }) => {
+      startedMs ||= Date.now();
+      for (const { key, value, timestamp, offset, headers } of batch.messages) {
+        const event = decoder.decode({
+          topic,
+          partition: batch.partition,
+          offset: Number(offset),
+          timestampMs: Number(timestamp),
+          key,
+          value,
+          headers,
+        });
+        if (event instanceof Rejection || event.kind !== 'task') throw new Error('the backlog holds no bad records');
+        const { workflowId, executionId, taskId, state, eventTimeMs, durationUs } = event;
+        const row = {
+          workflow_id: workflowId,
+          execution_id: executionId,
+          task_id: taskId,
+          state,
+          event_time: eventTimeMs,
+          duration_us: durationUs,
+        };
+        waiting.push(JSON.stringify(row));
+      }
+      if (waiting.length >= 50_000) await flush();
+    },
+  });
+  while (done + waiting.length < records) await sleep(50);
+  if (waiting.length > 0) await flush();
+  while (done < records) await sleep(20);
+  const seconds = (Date.now() - startedMs) / 1000;
+  const { user, system } = process.cpuUsage(cpuBefore);
+  await consumer.disconnect();
+  return {
+    recordsPerSecond: records / seconds,
+    cpuMicrosPerRecord: (user + system) / records,
+    clickhouseCpuMicrosPerRecord: ((cpuSecondsOf(servers.clickhouse.pid) - clickhouseBefore) / records) * 1e6,
+    peakMemoryMb: Number.NaN,
+  };
+}
+
+/** Delay from the broker's acknowledgement to the minute view, by counting: partition n feeds workflow n alone. */
+async function measureFreshness(servers: BenchServers, seconds: number, rate: number): Promise<number[]> {
+  const topic = 'fresh';
+  await servers.createTopic(topic, partitions);
+  await servers.createTopic('fresh-none', 1);
+  const database = await servers.createDatabase();
+  const pipeline = servers.startPipeline(database, { executions: 'fresh-none', tasks: topic });
+  while (!((await pipeline.metric('weir_true_lag_records')) === 0)) await sleep(100);
+  const acknowledgedMs: number[][] = Array.from({ length: partitions }, () => []);
+  const seen = new Array<number>(partitions).fill(0);
+  const delays: number[] = [];
+  let sending = true;
+  const watch = (async () => {
+    while (sending || seen.some((count, partition) => count < (acknowledgedMs[partition] as number[]).length)) {
+      const rows = await database.rows<{ workflow: string; n: number }>(
+        'SELECT workflow_id AS workflow, sum(contributions) AS n FROM tasks_1m GROUP BY workflow_id',
+      );
+      const nowMs = Date.now();
+      for (const { workflow, n } of rows) {
+        const partition = Number(workflow);
+        const acknowledged = acknowledgedMs[partition] as number[];
+        // The answer may overtake the acknowledgement of the newest records; they are counted at the next look.
+        const visible = Math.min(n, acknowledged.length);
+        for (let index = seen[partition] as number; index < visible; index++)
+          delays.push(nowMs - (acknowledged[index] as number));
+        seen[partition] = visible;
+      }
+      await sleep(20);
+    }
+  })();
+  const tickMs = 20;
+  const perTick = (rate * tickMs) / 1000;
+  const startMs = Date.now();
+  for (let tick = 0; tick < (seconds * 1000) / tickMs; tick++) {
+    const waitMs = startMs + tick * tickMs - Date.now();
+    if (waitMs > 0) await sleep(waitMs);
+    const partition = tick % partitions;
+    const messages = Array.from({ length: perTick }, (_, index) => ({
+      partition,
+      key: `${tick}-${index}`,
+      value: JSON.stringify({
+        workflow_id: String(partition),
+        execution_id: `${tick}-${index}`,
+        task_id: 't',
+        state: 'running',
+        event_time: Date.now(),
+      }),
+    }));
+    void servers.producer.send({ topic, acks: -1, messages }).then(() => {
+      const nowMs = Date.now();
+      for (let index = 0; index < perTick; index++) (acknowledgedMs[partition] as number[]).push(nowMs);
+    });
+  }
+  await sleep(500);
+  sending = false;
+  await watch;
+  await pipeline.stop();
+  return delays;
+}
+
+const servers = await BenchServers.start();
+try {
+  const rows: Record<string, string | number>[] = [];
+  const rates: Record<string, number[]> = {};
+  let peakMemoryMb = 0;
+  for (const encoding of ['avro', 'json'] as const) {
+    const topic = `backlog-${encoding}`;
+    await fillTopic(servers, topic, encoding);
+    // Both orders, so that neither always finds the machine warm.
+    const contenders = [
+      { name: 'weir', run: catchUp },
+      { name: 'by hand', run: byHand },
+    ];
+    for (let round_ = 0; round_ < repeat; round_++) {
+      for (const { name, run } of round_ % 2 === 0 ? contenders : contenders.toReversed()) {
+        const result = await run(
+          servers,
+          round_ === 0 || name !== 'weir' ? topic : topic,
+          await servers.createDatabase(),
+        );
+        const label = `${encoding} ${name}`;
+        rates[label] = [...(rates[label] ?? []), result.recordsPerSecond];
+        if (name === 'weir') peakMemoryMb = Math.max(peakMemoryMb, result.peakMemoryMb);
+        rows.push({
+          run: label,
+          'records/s': Math.round(result.recordsPerSecond),
+          'own CPU us/record': round(result.cpuMicrosPerRecord),
+          'ClickHouse CPU us/record': round(result.clickhouseCpuMicrosPerRecord),
+          'peak memory MB': Math.round(result.peakMemoryMb),
+        });
+        console.log(rows.at(-1));
+      }
+    }
+  }
+  const delays = await measureFreshness(servers, Number(options['freshness-seconds']), Number(options.rate));
+  rows.push({ run: `freshness p50 ms at ${options.rate}/s`, 'records/s': percentile(delays, 0.5) });
+  rows.push({ run: `freshness p99 ms at ${options.rate}/s`, 'records/s': percentile(delays, 0.99) });
+  for (const encoding of ['avro', 'json']) {
+    const ratio = median(rates[`${encoding} weir`] as number[]) / median(rates[`${encoding} by hand`] as number[]);
+    rows.push({ run: `${encoding}: weir / by hand`, 'records/s': round(ratio) });
+  }
+  const bars: Bar[] = [
+    {
+      name: 'ingest-avro',
+      value: median(rates['avro weir'] as number[]),
+      unit: 'records/s',
+      direction: 'at least',
+      bound: 60_000,
+    },
+    { name: 'freshness-p99', value: percentile(delays, 0.99) / 1000, unit: 's', direction: 'at most', bound: 2 },
+    { name: 'catch-up-memory', value: peakMemoryMb, unit: 'MB', direction: 'at most', bound: 500 },
+  ];
+  finishBench('ingest', rows, bars);
+} finally {
+  await servers.stop();
+}

@@ -1,0 +1,17 @@
+import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
+
+/** `npm run bench -- NAME [options]`: one file a question. */
+const notBenches = new Set(['run.ts', 'report.ts', 'servers.ts']);
+const names = readdirSync(import.meta.dirname)
+  .filter((file) => file.endsWith('.ts') && !notBenches.has(file))
+  .map((file) => file.replace(/\.ts$/, ''));
+const [name, ...options] = process.argv.slice(2);
+if (name === undefined || !names.includes(name)) {
+  console.error(`usage: npm run bench -- NAME [options], where NAME is one of: ${names.join(', ')}`);
+  process.exit(2);
+}
+const script = path.join(import.meta.dirname, `${name}.ts`);
+const { status } = spawnSync(process.execPath, ['--max-old-space-size=4000', script, ...options], { stdio: 'inherit' });
+process.exit(status ?? 1);

@@ -1,0 +1,139 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Database } from '../../clickhouse/client.ts';
+import { migrate } from '../../clickhouse/migrate.ts';
+import { type EmbeddedClickHouse, startClickHouse } from '../../deploy/local/clickhouse.ts';
+import { type EmbeddedKafka, startKafka } from '../../deploy/local/kafka.ts';
+import {
+  type Admin,
+  createKafka,
+  createProducer,
+  createTopics,
+  type Kafka,
+  type Producer,
+} from '../../pipelines/kafka.ts';
+
+const quiet = { warn: () => undefined, debug: () => undefined };
+const root = path.join(import.meta.dirname, '../..');
+
+/** Servers of the bench's own on this machine, as `npm start` starts them, and gone afterwards. */
+export class BenchServers {
+  readonly folder = mkdtempSync(path.join(tmpdir(), 'weir-bench-'));
+  kafka!: EmbeddedKafka;
+  clickhouse!: EmbeddedClickHouse;
+  client!: Kafka;
+  admin!: Admin;
+  producer!: Producer;
+  readonly #processes: ChildProcess[] = [];
+  #databases = 0;
+
+  static async start(): Promise<BenchServers> {
+    const servers = new BenchServers();
+    const [kafka, clickhouse] = await Promise.all([
+      startKafka({ dataDir: path.join(servers.folder, 'kafka') }),
+      startClickHouse({ dataDir: path.join(servers.folder, 'clickhouse') }),
+    ]);
+    servers.kafka = kafka;
+    servers.clickhouse = clickhouse;
+    servers.client = createKafka({ brokers: [kafka.brokers], clientId: 'bench', tls: null, sasl: null }, quiet);
+    servers.admin = servers.client.admin();
+    servers.producer = createProducer(servers.client);
+    await Promise.all([servers.admin.connect(), servers.producer.connect()]);
+    return servers;
+  }
+
+  async stop(): Promise<void> {
+    for (const child of this.#processes) child.kill('SIGKILL');
+    await Promise.all([this.admin.disconnect(), this.producer.disconnect()]);
+    await Promise.all([this.kafka.stop(), this.clickhouse.stop()]);
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  async createTopic(topic: string, partitions = 4): Promise<void> {
+    await createTopics(this.admin, [{ topic, partitions, retentionMs: 30 * 86_400_000 }]);
+  }
+
+  /** A migrated database that nobody has written to. */
+  async createDatabase(): Promise<Database> {
+    const { url, users } = this.clickhouse;
+    const target = {
+      url,
+      user: users.writer.name,
+      password: users.writer.password,
+      database: `bench_${++this.#databases}`,
+    };
+    const retention = { rawDays: 60, cellDays: 60, deadLetterDays: 60, deadLetterBytesDays: 14 };
+    await migrate(target, { retention, fsync: false });
+    return new Database(target);
+  }
+
+  /** A pipeline process as it ships, on the given topics and database. */
+  startPipeline(
+    database: Database,
+    topics: { executions: string; tasks: string },
+    settings: Record<string, string> = {},
+  ): BenchPipeline {
+    const { url, users } = this.clickhouse;
+    const port = 21_000 + Math.floor(Math.random() * 20_000);
+    const child = spawn(process.execPath, ['--max-old-space-size=256', path.join(root, 'pipelines/main.ts')], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: {
+        PATH: process.env.PATH,
+        KAFKA_BROKERS: this.kafka.brokers,
+        CLICKHOUSE_URL: url,
+        CLICKHOUSE_USER: users.writer.name,
+        CLICKHOUSE_PASSWORD: users.writer.password,
+        CLICKHOUSE_DATABASE: database.name,
+        WEIR_TOPIC_EXECUTIONS: topics.executions,
+        WEIR_TOPIC_TASKS: topics.tasks,
+        WEIR_GROUP_ID: `bench-${database.name}-${port}`,
+        WEIR_METRICS_PORT: String(port),
+        WEIR_LOG_FORMAT: 'json',
+        ...settings,
+      },
+    });
+    this.#processes.push(child);
+    return new BenchPipeline(child, `http://127.0.0.1:${port}/metrics`);
+  }
+}
+
+export class BenchPipeline {
+  readonly #child: ChildProcess;
+  readonly #url: string;
+
+  constructor(child: ChildProcess, url: string) {
+    this.#child = child;
+    this.#url = url;
+  }
+
+  /** Sum of a metric over its labels, NaN while it cannot be read. */
+  async metric(name: string): Promise<number> {
+    const page = await fetch(this.#url)
+      .then((answer) => answer.text())
+      .catch(() => '');
+    const values = page.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
+    return values.length === 0 ? Number.NaN : values.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+  }
+
+  get peakMemoryMb(): number {
+    const status = readFileSync(`/proc/${this.#child.pid}/status`, 'utf8');
+    return Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? Number.NaN) / 1024;
+  }
+
+  get cpuSeconds(): number {
+    return cpuSecondsOf(this.#child.pid as number);
+  }
+
+  async stop(): Promise<void> {
+    this.#child.kill('SIGINT');
+    await new Promise((resolve) => this.#child.once('exit', resolve));
+  }
+}
+
+/** User and system time of a process; the kernel counts in hundredths of a second. */
+export function cpuSecondsOf(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}

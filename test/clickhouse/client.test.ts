@@ -1,0 +1,138 @@
+import { createServer, type Server } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Database, DatabaseError, type DatabaseOptions } from '../../clickhouse/client.ts';
+import { ByteWriter, columnsOf, type Table, uint32, writeRow } from '../../clickhouse/row-binary.ts';
+import { createTestDatabase } from '../support/stack.ts';
+
+const target = await createTestDatabase('client');
+const database = new Database(target);
+
+interface DayRow {
+  day: number;
+}
+
+const ofDay = columnsOf<DayRow>();
+const daysTable: Table<DayRow> = { name: 'days', columns: [ofDay('day', uint32, (row) => row.day)] };
+
+/** A server that takes connections and never answers. */
+let silent: Server;
+let silentUrl: string;
+
+beforeAll(async () => {
+  await target.query('CREATE TABLE days (day UInt32) ENGINE = MergeTree PARTITION BY day ORDER BY day');
+  silent = createServer();
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  const address = silent.address();
+  silentUrl = `http://127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}`;
+});
+
+afterAll(async () => {
+  silent.close();
+  await database.close();
+});
+
+async function failWith(attempt: Promise<unknown>): Promise<DatabaseError> {
+  const error = await attempt.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(DatabaseError);
+  return error as DatabaseError;
+}
+
+/** What a question fails with when it is put to the server in another way. */
+async function failAs(options: Partial<DatabaseOptions>, question = 'SELECT 1'): Promise<DatabaseError> {
+  const other = new Database({ ...target, ...options });
+  try {
+    return await failWith(other.rows(question));
+  } finally {
+    await other.close();
+  }
+}
+
+function encodeDays(days: number): ByteWriter {
+  const rows = new ByteWriter();
+  for (let day = 0; day < days; day++) writeRow(rows, daysTable, { day });
+  return rows;
+}
+
+describe('an error that repeating cannot cure', () => {
+  it.each([
+    ['60', 'an unknown table', 'SELECT * FROM nowhere'],
+    ['47', 'an unknown column', 'SELECT colour FROM days'],
+    ['62', 'a syntax error', 'SELEC 1'],
+    ['81', 'an unknown database', 'SELECT * FROM nowhere_at_all.days'],
+  ])('%s is %s', async (code, _, question) => {
+    expect(await failWith(database.rows(question))).toMatchObject({ code, retryable: false });
+    expect(await failWith(database.command(question))).toMatchObject({ code, retryable: false });
+    expect(await failWith(database.stream(question))).toMatchObject({ code, retryable: false });
+  });
+
+  it('is a table or a column that an insert does not find', async () => {
+    const insert = (table: Table<DayRow>) => failWith(database.insert(table, encodeDays(1)));
+    expect(await insert({ ...daysTable, name: 'nowhere' })).toMatchObject({ code: '60', retryable: false });
+    const renamed = { name: 'days', columns: [ofDay('date', uint32, (row) => row.day)] };
+    expect(await insert(renamed)).toMatchObject({ code: '16', retryable: false });
+  });
+
+  it('is rows that are not what their columns say', async () => {
+    const torn = new ByteWriter();
+    torn.uint16(7);
+    expect(await failWith(database.insert(daysTable, torn))).toMatchObject({ retryable: false });
+  });
+
+  it('is a wrong user or password, which the message does not repeat', async () => {
+    const wrong = await failAs({ password: 'guessed-password' });
+    expect(wrong).toMatchObject({ code: '516', retryable: false });
+    expect(`${wrong.message} ${String(wrong.cause)}`).not.toContain('guessed-password');
+    expect(await failAs({ user: 'nobody' })).toMatchObject({ code: '516', retryable: false });
+  });
+});
+
+describe('an error that passes', () => {
+  it('is a server that is down', async () => {
+    const error = await failAs({ url: 'http://127.0.0.1:1' });
+    expect(error).toMatchObject({ code: 'connection', retryable: true });
+    expect(error.message).toContain('ClickHouse cannot be reached');
+  });
+
+  it('is a server that does not answer in time', async () => {
+    expect(await failAs({ url: silentUrl, requestTimeoutMs: 300 })).toMatchObject({
+      code: 'connection',
+      retryable: true,
+    });
+  });
+
+  it('is an insert that touches too many partitions, and is load', async () => {
+    expect(await failWith(database.insert(daysTable, encodeDays(101)))).toMatchObject({ code: '252', retryable: true });
+  });
+
+  it('is a question that takes too long or too much memory', async () => {
+    const slow = failWith(database.rows('SELECT sleep(2)', {}, { max_execution_time: 1 }));
+    expect(await slow).toMatchObject({ code: '159', retryable: true });
+    const large = failWith(
+      database.rows('SELECT groupArray(number) FROM numbers(10000000)', {}, { max_memory_usage: 1_000_000 }),
+    );
+    expect(await large).toMatchObject({ code: '241', retryable: true });
+  });
+});
+
+describe('the message', () => {
+  it('is one line of bounded length', async () => {
+    const error = await failWith(database.rows(`SELECT ${'nowhere, '.repeat(1000)} 1`));
+    expect(error.message).not.toContain('\n');
+    expect(error.message.length).toBeLessThanOrEqual(500);
+  });
+});
+
+describe('inserts', () => {
+  it('of the same rows are all kept: nothing but the rows own keys tells repeats', async () => {
+    await database.insert(daysTable, encodeDays(3));
+    await database.insert(daysTable, encodeDays(3));
+    expect(await database.rows('SELECT count() AS n FROM days')).toEqual([{ n: 6 }]);
+  });
+
+  it('of nothing ask the server for nothing', async () => {
+    await database.insert({ ...daysTable, name: 'nowhere' }, new ByteWriter());
+  });
+});

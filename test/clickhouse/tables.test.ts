@@ -1,0 +1,87 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { migrate, migrateOptions } from '../../clickhouse/migrate.ts';
+import {
+  chunksTable,
+  deadLetterBytesTable,
+  deadLettersTable,
+  dropsTable,
+  idlePartitionsTable,
+} from '../../clickhouse/tables/bookkeeping.ts';
+import {
+  executionCellsTable,
+  executionDimensions,
+  taskCellsTable,
+  taskDimensions,
+} from '../../clickhouse/tables/cells.ts';
+import { executionEventsTable, taskEventsTable } from '../../clickhouse/tables/runs.ts';
+import { createTestDatabase } from '../support/stack.ts';
+import { defaultSettings } from './default-settings.ts';
+
+const database = await createTestDatabase('tables');
+
+beforeAll(async () => {
+  await migrate(database, migrateOptions(defaultSettings()));
+});
+
+const tables = [
+  chunksTable,
+  dropsTable,
+  deadLettersTable,
+  deadLetterBytesTable,
+  idlePartitionsTable,
+  executionEventsTable,
+  taskEventsTable,
+  executionCellsTable,
+  taskCellsTable,
+];
+
+const readLines = async (statement: string) => (await database.query(statement)).split('\n');
+
+describe('the columns that we write', () => {
+  it.each(tables.map((table) => [table.name, table] as const))('are those of the table %s', async (name, table) => {
+    const stored = await readLines(
+      `SELECT name, type FROM system.columns
+       WHERE database = currentDatabase() AND table = '${name}' AND default_kind = '' ORDER BY name FORMAT TSVRaw`,
+    );
+    expect(table.columns.map((entry) => `${entry.name}\t${entry.type}`).sort()).toEqual(stored.sort());
+  });
+
+  it('belong to every table there is', async () => {
+    const stored = await readLines(
+      "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree' AND name != 'schema_migrations' ORDER BY name",
+    );
+    expect(tables.map((table) => table.name).sort()).toEqual(stored);
+  });
+});
+
+describe('every column', () => {
+  it('of a table says what it means', async () => {
+    const silent = await database.query(
+      `SELECT concat(table, '.', name) FROM system.columns WHERE database = currentDatabase() AND comment = ''
+       AND table IN (SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree')`,
+    );
+    expect(silent).toBe('');
+  });
+});
+
+describe('a row is unique by its place in the log', () => {
+  it.each(tables.map((table) => table.name))('in %s', async (name) => {
+    const [key] = await readLines(
+      `SELECT sorting_key FROM system.tables WHERE database = currentDatabase() AND name = '${name}'`,
+    );
+    const place = name === 'chunks' || name.endsWith('_cells') ? 'chunk' : 'offset';
+    // Of idle partitions every row is kept; the largest value counts.
+    const last = name === 'idle_partitions' ? ['log_end', 'idle_through'] : [place];
+    expect(key).toMatch(new RegExp(`(^|, )${['stream', 'partition', ...last].join(', ')}$`));
+  });
+
+  it.each([
+    ['execution_cells', executionDimensions],
+    ['task_cells', taskDimensions],
+  ] as const)('and the key of %s holds every dimension and the window', async (name, dimensions) => {
+    const [key] = await readLines(
+      `SELECT sorting_key FROM system.tables WHERE database = currentDatabase() AND name = '${name}'`,
+    );
+    expect(key.split(', ').sort()).toEqual([...dimensions, 'window_start', 'stream', 'partition', 'chunk'].sort());
+  });
+});
