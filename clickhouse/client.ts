@@ -22,15 +22,20 @@ const incurableCodes = new Set([
   '27', // cannot parse input
   '33', // cannot read all data
   '36', // bad arguments
+  '46', // unknown function
   '47', // unknown identifier
   '50', // unknown type
   '53', // type mismatch
   '60', // unknown table
   '62', // syntax error
   '81', // unknown database
+  '115', // unknown setting
   '117', // incorrect data
+  '164', // the user may only read
   '192', // unknown user
   '193', // wrong password
+  '349', // no value for a column that needs one
+  '452', // a setting the user may not change
   '497', // access denied
   '516', // authentication failed
 ]);

@@ -233,9 +233,6 @@ export const settingsTable = {
     meaning:
       'Records a process remembers, over all its partitions, to find duplicates, starts and earlier ends without asking ClickHouse.',
   }),
-    fallback: '200000',
-    meaning: 'Records of each partition kept in memory, to find duplicates and starts without asking ClickHouse.',
-  }),
   maxValueBytes: row({
     env: 'WEIR_MAX_VALUE_BYTES',
     kind: whole({ min: 1024, max: 100_000_000, unit: 'bytes' }),

@@ -60,6 +60,8 @@ describe('an error that repeating cannot cure', () => {
   it.each([
     ['60', 'an unknown table', 'SELECT * FROM nowhere'],
     ['47', 'an unknown column', 'SELECT colour FROM days'],
+    ['46', 'an unknown function', 'SELECT colour_of(1)'],
+    ['115', 'an unknown setting', 'SELECT 1 SETTINGS colour = 1'],
     ['62', 'a syntax error', 'SELEC 1'],
     ['81', 'an unknown database', 'SELECT * FROM nowhere_at_all.days'],
   ])('%s is %s', async (code, _, question) => {
