@@ -56,7 +56,7 @@ export function createPipelineMetrics(registry: Registry, nowMs: () => number): 
     ]),
     historyQuestions: counter(
       'weir_history_questions_total',
-      'Slices for which ClickHouse was asked about forgotten things.',
+      'Things no longer remembered, about which ClickHouse was asked.',
       ['topic'],
     ),
     lostRetention: counter('weir_lost_retention_total', 'Offsets that retention removed before they were read.', [

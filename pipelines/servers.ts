@@ -1,3 +1,5 @@
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import type { DatabaseOptions } from '../clickhouse/client.ts';
 import type { Settings } from '../schemas/settings.ts';
 import type { KafkaOptions } from './kafka.ts';
@@ -22,4 +24,26 @@ export function databaseOptions(settings: Settings): DatabaseOptions {
     database: settings.clickhouseDatabase,
     tlsCaFile: settings.clickhouseTlsCaFile,
   };
+}
+
+const runningServersFile = 'servers.json';
+
+/** Where a running `npm start` leaves the addresses and the writer's password, for its owner's eyes only. */
+export function writeRunningServers(dataDir: string, env: Readonly<Record<string, string>>): void {
+  const file = path.join(dataDir, runningServersFile);
+  rmSync(file, { force: true });
+  writeFileSync(file, `${JSON.stringify(env, null, 2)}\n`, { mode: 0o600 });
+}
+
+export function forgetRunningServers(dataDir: string): void {
+  rmSync(path.join(dataDir, runningServersFile), { force: true });
+}
+
+/** Settings that reach the servers of a running `npm start`; empty where none runs. */
+export function readRunningServers(dataDir: string): Record<string, string> {
+  try {
+    return JSON.parse(readFileSync(path.join(dataDir, runningServersFile), 'utf8')) as Record<string, string>;
+  } catch {
+    return {};
+  }
 }

@@ -7,9 +7,6 @@ import { settingsTable } from './settings.ts';
  * Writes the table of settings into the README, between its markers: `npm run docs`. A test fails when the README
  * and the table in `settings.ts` differ.
  */
-const startMarker = '<!-- settings:start -->';
-const endMarker = '<!-- settings:end -->';
-
 interface DocumentedSetting {
   env: string;
   kind: Kind<unknown>;
@@ -26,14 +23,19 @@ function renderSettingsTable(): string {
   return ['| Setting | Type | Default | Meaning |', '|---|---|---|---|', ...rows].join('\n');
 }
 
-/** The README with the current table between its markers. */
-export function insertSettingsTable(readme: string): string {
+/** The README with a generated table between the markers of that name. */
+export function insertTable(readme: string, name: string, table: string): string {
+  const startMarker = `<!-- ${name}:start -->`;
+  const endMarker = `<!-- ${name}:end -->`;
   const start = readme.indexOf(startMarker);
   const end = readme.indexOf(endMarker);
   if (start === -1 || end < start) throw new Error(`the README has no ${startMarker} and ${endMarker}`);
   const before = readme.slice(0, start + startMarker.length);
-  return `${before}\n${renderSettingsTable()}\n${readme.slice(end)}`;
+  return `${before}\n${table}\n${readme.slice(end)}`;
 }
+
+/** The README with the current table of settings. */
+export const insertSettingsTable = (readme: string): string => insertTable(readme, 'settings', renderSettingsTable());
 
 if (process.argv[1] === import.meta.filename) {
   const file = path.join(import.meta.dirname, '..', 'README.md');

@@ -186,17 +186,21 @@ export function startOwnProcess(
   { dataDir, screen, supervisor }: Pick<LocalStackOptions, 'dataDir' | 'screen' | 'supervisor'>,
 ): Promise<RunningService> {
   const { name, stopTimeoutMs } = own;
+  const env = { ...serverSettings(stack), WEIR_METRICS_PORT: String(own.metricsPort) };
+  const logFile = path.join(dataDir, 'logs', `${name}.log`);
+  const script = path.resolve(repository, own.script);
+  const start = () => startNodeProcess({ name, script, env, logFile, onNotice: (line) => screen.say(line) });
+  return supervisor.start({ name, stopTimeoutMs, start });
+}
+
+/** The settings that lead a process of ours to these servers. */
+export function serverSettings(stack: LocalStack): Record<string, string> {
   const { url, user, password, database } = stack.database;
-  const env = {
+  return {
     KAFKA_BROKERS: stack.brokers.join(','),
     CLICKHOUSE_URL: url,
     CLICKHOUSE_USER: user,
     CLICKHOUSE_PASSWORD: password,
     CLICKHOUSE_DATABASE: database,
-    WEIR_METRICS_PORT: String(own.metricsPort),
   };
-  const logFile = path.join(dataDir, 'logs', `${name}.log`);
-  const script = path.resolve(repository, own.script);
-  const start = () => startNodeProcess({ name, script, env, logFile, onNotice: (line) => screen.say(line) });
-  return supervisor.start({ name, stopTimeoutMs, start });
 }

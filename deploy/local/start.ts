@@ -2,9 +2,10 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Database } from '../../clickhouse/client.ts';
+import { forgetRunningServers, writeRunningServers } from '../../pipelines/servers.ts';
 import { formatProblems, parseSettings, type Settings } from '../../schemas/settings.ts';
 import { openDataFolder } from './data-folder.ts';
-import { type LocalStack, startOwnProcess, startServers } from './local-stack.ts';
+import { type LocalStack, serverSettings, startOwnProcess, startServers } from './local-stack.ts';
 import { watchNpm } from './npm-parent.ts';
 import { Screen } from './screen.ts';
 import { type PipelineStatus, readPipelineStatus, renderStatus } from './status-line.ts';
@@ -71,13 +72,17 @@ async function startWeir(options: StartOptions): Promise<void> {
   const screen = new Screen();
   const lock = await openDataFolder(options.dataDir, options.reset);
   const supervisor = new Supervisor({ say: (line) => screen.say(line) });
-  const end = makeEnd(supervisor, screen, () => lock.release());
+  const end = makeEnd(supervisor, screen, () => {
+    forgetRunningServers(options.dataDir);
+    return lock.release();
+  });
   listenForEnd(end);
   try {
     const { settings, dataDir } = options;
     screen.say(`Weir starts, with its data in ${dataDir}`);
     const stack = await startServers({ settings, dataDir, supervisor, screen });
     const isReady = options.demo ? await watchForNewRows(stack) : () => isPipelineReady(stack.metricsUrl);
+    writeRunningServers(options.dataDir, serverSettings(stack));
     await startProcesses(options, stack, supervisor, screen);
     for (const line of describeStack(stack, options)) screen.say(line);
     void announceReady(isReady, screen);

@@ -4,24 +4,26 @@ import { createDecoder } from '../decode.ts';
 import { createKafka, type KafkaLog } from '../kafka.ts';
 import { readSettings } from '../process.ts';
 import { SchemaRegistry } from '../schema-registry.ts';
-import { databaseOptions, kafkaOptions } from '../servers.ts';
+import { databaseOptions, kafkaOptions, readRunningServers } from '../servers.ts';
 import { verifyTopic } from './topic-check.ts';
 
 /**
- * `npm run verify -- --wait SECONDS`: recomputes every count and rollup from the Kafka log and compares them with
+ * `npm run verify -- --wait SECONDS --data DIR`: recomputes every count and rollup from the Kafka log and compares them with
  * ClickHouse. One line a topic; the exit code is 1 when anything differs.
  */
-const { values: args } = parseArgs({ options: { wait: { type: 'string', default: '30' } } });
+const { values: args } = parseArgs({
+  options: { wait: { type: 'string', default: '30' }, data: { type: 'string', default: '.weir' } },
+});
 const waitMs = Number(args.wait) * 1000;
 if (!(waitMs >= 0)) {
   process.stderr.write('--wait takes a number of seconds\n');
   process.exit(2);
 }
 
-const settings = readSettings();
+const settings = readSettings({ ...readRunningServers(process.env.WEIR_DATA_DIR ?? args.data), ...process.env });
 if (settings.kafkaBrokers.length === 0 || settings.clickhouseUrl === '') {
   process.stderr.write(
-    'set KAFKA_BROKERS and CLICKHOUSE_URL, with its user and password: those that are to be compared\n',
+    'nothing runs here (npm start, --data DIR); or set KAFKA_BROKERS and CLICKHOUSE_URL, with its user and password\n',
   );
   process.exit(2);
 }

@@ -178,11 +178,11 @@ describe('retention', async () => {
   it('that is made longer also keeps the rows that are already there', async () => {
     await database.query('SYSTEM STOP TTL MERGES drops');
     await database.query(
-      "INSERT INTO drops (stream, offset, record_time) SELECT 'kept@1', 7, now64(3) - toIntervalDay(50) + toIntervalSecond(5)",
+      "INSERT INTO drops (stream, offset, record_time) SELECT 'kept@1', 7, now64(3) - toIntervalDay(50) + toIntervalSecond(8)",
     );
     await migrate(database, usual);
     // Now the row has expired by the retention of the last test, and lives on by the longer one.
-    await pause(6_000);
+    await pause(9_000);
     await database.query('SYSTEM START TTL MERGES drops');
     await database.query('OPTIMIZE TABLE drops FINAL');
     expect(await database.query("SELECT offset FROM drops WHERE stream = 'kept@1'")).toBe('7');

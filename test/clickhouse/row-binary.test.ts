@@ -159,8 +159,7 @@ afterAll(() => database.close());
 
 async function bringThere(rows: readonly Sample[]): Promise<unknown[]> {
   await target.query('TRUNCATE TABLE samples');
-  // A small start makes the buffer grow at every possible place.
-  const out = new ByteWriter(1);
+  const out = new ByteWriter();
   for (const row of rows) writeRow(out, samplesTable, row);
   await database.insert(samplesTable, out);
   return database.rows(

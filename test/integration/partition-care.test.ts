@@ -1,5 +1,5 @@
 import { createServer, type Server } from 'node:http';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, type ExpectStatic, it } from 'vitest';
 import { confluentEncoder, taskType } from '../../schemas/wire.ts';
 import { pause, waitUntil } from '../support/launched.ts';
 import { createTelemetry, type Kind, type OutgoingRecord, type Telemetry } from '../support/pipeline-process.ts';
@@ -53,13 +53,13 @@ async function countOf(telemetry: Telemetry, what: string, from: string): Promis
   return row?.n ?? 0;
 }
 
-async function expectNothingDifferent(telemetry: Telemetry, env: Record<string, string> = {}): Promise<void> {
+async function expectNothingDifferent(expect: ExpectStatic, telemetry: Telemetry, env: Record<string, string> = {}) {
   const verdict = await telemetry.verify(40, env);
   expect(verdict, verdict.output).toMatchObject({ exitCode: 0, different: 0 });
 }
 
 describe.concurrent('a partition', () => {
-  it('whose topic was deleted and made again is refused until its stream epoch is raised, while others go on', async () => {
+  it('whose topic was deleted and made again is refused until its stream epoch is raised, while others go on', async ({ expect }) => {
     const telemetry = scene('remade');
     const { tasks } = telemetry.topics;
     const before = await telemetry.startReady();
@@ -90,10 +90,10 @@ describe.concurrent('a partition', () => {
     await telemetry.startReady(epoch);
     await expect.poll(() => telemetry.missing('tasks', 2), { timeout: 20_000 }).toBe(0);
     expect(await countOf(telemetry, 'count()', 'task_events')).toBe(600 + 540);
-    await expectNothingDifferent(telemetry, epoch);
+    await expectNothingDifferent(expect, telemetry, epoch);
   }, 120_000);
 
-  it('that retention overtook counts what was lost, keeps what was stored, and goes on', async () => {
+  it('that retention overtook counts what was lost, keeps what was stored, and goes on', async ({ expect }) => {
     const telemetry = scene('trimmed');
     const topic = telemetry.topics.tasks;
     const trimTo = (offset: number) =>
@@ -127,7 +127,7 @@ describe.concurrent('a partition', () => {
     expect(stored + lost).toBe(1600);
     expect(inCells).toBe(stored);
     expect(await overtaken.metric('weir_lost_retention_total', { topic })).toBe(lost);
-    await expectNothingDifferent(telemetry);
+    await expectNothingDifferent(expect, telemetry);
 
     // A chunk that is folded once more still knows what it lost.
     await overtaken.kill();
@@ -135,10 +135,10 @@ describe.concurrent('a partition', () => {
     await telemetry.send('tasks', makeRecords('fourth', 10));
     await telemetry.waitStored(40_000);
     expect(await totals()).toEqual({ stored: stored + 10, inCells: stored + 10, lost });
-    await expectNothingDifferent(telemetry);
+    await expectNothingDifferent(expect, telemetry);
   }, 150_000);
 
-  it('waits with an alarm while ClickHouse refuses its rows for good, and goes on when it takes them again', async () => {
+  it('waits with an alarm while ClickHouse refuses its rows for good, and goes on when it takes them again', async ({ expect }) => {
     const telemetry = scene('refused');
     const pipeline = await telemetry.startReady();
     await telemetry.send('tasks', makeRecords('first', 100));
@@ -156,10 +156,10 @@ describe.concurrent('a partition', () => {
     expect(await pipeline.whyNotReady()).toBe('');
     expect(pipeline.output()).toContain('writing again');
     expect(await countOf(telemetry, 'count()', 'task_events')).toBe(400);
-    await expectNothingDifferent(telemetry);
+    await expectNothingDifferent(expect, telemetry);
   }, 120_000);
 
-  it('that newer code has folded is refused by older code, while others go on', async () => {
+  it('that newer code has folded is refused by older code, while others go on', async ({ expect }) => {
     const telemetry = scene('newer');
     const { tasks } = telemetry.topics;
     const before = await telemetry.startReady();
@@ -179,7 +179,7 @@ describe.concurrent('a partition', () => {
     expect(await countOf(telemetry, 'countIf(partition = 0)', 'task_events')).toBe(100);
   }, 90_000);
 
-  it('waits for a schema registry that is down and loses nothing, whatever happens to the group meanwhile', async () => {
+  it('waits for a schema registry that is down and loses nothing, whatever happens to the group meanwhile', async ({ expect }) => {
     const telemetry = scene('registry');
     const registry = createServer((_, response) => {
       response.end(JSON.stringify({ schema: JSON.stringify(taskType.schema({ exportAttrs: true })) }));
@@ -205,13 +205,13 @@ describe.concurrent('a partition', () => {
     try {
       await telemetry.waitStored();
       expect(await countOf(telemetry, 'count()', 'task_events')).toBe(800);
-      await expectNothingDifferent(telemetry, env);
+      await expectNothingDifferent(expect, telemetry, env);
     } finally {
       registry.close();
     }
   }, 120_000);
 
-  it('moves between instances without being folded again beyond its chunk', async () => {
+  it('moves between instances without being folded again beyond its chunk', async ({ expect }) => {
     const telemetry = scene('rebalance');
     const stayer = await telemetry.startReady();
     const sending = (async () => {
@@ -234,10 +234,10 @@ describe.concurrent('a partition', () => {
     // Two partitions went to the guest and came back; each time at most one chunk was begun anew. What the guest
     // folded after it was asked is not in the sum.
     expect(again).toBeLessThanOrEqual(4 * 256);
-    await expectNothingDifferent(telemetry);
+    await expectNothingDifferent(expect, telemetry);
   }, 120_000);
 
-  it('that has stood at its log end for ten seconds is reported idle, even behind the marker of a transaction', async () => {
+  it('that has stood at its log end for ten seconds is reported idle, even behind the marker of a transaction', async ({ expect }) => {
     const telemetry = scene('idle');
     await telemetry.startReady();
     await telemetry.send('executions', makeRecords('run', 10, 0));
