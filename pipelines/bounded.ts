@@ -1,4 +1,4 @@
-import { type Findings, holdsCredential, mayHoldSecret, redacted, redactText, redactValue } from './redact.ts';
+import { type Findings, hideCutAddress, holdsCredential, mayHoldSecret, redacted, redactText, redactValue } from './redact.ts';
 import { Refusal } from './rejections.ts';
 
 /**
@@ -34,7 +34,7 @@ export function beginFindings(): void {
   if (found.names.length > 0) found = { names: [] };
 }
 
-export function noteRedacted(field: string): void {
+function noteRedacted(field: string): void {
   found.names.push(field);
 }
 
@@ -93,7 +93,7 @@ export function readText(value: string | null | undefined, field: string, maxCha
   if (value === null || value === undefined || value === '') return '';
   if (value.length <= maxCharacters && !mayHoldSecret(value)) return value;
   // Twice the bound is searched, so that a secret over the cut is still seen whole.
-  const searched = value.length > 2 * maxCharacters ? value.slice(0, 2 * maxCharacters) : value;
+  const searched = value.length > 2 * maxCharacters ? hideCutAddress(value.slice(0, 2 * maxCharacters)) : value;
   const clean = redactText(searched);
   if (clean !== searched) noteRedacted(field);
   return cut(clean, maxCharacters);
@@ -212,7 +212,7 @@ export function readTexts(values: readonly string[] | null | undefined, field: s
   return texts;
 }
 
-export const droppedLabels = 'weir.labels_dropped';
+const droppedLabels = 'weir.labels_dropped';
 
 /** Labels, bounded in number, names and values; how many did not fit stands in a label of its own. */
 export function readLabels(values: Record<string, string> | null | undefined, field: string): Record<string, string> {

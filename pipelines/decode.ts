@@ -46,7 +46,7 @@ export interface DecoderOptions {
   futureBoundMs?: number;
 }
 
-export const decoderDefaults = { pastBoundMs: 7 * 86_400_000, futureBoundMs: 300_000 } as const;
+const decoderDefaults = { pastBoundMs: 7 * 86_400_000, futureBoundMs: 300_000 } as const;
 
 export interface Decoder {
   /**

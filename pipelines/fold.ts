@@ -12,7 +12,7 @@ import type { Hash64 } from './hash.ts';
 export const foldVersion = 1;
 
 /** How far back an event may revise or join another one. */
-export const lookBackMs = 7 * 24 * 3600 * 1000;
+const lookBackMs = 7 * 24 * 3600 * 1000;
 
 /** What the fold needs to know of an accepted record; a stored raw row gives back exactly this. */
 export interface Fact {

@@ -3,7 +3,7 @@
  * ceil(ln(v) / g) is k, and stands for 0.99 * exp(k * g). Counts of buckets add up, so histograms of chunks,
  * minutes and hours merge exactly and in any order.
  */
-export const bucketGrowth = Math.log(1.01 / 0.99);
+const bucketGrowth = Math.log(1.01 / 0.99);
 /** Values of zero or less. */
 export const zeroBucket = -32768;
 

@@ -242,6 +242,13 @@ function unescapeAscii(text: string): string {
   return text.replace(/\\u00([2-7][0-9a-f])/gi, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)));
 }
 
+const cutAddress = /:\/\/[^\s/"'<>\\·@]*$/;
+
+/** Where a text was cut, the @ that tells a password in an address from a host may be missing. */
+export function hideCutAddress(text: string): string {
+  return text.replace(cutAddress, `://${redacted}`);
+}
+
 const excerptLength = 500;
 
 const unprintable = /[^\x20-\x7e\u00a0-\ud7ff\ue000-\ufffc]+/g;
@@ -255,5 +262,5 @@ export function makeExcerpt(value: Buffer): string {
   const plain = text.replace(/\s+/g, ' ');
   const printable = plain.replace(unprintable, '·');
   const joined = printable === plain ? plain : printable.replace(binaryPairs, `$1${redacted}`);
-  return redactPairs(joined.replace(shapesAnywhere, replaceShape)).slice(0, excerptLength);
+  return redactPairs(hideCutAddress(joined).replace(shapesAnywhere, replaceShape)).slice(0, excerptLength);
 }

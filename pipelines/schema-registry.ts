@@ -25,7 +25,7 @@ export interface SchemaRegistryOptions {
   nowMs?: () => number;
 }
 
-export const schemaRegistryDefaults = { requestTimeoutMs: 5000, missingForMs: 30_000 } as const;
+const schemaRegistryDefaults = { requestTimeoutMs: 5000, missingForMs: 30_000 } as const;
 
 /**
  * Client of a schema registry with the Confluent REST interface. A schema never changes under its id, so

@@ -26,7 +26,12 @@ export type TaskState = (typeof taskStates)[number];
 export const endStates = ['completed', 'failed', 'cancelled', 'timeout', 'partial', 'skipped'] as const;
 export type EndState = (typeof endStates)[number];
 
+/**
+ * The values that analysis knows how to read; others are kept as the source sent them.
+ * @public
+ */
 export const triggerTypes = ['manual', 'scheduled', 'event', 'api', 'webhook', 'chain'] as const;
+/** @public */
 export const taskTypes = ['compute', 'io', 'network', 'decision', 'human', 'wait'] as const;
 
 /** Where a record that was republished (by an adapter or by a dead-letter replay) first came from. */
@@ -198,6 +203,7 @@ export interface TaskEvent extends RunEvent {
   cacheSavedUs: number | null;
 }
 
+/** @public */
 export const orchestratorTypes = ['kubernetes', 'airflow', 'temporal', 'prefect', 'argo', 'custom'] as const;
 export const orchestratorKinds = [
   'orchestrator_metrics',

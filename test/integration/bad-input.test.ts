@@ -3,7 +3,13 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ExecutionRecord, TaskRecord } from '../../schemas/records.ts';
-import { confluentEncoder, encodeExecutionEvent, encodeTaskEvent, executionType, taskType } from '../../schemas/wire.ts';
+import {
+  confluentEncoder,
+  encodeExecutionEvent,
+  encodeTaskEvent,
+  executionType,
+  taskType,
+} from '../../schemas/wire.ts';
 import { sendFromJava } from '../support/java-producer.ts';
 import { createTelemetry, type Kind, type PipelineProcess, type Telemetry } from '../support/pipeline-process.ts';
 
@@ -24,7 +30,15 @@ const good = { executions: 0, tasks: 0 };
 
 function execution(changes: Record<string, unknown> = {}): ExecutionRecord {
   const id = `run-${++serial}`;
-  return { workspace: 'acme', workflow_id: 'orders', execution_id: id, state: 'completed', event_time: startMs, duration_ms: 1200, ...changes };
+  return {
+    workspace: 'acme',
+    workflow_id: 'orders',
+    execution_id: id,
+    state: 'completed',
+    event_time: startMs,
+    duration_ms: 1200,
+    ...changes,
+  };
 }
 
 function task(changes: Record<string, unknown> = {}): TaskRecord {
@@ -48,30 +62,122 @@ const avroWith = (changes: Record<string, unknown>) => (kind: Kind) => avro[kind
 const jsonWith = (changes: Record<string, unknown>) => (kind: Kind) => json(samples[kind](changes));
 
 const cases: BadCase[] = [
-  { name: 'a wrong magic byte', make: (kind) => Buffer.concat([Buffer.from([0x7f]), avroWith({})(kind)]), reason: 'wrong_magic', detail: /begins with 7fc301/ },
-  { name: 'noise', make: () => Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex'), reason: 'wrong_magic', detail: /89504e47/ },
-  { name: 'an unknown schema id', make: () => Buffer.from([0, 0, 0, 0x30, 0x39, 2, 2]), reason: 'unknown_schema', detail: /no schema 12345/ },
-  { name: 'a schema id cut off', make: () => Buffer.from([0, 0, 0]), reason: 'truncated', detail: /ends within its schema id/ },
-  { name: 'a schema that is no Avro', make: () => Buffer.from([0, 0, 0, 0, 9, 2]), reason: 'unreadable_schema', detail: /PROTOBUF/ },
-  { name: 'an unknown fingerprint', make: (kind) => Buffer.from(avroWith({})(kind).fill(0xa5, 2, 10)), reason: 'unknown_fingerprint', detail: /a5a5/ },
+  {
+    name: 'a wrong magic byte',
+    make: (kind) => Buffer.concat([Buffer.from([0x7f]), avroWith({})(kind)]),
+    reason: 'wrong_magic',
+    detail: /begins with 7fc301/,
+  },
+  {
+    name: 'noise',
+    make: () => Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex'),
+    reason: 'wrong_magic',
+    detail: /89504e47/,
+  },
+  {
+    name: 'an unknown schema id',
+    make: () => Buffer.from([0, 0, 0, 0x30, 0x39, 2, 2]),
+    reason: 'unknown_schema',
+    detail: /no schema 12345/,
+  },
+  {
+    name: 'a schema id cut off',
+    make: () => Buffer.from([0, 0, 0]),
+    reason: 'truncated',
+    detail: /ends within its schema id/,
+  },
+  {
+    name: 'a schema that is no Avro',
+    make: () => Buffer.from([0, 0, 0, 0, 9, 2]),
+    reason: 'unreadable_schema',
+    detail: /PROTOBUF/,
+  },
+  {
+    name: 'an unknown fingerprint',
+    make: (kind) => Buffer.from(avroWith({})(kind).fill(0xa5, 2, 10)),
+    reason: 'unknown_fingerprint',
+    detail: /a5a5/,
+  },
   { name: 'truncated Avro', make: (kind) => avroWith({})(kind).subarray(0, 24), reason: 'truncated', detail: /./ },
-  { name: 'bytes left over', make: (kind) => Buffer.concat([avroWith({})(kind), Buffer.from('more')]), reason: 'trailing_bytes', detail: /4/ },
-  { name: 'invalid JSON', make: (kind) => jsonWith({})(kind).subarray(0, -2), reason: 'invalid_json', detail: /JSON text/ },
+  {
+    name: 'bytes left over',
+    make: (kind) => Buffer.concat([avroWith({})(kind), Buffer.from('more')]),
+    reason: 'trailing_bytes',
+    detail: /4/,
+  },
+  {
+    name: 'invalid JSON',
+    make: (kind) => jsonWith({})(kind).subarray(0, -2),
+    reason: 'invalid_json',
+    detail: /JSON text/,
+  },
   { name: 'JSON that is no object', make: () => Buffer.from('[1, 2]'), reason: 'not_an_object', detail: /a list/ },
-  { name: 'invalid UTF-8', make: (kind) => Buffer.concat([Buffer.from('{"workflow_name":"caf\xe9",', 'latin1'), jsonWith({})(kind).subarray(1)]), reason: 'invalid_utf8', detail: /not UTF-8/ },
-  { name: 'a value of 20 MB', make: (kind) => jsonWith({ error_message: 'x'.repeat(20_000_000) })(kind), reason: 'too_large', detail: /2000\d{4} bytes, at most 5000000/ },
-  { name: 'an event time in 1970', make: jsonWith({ event_time: 86_400_000 }), reason: 'too_old', detail: /19\d\d-.* before 2015/ },
-  { name: 'an event time in 2200', make: avroWith({ event_time: Date.UTC(2200, 0) }), reason: 'future', detail: /2200-01-01.* ahead of the record time/ },
-  { name: 'an event 8 days late', make: avroWith({ event_time: startMs - 8 * dayMs }), reason: 'too_late', detail: /behind the record time/, timestampMs: startMs },
-  { name: 'a duration that is no number, in Avro', make: avroWith({ duration_ms: Number.NaN }), reason: 'not_finite', detail: /duration_ms is NaN/ },
-  { name: 'NaN in JSON', make: (kind) => Buffer.from(String(jsonWith({})(kind)).replace('1200', 'NaN')), reason: 'not_finite', detail: /NaN or Infinity/ },
+  {
+    name: 'invalid UTF-8',
+    make: (kind) =>
+      Buffer.concat([Buffer.from('{"workflow_name":"caf\xe9",', 'latin1'), jsonWith({})(kind).subarray(1)]),
+    reason: 'invalid_utf8',
+    detail: /not UTF-8/,
+  },
+  {
+    name: 'a value of 20 MB',
+    make: (kind) => jsonWith({ error_message: 'x'.repeat(20_000_000) })(kind),
+    reason: 'too_large',
+    detail: /2000\d{4} bytes, at most 5000000/,
+  },
+  {
+    name: 'an event time in 1970',
+    make: jsonWith({ event_time: 86_400_000 }),
+    reason: 'too_old',
+    detail: /19\d\d-.* before 2015/,
+  },
+  {
+    name: 'an event time in 2200',
+    make: avroWith({ event_time: Date.UTC(2200, 0) }),
+    reason: 'future',
+    detail: /2200-01-01.* ahead of the record time/,
+  },
+  {
+    name: 'an event 8 days late',
+    make: avroWith({ event_time: startMs - 8 * dayMs }),
+    reason: 'too_late',
+    detail: /behind the record time/,
+    timestampMs: startMs,
+  },
+  {
+    name: 'a duration that is no number, in Avro',
+    make: avroWith({ duration_ms: Number.NaN }),
+    reason: 'not_finite',
+    detail: /duration_ms is NaN/,
+  },
+  {
+    name: 'NaN in JSON',
+    make: (kind) => Buffer.from(String(jsonWith({})(kind)).replace('1200', 'NaN')),
+    reason: 'not_finite',
+    detail: /NaN or Infinity/,
+  },
   { name: 'a negative duration', make: jsonWith({ duration_ms: -5 }), reason: 'negative', detail: /duration_ms is -5/ },
-  { name: 'an end before its start', make: jsonWith({ started_at: startMs + 1000, duration_ms: null }), reason: 'finish_before_start', detail: /1000 ms after the end/ },
+  {
+    name: 'an end before its start',
+    make: jsonWith({ started_at: startMs + 1000, duration_ms: null }),
+    reason: 'finish_before_start',
+    detail: /1000 ms after the end/,
+  },
   { name: 'an unknown state', make: avroWith({ state: 'exploded' }), reason: 'unknown_state', detail: /"exploded"/ },
   { name: 'no state', make: jsonWith({ state: undefined }), reason: 'missing_state', detail: /state is absent/ },
-  { name: 'no execution id', make: jsonWith({ execution_id: undefined }), reason: 'missing_id', detail: /execution_id is absent/ },
+  {
+    name: 'no execution id',
+    make: jsonWith({ execution_id: undefined }),
+    reason: 'missing_id',
+    detail: /execution_id is absent/,
+  },
   { name: 'an empty workflow id', make: avroWith({ workflow_id: '' }), reason: 'missing_id', detail: /workflow_id/ },
-  { name: 'an id of 10 kB', make: avroWith({ execution_id: 'x'.repeat(10_240) }), reason: 'id_too_long', detail: /10240 bytes, at most 512/ },
+  {
+    name: 'an id of 10 kB',
+    make: avroWith({ execution_id: 'x'.repeat(10_240) }),
+    reason: 'id_too_long',
+    detail: /10240 bytes, at most 512/,
+  },
   { name: 'a tombstone', make: () => null, reason: 'tombstone', detail: /null value/, isDrop: true },
   { name: 'an empty value', make: () => Buffer.alloc(0), reason: 'empty_value', detail: /no bytes/ },
 ];
@@ -88,7 +194,11 @@ async function sendBad(kind: Kind, { name, make, timestampMs = startMs }: BadCas
   places.set(`${kind} ${name}`, { partition: sent?.partition ?? -1, offset: Number(sent?.baseOffset), value });
 }
 
-async function sendGood(kind: Kind, records: readonly object[] = [samples[kind]()], compression?: number): Promise<void> {
+async function sendGood(
+  kind: Kind,
+  records: readonly object[] = [samples[kind]()],
+  compression?: number,
+): Promise<void> {
   good[kind] += records.length;
   await telemetry.send(
     kind,
@@ -119,11 +229,20 @@ async function startRegistry(): Promise<Server> {
 
 async function sendTransactions(kind: Kind): Promise<void> {
   const producer = (name: string) =>
-    telemetry.kafka.producer({ transactionalId: `${telemetry.topics.group}.${kind}.${name}`, idempotent: true, maxInFlightRequests: 1 });
+    telemetry.kafka.producer({
+      transactionalId: `${telemetry.topics.group}.${kind}.${name}`,
+      idempotent: true,
+      maxInFlightRequests: 1,
+    });
   const [first, second] = [producer('first'), producer('second')];
   await Promise.all([first.connect(), second.connect()]);
   const topic = telemetry.topics[kind];
-  const message = (record: object) => ({ partition: 0, key: 'transaction', value: json(record), timestamp: String(startMs) });
+  const message = (record: object) => ({
+    partition: 0,
+    key: 'transaction',
+    value: json(record),
+    timestamp: String(startMs),
+  });
   const committed = await first.transaction();
   await committed.send({ topic, messages: [message(samples[kind]()), message(samples[kind]())] });
   await committed.commit();
@@ -172,10 +291,14 @@ beforeAll(async () => {
       await sendBad(kind, bad);
       await sendGood(kind);
     }
-    const days = Array.from({ length: 100 }, (_, day) => samples[kind]({ event_time: startMs - day * dayMs, workflow_id: 'history' }));
+    const days = Array.from({ length: 100 }, (_, day) =>
+      samples[kind]({ event_time: startMs - day * dayMs, workflow_id: 'history' }),
+    );
     await sendGood(kind, days);
     for (const [codec, number] of Object.entries(codecNumbers)) {
-      const records = Array.from({ length: 60 }, (_, index) => samples[kind]({ workflow_id: codec, labels: { note: `${codec} ${index} `.repeat(20) } }));
+      const records = Array.from({ length: 60 }, (_, index) =>
+        samples[kind]({ workflow_id: codec, labels: { note: `${codec} ${index} `.repeat(20) } }),
+      );
       await sendGood(kind, records, number);
     }
   }
@@ -195,7 +318,9 @@ async function sendRegistered(): Promise<void> {
   };
   for (const kind of kinds) {
     good[kind]++;
-    await telemetry.send(kind, [{ key: 'registered', value: encoders[kind](samples[kind]({ workflow_id: 'registered' })), timestampMs: startMs }]);
+    await telemetry.send(kind, [
+      { key: 'registered', value: encoders[kind](samples[kind]({ workflow_id: 'registered' })), timestampMs: startMs },
+    ]);
   }
 }
 
@@ -206,7 +331,12 @@ async function sendJava(): Promise<void> {
     Array.from({ length: 300 }, (_, index) => {
       const note = index % 10 === 0 ? noise(index) : `${codec} ${index} `.repeat(60);
       const record = task({ workflow_id: `java ${codec}`, event_time: startMs, error_message: note });
-      return { codec, topic, key: record.execution_id, value: index % 2 === 0 ? json(record) : encodeTaskEvent(record) };
+      return {
+        codec,
+        topic,
+        key: record.execution_id,
+        value: index % 2 === 0 ? json(record) : encodeTaskEvent(record),
+      };
     }),
   );
   good.tasks += records.length;
@@ -217,7 +347,7 @@ function noise(seed: number): string {
   let state = seed + 1;
   return Array.from({ length: 3000 }, () => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return String.fromCharCode(33 + (state >>> 16) % 90);
+    return String.fromCharCode(33 + ((state >>> 16) % 90));
   })
     .join('')
     .replaceAll(/[:=@"'\\]/g, '.');
@@ -228,13 +358,18 @@ describe.each(kinds)('the topic of %s', (kind) => {
     const place = places.get(`${kind} ${name}`);
     const where = `stream = '${telemetry.topics[kind]}@1' AND partition = ${place?.partition} AND offset = ${place?.offset}`;
     const table = isDrop ? 'drops' : 'dead_letters';
-    const rows = await telemetry.rows<{ reason: string; detail: string }>(`SELECT reason, detail FROM ${table} FINAL WHERE ${where}`);
+    const rows = await telemetry.rows<{ reason: string; detail: string }>(
+      `SELECT reason, detail FROM ${table} FINAL WHERE ${where}`,
+    );
     expect(rows).toEqual([{ reason, detail: expect.stringMatching(detail) }]);
     if (isDrop) return;
     const bytes = await telemetry.rows<{ key: string; size: number; hash: string }>(
       `SELECT key, length(value) AS size, hex(MD5(assumeNotNull(value))) AS hash FROM dead_letter_bytes FINAL WHERE ${where}`,
     );
-    const hash = createHash('md5').update(place?.value ?? '').digest('hex').toUpperCase();
+    const hash = createHash('md5')
+      .update(place?.value ?? '')
+      .digest('hex')
+      .toUpperCase();
     expect(bytes).toEqual([{ key: `key of ${name}`, size: place?.value?.length, hash }]);
   });
 
@@ -252,7 +387,13 @@ describe.each(kinds)('the topic of %s', (kind) => {
        WHERE workflow_id IN ('${codec}', 'java ${codec}') GROUP BY workflow ORDER BY workflow`,
     );
     const ours = !(codec in codecNumbers) ? [] : [{ workflow: codec, n: 60 }];
-    expect(counts).toEqual(kind === 'tasks' ? [...ours, { workflow: `java ${codec}`, n: 300 }].toSorted((one, other) => (one.workflow < other.workflow ? -1 : 1)) : ours);
+    expect(counts).toEqual(
+      kind === 'tasks'
+        ? [...ours, { workflow: `java ${codec}`, n: 300 }].toSorted((one, other) =>
+            one.workflow < other.workflow ? -1 : 1,
+          )
+        : ours,
+    );
   });
 });
 
@@ -276,16 +417,27 @@ describe('the pipeline afterwards', () => {
     const verdict = await telemetry.verify(30);
     expect(verdict.output).toMatch(/different 0/);
     expect(verdict).toMatchObject({ exitCode: 0, different: 0 });
-    expect(verdict.totals[telemetry.topics.executions]).toMatchObject({ stored: good.executions, dead: cases.length - 1, dropped: 1 });
-    expect(verdict.totals[telemetry.topics.tasks]).toMatchObject({ stored: good.tasks, dead: cases.length - 1, dropped: 1 });
+    expect(verdict.totals[telemetry.topics.executions]).toMatchObject({
+      stored: good.executions,
+      dead: cases.length - 1,
+      dropped: 1,
+    });
+    expect(verdict.totals[telemetry.topics.tasks]).toMatchObject({
+      stored: good.tasks,
+      dead: cases.length - 1,
+      dropped: 1,
+    });
   }, 60_000);
 
   it('reaches the same after everything is read again', async () => {
     const before = await telemetry.rows(`SELECT * EXCEPT (written_at, ver) FROM task_cells FINAL ORDER BY ALL`);
     await pipeline.stop();
-    for (const table of ['chunks', 'task_cells', 'execution_cells']) await telemetry.database.query(`TRUNCATE TABLE ${table}`);
+    for (const table of ['chunks', 'task_cells', 'execution_cells'])
+      await telemetry.database.query(`TRUNCATE TABLE ${table}`);
     await telemetry.startReady({ WEIR_GROUP_ID: `${telemetry.topics.group}.again` });
     await telemetry.waitStored(30_000);
-    expect(await telemetry.rows(`SELECT * EXCEPT (written_at, ver) FROM task_cells FINAL ORDER BY ALL`)).toEqual(before);
+    expect(await telemetry.rows(`SELECT * EXCEPT (written_at, ver) FROM task_cells FINAL ORDER BY ALL`)).toEqual(
+      before,
+    );
   }, 60_000);
 });

@@ -59,7 +59,9 @@ async function expectNothingDifferent(expect: ExpectStatic, telemetry: Telemetry
 }
 
 describe.concurrent('a partition', () => {
-  it('whose topic was deleted and made again is refused until its stream epoch is raised, while others go on', async ({ expect }) => {
+  it('whose topic was deleted and made again is refused until its stream epoch is raised, while others go on', async ({
+    expect,
+  }) => {
     const telemetry = scene('remade');
     const { tasks } = telemetry.topics;
     const before = await telemetry.startReady();
@@ -138,7 +140,9 @@ describe.concurrent('a partition', () => {
     await expectNothingDifferent(expect, telemetry);
   }, 150_000);
 
-  it('waits with an alarm while ClickHouse refuses its rows for good, and goes on when it takes them again', async ({ expect }) => {
+  it('waits with an alarm while ClickHouse refuses its rows for good, and goes on when it takes them again', async ({
+    expect,
+  }) => {
     const telemetry = scene('refused');
     const pipeline = await telemetry.startReady();
     await telemetry.send('tasks', makeRecords('first', 100));
@@ -172,14 +176,18 @@ describe.concurrent('a partition', () => {
     );
     await telemetry.send('tasks', [...makeRecords('second', 100, 0), ...makeRecords('second-1', 100, 1)]);
     const older = telemetry.start();
-    await expect.poll(() => older.whyNotReady(), { timeout: 30_000 }).toMatch(/was folded by version 99 and this program is version \d+/);
+    await expect
+      .poll(() => older.whyNotReady(), { timeout: 30_000 })
+      .toMatch(/was folded by version 99 and this program is version \d+/);
     const labels = { topic: tasks, partition: '0', reason: 'newer_fold_version' };
     await expect.poll(() => older.metric('weir_partition_refused', labels)).toBe(1);
     await expect.poll(() => countOf(telemetry, 'countIf(partition = 1)', 'task_events'), { timeout: 20_000 }).toBe(200);
     expect(await countOf(telemetry, 'countIf(partition = 0)', 'task_events')).toBe(100);
   }, 90_000);
 
-  it('waits for a schema registry that is down and loses nothing, whatever happens to the group meanwhile', async ({ expect }) => {
+  it('waits for a schema registry that is down and loses nothing, whatever happens to the group meanwhile', async ({
+    expect,
+  }) => {
     const telemetry = scene('registry');
     const registry = createServer((_, response) => {
       response.end(JSON.stringify({ schema: JSON.stringify(taskType.schema({ exportAttrs: true })) }));
@@ -189,7 +197,10 @@ describe.concurrent('a partition', () => {
     const encode = confluentEncoder(taskType, 5);
     for (const partition of [0, 1]) {
       const records = Array.from({ length: 400 }, (_, index) => encode(taskAt(`registered-${partition}`, index)));
-      await telemetry.send('tasks', records.map((value) => ({ value, timestampMs: beganMs, partition })));
+      await telemetry.send(
+        'tasks',
+        records.map((value) => ({ value, timestampMs: beganMs, partition })),
+      );
     }
     // Somebody has reset the group to the end of the log, which is no reason to leave anything out.
     const { group: groupId, tasks: topic } = telemetry.topics;
@@ -237,15 +248,24 @@ describe.concurrent('a partition', () => {
     await expectNothingDifferent(expect, telemetry);
   }, 120_000);
 
-  it('that has stood at its log end for ten seconds is reported idle, even behind the marker of a transaction', async ({ expect }) => {
+  it('that has stood at its log end for ten seconds is reported idle, even behind the marker of a transaction', async ({
+    expect,
+  }) => {
     const telemetry = scene('idle');
     await telemetry.startReady();
     await telemetry.send('executions', makeRecords('run', 10, 0));
-    const producer = telemetry.kafka.producer({ transactionalId: telemetry.topics.group, idempotent: true, maxInFlightRequests: 1 });
+    const producer = telemetry.kafka.producer({
+      transactionalId: telemetry.topics.group,
+      idempotent: true,
+      maxInFlightRequests: 1,
+    });
     await producer.connect();
     const transaction = await producer.transaction();
     const [record] = makeRecords('transaction', 1, 1);
-    await transaction.send({ topic: telemetry.topics.tasks, messages: [{ partition: 1, value: record?.value ?? '', timestamp: String(beganMs) }] });
+    await transaction.send({
+      topic: telemetry.topics.tasks,
+      messages: [{ partition: 1, value: record?.value ?? '', timestamp: String(beganMs) }],
+    });
     await transaction.commit();
     await producer.disconnect();
     await telemetry.waitStored();

@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Type } from 'avsc';
-import { listReadableTables } from '../../deploy/local/readable-tables.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ReadableTable } from '../../deploy/local/clickhouse-users.ts';
+import { listReadableTables } from '../../deploy/local/readable-tables.ts';
 import { encodeExecutionEvent, encodeTaskEvent, executionType, taskType } from '../../schemas/wire.ts';
 import { OwnServers } from '../support/own-servers.ts';
 import { type Kind, type OutgoingRecord, type PipelineProcess, Telemetry } from '../support/pipeline-process.ts';
@@ -58,7 +58,14 @@ let serial = 0;
 
 function blank(kind: Kind): Record<string, unknown> {
   const id = `run-${++serial}`;
-  const base = { workspace: 'acme', workflow_id: 'orders', execution_id: id, state: 'completed', event_time: nowMs, duration_ms: 5 };
+  const base = {
+    workspace: 'acme',
+    workflow_id: 'orders',
+    execution_id: id,
+    state: 'completed',
+    event_time: nowMs,
+    duration_ms: 5,
+  };
   return kind === 'tasks' ? { ...base, task_id: 'load' } : base;
 }
 
@@ -73,7 +80,8 @@ function* listTexts(type: unknown, path: string): Generator<Plant> {
   if (type === 'string') yield { path, build: (text) => text };
   if (typeof type !== 'object' || type === null) return;
   const { type: name, items, values, fields } = type as Record<string, unknown>;
-  if (name === 'array') for (const item of listTexts(items, path)) yield { path: item.path, build: (text) => [item.build(text)] };
+  if (name === 'array')
+    for (const item of listTexts(items, path)) yield { path: item.path, build: (text) => [item.build(text)] };
   if (name === 'map') {
     yield { path: `${path} (name)`, build: (text) => ({ [text]: values === 'string' ? 'x' : 1 }) };
     for (const value of listTexts(values, path)) yield { path, build: (text) => ({ note: value.build(text) }) };
@@ -94,7 +102,9 @@ function* listTexts(type: unknown, path: string): Generator<Plant> {
 const isText = (name: unknown): boolean => name === 'string';
 
 function plantInFields(kind: Kind): void {
-  const { fields } = types[kind].schema({ exportAttrs: true }) as unknown as { fields: { name: string; type: unknown }[] };
+  const { fields } = types[kind].schema({ exportAttrs: true }) as unknown as {
+    fields: { name: string; type: unknown }[];
+  };
   for (const field of fields) {
     for (const { path, build } of listTexts(field.type, field.name)) {
       for (const [shape, write] of Object.entries(shapes)) {
@@ -113,7 +123,19 @@ function plantInFields(kind: Kind): void {
 
 /** Names that give a secret away although the value looks like nothing; JSON keeps extra fields as labels. */
 function plantUnderNames(kind: Kind): void {
-  const names = ['password', 'db_password', 'apiKey', 'X-Api-Key', 'client_secret', 'Authorization', 'access_token', 'Set-Cookie', 'connectionString', 'ssh-key', 'passphrase'];
+  const names = [
+    'password',
+    'db_password',
+    'apiKey',
+    'X-Api-Key',
+    'client_secret',
+    'Authorization',
+    'access_token',
+    'Set-Cookie',
+    'connectionString',
+    'ssh-key',
+    'passphrase',
+  ];
   for (const name of names) {
     const secret = (what: string) => makeSecret(`${kind} ${what} ${name}`);
     const labels = { ...blank(kind), labels: { [name]: secret('label in Avro') } };
@@ -139,12 +161,23 @@ function plantInBrokenRecords(kind: Kind): void {
     const cutAfter = (value: Buffer, piece: string) => value.subarray(0, value.indexOf(piece) + piece.length);
     const values: Record<string, Buffer> = {
       'JSON cut off': cutAfter(json({ error_message: text('JSON cut off') }), 'Tr0ub'),
-      'Avro cut off': cutAfter(avro({ error_message: text('Avro cut off') }), shape === 'access key' ? 'TR0UB' : 'Tr0ub'),
-      'JSON with a comma too many': Buffer.from(String(json({ error_message: text('a comma too many') })).replace('{', '{,')),
-      'Avro behind another byte': Buffer.concat([Buffer.from([0x11]), avro({ error_stack: text('behind another byte') })]),
+      'Avro cut off': cutAfter(
+        avro({ error_message: text('Avro cut off') }),
+        shape === 'access key' ? 'TR0UB' : 'Tr0ub',
+      ),
+      'JSON with a comma too many': Buffer.from(
+        String(json({ error_message: text('a comma too many') })).replace('{', '{,'),
+      ),
+      'Avro behind another byte': Buffer.concat([
+        Buffer.from([0x11]),
+        avro({ error_stack: text('behind another byte') }),
+      ]),
       'Avro with bytes left over': Buffer.concat([avro({}), Buffer.from(text('bytes left over'))]),
       'plain text': Buffer.from(`no JSON: ${text('plain text')}`),
-      'JSON that is no UTF-8': Buffer.concat([Buffer.from('{"a":"\xe9",', 'latin1'), json({ output: text('no UTF-8') }).subarray(1)]),
+      'JSON that is no UTF-8': Buffer.concat([
+        Buffer.from('{"a":"\xe9",', 'latin1'),
+        json({ output: text('no UTF-8') }).subarray(1),
+      ]),
       'a list': Buffer.from(JSON.stringify([text('list')])),
       'a bare text': Buffer.from(JSON.stringify(text('bare text'))),
       'a time that is text': json({ event_time: text('event time') }),
@@ -157,7 +190,12 @@ function plantInBrokenRecords(kind: Kind): void {
     };
     for (const [what, value] of Object.entries(values)) {
       const secret = makeSecret(`${kind} key and headers of ${what}`);
-      outgoing[kind].push({ value, timestampMs: nowMs, key: `token=${secret}`, headers: { authorization: `Bearer ${secret}`, 'weir-origin-topic': `password=${secret}` } });
+      outgoing[kind].push({
+        value,
+        timestampMs: nowMs,
+        key: `token=${secret}`,
+        headers: { authorization: `Bearer ${secret}`, 'weir-origin-topic': `password=${secret}` },
+      });
       broken.push({ kind, what: `${what}, ${shape}`, value });
     }
   }
@@ -221,7 +259,9 @@ describe('secrets in telemetry', () => {
   it('reach no table or view that readers see', async () => {
     const reader = servers.clickhouse?.users.reader;
     const database = servers.database(reader);
-    expect(readable.map(({ name }) => name)).toEqual(expect.arrayContaining(['task_events', 'execution_events', 'dead_letters', 'drops', 'task_cells', 'chunks']));
+    expect(readable.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['task_events', 'execution_events', 'dead_letters', 'drops', 'task_cells', 'chunks']),
+    );
     for (const { name } of readable) {
       const content = await database.query(`SELECT * FROM ${name} FORMAT JSONEachRow`);
       expect(findSecrets(content), name).toEqual([]);
@@ -241,7 +281,9 @@ describe('secrets in telemetry', () => {
     const kept = new Set(rows.map(({ value }) => value));
     const missing = broken.filter(({ value }) => !kept.has(value.toString('hex').toUpperCase()));
     expect(missing.map(({ kind, what }) => `${kind} ${what}`)).toEqual([]);
-    expect(rows.filter(({ key, headers }) => key?.includes(mark) && headers.includes(mark)).length).toBeGreaterThan(100);
+    expect(rows.filter(({ key, headers }) => key?.includes(mark) && headers.includes(mark)).length).toBeGreaterThan(
+      100,
+    );
   });
 
   it('cannot be read there by readers or by the API', async () => {

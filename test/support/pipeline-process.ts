@@ -69,7 +69,13 @@ export class Telemetry {
       migrate(
         { url, user, password, database },
         {
-          retention: { rawDays: 60, cellDays: 90, deadLetterDays: 60, deadLetterBytesDays: 14, ...this.#options.retention },
+          retention: {
+            rawDays: 60,
+            cellDays: 90,
+            deadLetterDays: 60,
+            deadLetterBytesDays: 14,
+            ...this.#options.retention,
+          },
           fsync: false,
         },
       ),
@@ -172,7 +178,10 @@ export class Telemetry {
       `SELECT partition, max(last_offset) AS last FROM chunks FINAL WHERE stream = '${topic}@${epoch}' GROUP BY partition`,
     );
     const lasts = new Map(rows.map(({ partition, last }) => [partition, last]));
-    return ends.reduce((sum, { partition, high }) => sum + Math.max(0, Number(high) - 1 - (lasts.get(partition) ?? -1)), 0);
+    return ends.reduce(
+      (sum, { partition, high }) => sum + Math.max(0, Number(high) - 1 - (lasts.get(partition) ?? -1)),
+      0,
+    );
   }
 
   async waitStored(timeoutMs = 30_000, kinds: readonly Kind[] = ['executions', 'tasks']): Promise<void> {

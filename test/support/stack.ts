@@ -45,7 +45,8 @@ export async function createTestDatabase(name: string): Promise<TestDatabase> {
   const database = `weir_test_${name.replaceAll(/\W/g, '_')}_${randomBytes(4).toString('hex')}`;
   const query = (statement: string) => runStatement(url, user, password, statement);
   await query(`CREATE DATABASE ${database}`);
-  afterAll(async (_, suite) => {
+  // biome-ignore lint/correctness/noEmptyPattern: Vitest reads from this pattern which fixtures a hook wants.
+  afterAll(async ({}, suite) => {
     if (hasFailed(suite)) console.log(`database ${database} was kept`);
     else await query(`DROP DATABASE IF EXISTS ${database} SYNC`);
   });
