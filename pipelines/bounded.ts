@@ -1,4 +1,12 @@
-import { type Findings, hideCutAddress, holdsCredential, mayHoldSecret, redacted, redactText, redactValue } from './redact.ts';
+import {
+  type Findings,
+  hideCutAddress,
+  holdsCredential,
+  mayHoldSecret,
+  redacted,
+  redactText,
+  redactValue,
+} from './redact.ts';
 import { Refusal } from './rejections.ts';
 
 /**

@@ -1,7 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
-import type { Admin, Batch, Consumer, EachBatchPayload, Kafka, KafkaMessage, LogEntry, Producer, SASLOptions } from 'kafkajs';
+import type {
+  Admin,
+  Batch,
+  Consumer,
+  EachBatchPayload,
+  Kafka,
+  KafkaMessage,
+  LogEntry,
+  Producer,
+  SASLOptions,
+} from 'kafkajs';
 import lz4 from 'lz4js';
 import snappy from 'snappyjs';
 
