@@ -153,6 +153,24 @@ export class Database {
     }
   }
 
+  /** Runs an INSERT … SELECT, which the server does alone; answers how many rows it wrote. */
+  async insertSelect(
+    statement: string,
+    params: Record<string, unknown> = {},
+    settings: Record<string, string | number> = {},
+  ): Promise<number> {
+    try {
+      const { summary } = await this.#client.command({
+        query: statement,
+        query_params: params,
+        clickhouse_settings: { ...settings, ...insertSettings },
+      });
+      return Number(summary?.written_rows ?? 0);
+    } catch (error) {
+      throw toDatabaseError(error);
+    }
+  }
+
   async ping(): Promise<boolean> {
     return (await this.#client.ping()).success;
   }

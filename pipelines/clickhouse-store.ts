@@ -5,7 +5,16 @@ import { executionDimensions, taskDimensions } from '../clickhouse/tables/cells.
 import type { TaskState } from '../schemas/events.ts';
 import { executionKey, type FoldableKind, isSelfContained, originText, taskKey } from './facts.ts';
 import type { Hash64 } from './hash.ts';
-import type { IdlePartition, LogPrefix, RowBatch, Store, StoredFact, StoredRange, Wanted } from './store.ts';
+import type {
+  IdlePartition,
+  LogPrefix,
+  RowBatch,
+  Store,
+  StoredFact,
+  StoredRange,
+  StoredVerdict,
+  Wanted,
+} from './store.ts';
 
 /** Ids asked for in one question: they travel in the address of the request, which servers bound. */
 const idsPerQuestion = 500;
@@ -181,6 +190,15 @@ export class ClickHouseStore implements Store {
       duplicate: counts?.duplicate ?? 0,
       dead: counts?.dead ?? 0,
     };
+  }
+
+  async readVerdicts(stream: string, partition: number, from: number): Promise<Map<number, StoredVerdict>> {
+    const rows = await this.#database.rows<StoredVerdict & { offset: number }>(
+      `SELECT offset, reason, detail FROM dead_letters FINAL
+       WHERE stream = {stream: String} AND partition = {partition: UInt32} AND offset >= {from: UInt64}`,
+      { stream, partition, from },
+    );
+    return new Map(rows.map(({ offset, reason, detail }) => [offset, { reason, detail }]));
   }
 
   createBatch<Row>(table: Table<Row>): RowBatch<Row> {

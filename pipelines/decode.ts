@@ -275,7 +275,8 @@ function headerNumber(headers: Headers, name: string): number | undefined {
   return Number.isSafeInteger(number) ? number : undefined;
 }
 
-function readOrigin(headers: Headers, context: RecordContext): void {
+/** Takes from the headers what stands for a republished record's own coordinates and time; what cannot be read is left. */
+export function readOrigin(headers: Headers, context: Pick<RecordContext, 'recordTimeMs' | 'origin'>): void {
   const topic = headerText(headers, originHeaders.topic);
   const timestampMs = headerNumber(headers, originHeaders.timestamp);
   if (timestampMs !== undefined) context.recordTimeMs = timestampMs;

@@ -1,8 +1,9 @@
 import type { Decoder, LogRecord } from './decode.ts';
 import type { FoldableEvent } from './facts.ts';
 import { type Folded, type PartitionFold, PartitionRefused } from './partition.ts';
-import type { Rejection } from './rejections.ts';
-import type { Store } from './store.ts';
+import { makeExcerpt } from './redact.ts';
+import { Rejection, type RejectReason } from './rejections.ts';
+import type { Store, StoredVerdict } from './store.ts';
 import type { Writer } from './writer.ts';
 
 /** What a reader needs of Kafka. */
@@ -58,6 +59,8 @@ export class PartitionReader {
   readonly #effects: ReaderEffects;
   #isOpen = false;
   #closed = false;
+  /** Records ahead that an earlier reading has dead-lettered. */
+  #verdicts = new Map<number, StoredVerdict>();
 
   constructor(
     fold: PartitionFold,
@@ -85,6 +88,14 @@ export class PartitionReader {
     if (this.#isOpen && this.refusal === null) this.#log.seek(this.fold.lastDurable?.offset ?? this.fold.position);
   }
 
+  /** False when the ledger asks for another start than the one we are going on from. */
+  async agreesWithLedger(): Promise<boolean> {
+    if (!this.#isOpen) return true;
+    const { stream, settings, lowestUnfinished } = this.fold;
+    const rows = await this.#store.readChunks(stream, settings.partition);
+    return this.#closed || !this.fold.isContradictedBy(rows, lowestUnfinished);
+  }
+
   close(): void {
     this.#closed = true;
     this.#writer.disown(this.fold);
@@ -95,6 +106,8 @@ export class PartitionReader {
       const [committed, ends] = await Promise.all([this.#log.committed(), this.#log.ends()]);
       const lost = await this.fold.open(committed, ends.low, ends.high);
       if (lost > 0) this.#effects.lost(lost);
+      const { stream, settings, position } = this.fold;
+      this.#verdicts = await this.#store.readVerdicts(stream, settings.partition, position);
       if (!this.#closed) this.#writer.own(this.fold);
       return this.#nextOffset(ends.low);
     });
@@ -190,7 +203,7 @@ export class PartitionReader {
   /** False when the slice was not folded, because the partition or the client's position is no longer ours. */
   async #foldSlice(records: LogRecord[], batch: LogBatch): Promise<boolean> {
     if (!(await this.#prepare(records, batch))) return false;
-    const outcomes = records.map((record) => this.#decoder.decode(record) as FoldableEvent | Rejection);
+    const outcomes = records.map((record) => this.#judge(record));
     const accepting = this.#acceptSlice(records, outcomes, batch);
     await this.#untilDone(accepting, batch);
     const folded = await accepting;
@@ -202,6 +215,19 @@ export class PartitionReader {
       await batch.heartbeat();
     }
     return true;
+  }
+
+  /**
+   * A dead letter stays one when its chunk is folded again, even if by now a registry, a setting or a newer release could
+   * read it: decided anew, it would be counted once here and once more where somebody has replayed it.
+   */
+  #judge(record: LogRecord): FoldableEvent | Rejection {
+    const outcome = this.#decoder.decode(record) as FoldableEvent | Rejection;
+    if (this.#verdicts.size === 0) return outcome;
+    const verdict = this.#verdicts.get(record.offset);
+    if (verdict === undefined) return outcome;
+    const excerpt = record.value === null ? '' : makeExcerpt(record.value);
+    return new Rejection(verdict.reason as RejectReason, verdict.detail, excerpt);
   }
 
   /** A registry that is down delays; it loses nothing. Nothing is folded yet, so a rebalance may end the wait. */

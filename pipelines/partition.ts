@@ -204,6 +204,19 @@ export class PartitionFold {
     if (last !== null && high <= last.offset) throw this.madeAgain(`the log ends at offset ${high}`, last.offset);
   }
 
+  /** The lowest chunk that is not yet known to be complete in the ledger. */
+  get lowestUnfinished(): number {
+    return this.#chunks[0]?.chunk ?? Math.floor(this.#position / this.settings.chunkRecords);
+  }
+
+  /**
+   * The ledger, read again, asks for another start: a chunk behind us is unfinished, because a newer release began to fold it
+   * and went away, or newer code than ours has been here.
+   */
+  isContradictedBy(rows: readonly ChunkRow[], lowestUnfinished: number): boolean {
+    return rows.some((row) => row.foldVersion > this.#foldVersion || (!row.complete && row.chunk < lowestUnfinished));
+  }
+
   /** The refusal for a topic that is no longer the one the ledger speaks of. */
   madeAgain(evidence: string, offset: number): PartitionRefused {
     const { topic, partition, epoch } = this.settings;

@@ -46,7 +46,9 @@ const pipelineTiming: PipelineTiming = { sessionTimeoutMs: 30_000, insertTimeout
 const lagPollMs = 2_000;
 const idleAfterMs = 10_000;
 /** One fetch may decompress to far more than this; the bound keeps a backlog from filling memory. */
-const fetchBytesPerPartition = 2 * 1024 * 1024;
+const fetchBytesPerPartition = 512 * 1024;
+/** A question for each chunk of a fast catch-up would be one too many. */
+const ledgerReadMs = 10_000;
 const maxIssueLogMs = 10_000;
 
 /** Where the fetch began: known to every batch, though not to the client's types. */
@@ -64,6 +66,9 @@ export class Pipeline {
   readonly #readers = new Map<string, PartitionReader>();
   readonly #idleSince = new Map<string, { logEnd: number; sinceMs: number; said: boolean }>();
   readonly #lastSaid = new Map<string, number>();
+  /** Partitions that stand still because something they need does not answer. */
+  readonly #waitingFor = new Map<string, string>();
+  readonly #ledgerReadMs = new WeakMap<PartitionReader, number>();
   #timers: NodeJS.Timeout[] = [];
   #lastTouchMs = Date.now();
   #joined = false;
@@ -144,6 +149,8 @@ export class Pipeline {
     if (this.#blockedBy !== '') return this.#blockedBy;
     const refused = [...this.#readers.values()].find((reader) => reader.refusal !== null);
     if (refused !== undefined) return refused.refusal?.message ?? '';
+    const [waiting] = this.#waitingFor.values();
+    if (waiting !== undefined) return waiting;
     return [...this.#readers.values()].every((reader) => reader.isOpen) ? '' : 'is opening its partitions';
   }
 
@@ -172,6 +179,7 @@ export class Pipeline {
       }
       reader.close();
       this.#readers.delete(name);
+      this.#waitingFor.delete(name);
       this.#forgetGauges(reader);
     }
     // State that is still held goes on from its own position: a rebalance must not fold chunks again for nothing.
@@ -207,8 +215,14 @@ export class Pipeline {
       this.#logEffects(topicName, partition),
       {
         sleep,
-        folded: (folded, outcomes) => this.#countOutcomes(topicName, folded, outcomes),
-        waiting: (what, error) => this.#say('warn', what, `${what}: ${error.message}; trying again`),
+        folded: (folded, outcomes) => {
+          this.#waitingFor.delete(name);
+          this.#countOutcomes(topicName, folded, outcomes);
+        },
+        waiting: (what, error) => {
+          this.#waitingFor.set(name, `${name}: ${what}: ${error.message}`);
+          this.#say('warn', what, `${what}: ${error.message}; trying again`);
+        },
         lost: (records) => {
           this.#parts.metrics.lostRetention.inc({ topic: topicName }, records);
           this.#say('error', name, `${name}: retention removed ${records} records before they were read`);
@@ -216,7 +230,10 @@ export class Pipeline {
       },
     );
     this.#readers.set(name, reader);
-    void reader.opened.then(() => this.#refuse(reader));
+    void reader.opened.then(() => {
+      this.#waitingFor.delete(name);
+      this.#refuse(reader);
+    });
     return reader;
   }
 
@@ -301,6 +318,21 @@ export class Pipeline {
     await this.#consumer
       .commitOffsets([{ topic, partition, offset: String(offset) }])
       .catch((error: Error) => this.#parts.log.debug({ topic, partition, offset }, `commit failed: ${error.message}`));
+    const reader = this.#readers.get(`${topic}/${partition}`);
+    if (reader?.fold === fold) void this.#compareWithLedger(reader);
+  }
+
+  /** At the end of a chunk and when idle: while two releases run side by side, the ledger may ask for another start. */
+  async #compareWithLedger(reader: PartitionReader): Promise<void> {
+    if (Date.now() - (this.#ledgerReadMs.get(reader) ?? 0) < ledgerReadMs) return;
+    this.#ledgerReadMs.set(reader, Date.now());
+    const { topic, partition } = reader.fold.settings;
+    if (await reader.agreesWithLedger().catch(() => true)) return;
+    if (this.#readers.get(`${topic}/${partition}`) !== reader) return;
+    this.#say('warn', 'ledger', `${topic}/${partition}: the ledger asks for another start; opening it again`);
+    reader.close();
+    this.#readers.delete(`${topic}/${partition}`);
+    this.#reader(topic, partition);
   }
 
   #countOutcomes(topic: string, folded: Folded, outcomes: readonly (FoldableEvent | Rejection)[]): void {
@@ -327,6 +359,7 @@ export class Pipeline {
           if (reader?.isOpen !== true) continue;
           this.#measure(reader, Number(ends.high));
           if (this.#isIdle(reader, Number(ends.high))) {
+            void this.#compareWithLedger(reader);
             idle.push({ stream: reader.fold.stream, partition: ends.partition, logEnd: Number(ends.high) });
           }
         }

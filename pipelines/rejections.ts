@@ -117,7 +117,8 @@ export class Rejection {
   }
 
   get outcome(): 'drop' | 'dead' {
-    return rejections[this.reason].outcome;
+    // A dead letter read back may carry a reason that only an older release knew.
+    return (rejections[this.reason] as RejectionMeaning | undefined)?.outcome ?? 'dead';
   }
 }
 

@@ -35,6 +35,12 @@ export interface StoredRange {
   dead: number;
 }
 
+/** What was found wrong with a record when it was first read. */
+export interface StoredVerdict {
+  reason: string;
+  detail: string;
+}
+
 /** Rows on their way into one table. Adding takes a copy of what it needs. */
 export interface RowBatch<Row> {
   readonly table: Table<Row>;
@@ -62,6 +68,8 @@ export interface Store {
   /** Hashes of all things that stored records below an offset speak of. */
   readThings(prefix: LogPrefix, each: (low: number, high: number) => void): Promise<void>;
   readRange(kind: FoldableKind, stream: string, partition: number, from: number, below: number): Promise<StoredRange>;
+  /** Why records were dead-lettered, from an offset on, by their offsets. */
+  readVerdicts(stream: string, partition: number, from: number): Promise<Map<number, StoredVerdict>>;
   createBatch<Row>(table: Table<Row>): RowBatch<Row>;
   /** Resolves when the server has acknowledged all rows. May be repeated blindly. */
   insert(batch: RowBatch<unknown>): Promise<void>;

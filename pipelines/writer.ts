@@ -324,7 +324,8 @@ export class Writer implements RowSink, CellSink {
 function headersOf(record: LogRecord): { name: string; value: Buffer }[] {
   return Object.entries(record.headers ?? {}).flatMap(([name, values]) =>
     (Array.isArray(values) ? values : [values]).flatMap((value) =>
-      value === undefined ? [] : [{ name, value: Buffer.from(value) }],
+      // A header may have no value at all, which the column cannot tell from an empty one.
+      value === undefined ? [] : [{ name, value: Buffer.from(value ?? '') }],
     ),
   );
 }

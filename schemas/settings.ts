@@ -217,7 +217,7 @@ export const settingsTable = {
   flushRows: row({
     env: 'WEIR_FLUSH_ROWS',
     kind: whole({ min: 1, max: 1_000_000, unit: 'rows' }),
-    fallback: '50000',
+    fallback: '30000',
     meaning: 'Rows after which they are written to ClickHouse, however young.',
   }),
   flushIntervalMs: row({

@@ -10,8 +10,10 @@ import {
   executionType,
   taskType,
 } from '../../schemas/wire.ts';
-import { sendFromJava } from '../support/java-producer.ts';
+import { canRunJavaSource, sendFromJava } from '../support/java-producer.ts';
 import { createTelemetry, type Kind, type PipelineProcess, type Telemetry } from '../support/pipeline-process.ts';
+
+const hasJavaCompiler = await canRunJavaSource();
 
 /**
  * Everything that telemetry should not be, through a real broker and a real pipeline process. Good records are sent
@@ -326,6 +328,10 @@ async function sendRegistered(): Promise<void> {
 
 /** Enough text for several blocks of each codec, some of it too random to be compressed. */
 async function sendJava(): Promise<void> {
+  if (!hasJavaCompiler) {
+    console.warn('batches of the Java client are not tested: this Java is a JRE, and running its source takes a JDK');
+    return;
+  }
   const topic = telemetry.topics.tasks;
   const records = codecs.flatMap((codec) =>
     Array.from({ length: 300 }, (_, index) => {
@@ -389,7 +395,7 @@ describe.each(kinds)('the topic of %s', (kind) => {
     const ours = !(codec in codecNumbers) ? [] : [{ workflow: codec, n: 60 }];
     expect(counts).toEqual(
       kind === 'tasks'
-        ? [...ours, { workflow: `java ${codec}`, n: 300 }].toSorted((one, other) =>
+        ? [...ours, ...(hasJavaCompiler ? [{ workflow: `java ${codec}`, n: 300 }] : [])].toSorted((one, other) =>
             one.workflow < other.workflow ? -1 : 1,
           )
         : ours,

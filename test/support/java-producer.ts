@@ -45,6 +45,16 @@ export interface JavaRecord {
   value: Buffer | string;
 }
 
+/** A JRE runs the broker; only a JDK also runs source files. */
+export async function canRunJavaSource(): Promise<boolean> {
+  const { command } = await findJava();
+  const child = spawn(command, ['--list-modules'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  let modules = '';
+  child.stdout.on('data', (part) => (modules += part));
+  await once(child, 'close');
+  return modules.includes('jdk.compiler');
+}
+
 /** Sends records with the Java client, to partition 0, as most producers of this world do; needs a JDK. */
 export async function sendFromJava(brokers: readonly string[], records: readonly JavaRecord[]): Promise<void> {
   const folder = await mkdtemp(path.join(tmpdir(), 'weir-java-'));

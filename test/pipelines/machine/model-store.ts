@@ -102,6 +102,7 @@ export class ModelStore {
         }
       },
       readRange: async (_kind, _stream, _partition, from, below) => this.#range(from, below),
+      readVerdicts: async () => new Map(),
       createBatch: (table) => new ModelBatch(table),
       insert: (batch) => this.#send(batch as ModelBatch<unknown>, isAlive),
       appendIdle: async () => undefined,
