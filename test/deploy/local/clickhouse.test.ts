@@ -113,7 +113,7 @@ test('acknowledged rows survive kill -9, and the passwords stay', async () => {
 
 test('a second server on the same data is refused with the reason', async () => {
   await expect(startClickHouse({ dataDir, readable })).rejects.toThrow(/ended while starting/);
-});
+}, 90_000);
 
 test('each test file has a database of its own in the shared server', async () => {
   const database = await createTestDatabase('clickhouse');

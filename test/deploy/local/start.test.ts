@@ -116,7 +116,8 @@ describe('npm start', () => {
     weir.child.kill('SIGINT');
     expect(await weir.exited).toEqual({ code: 0, signal: null });
     expect(Date.now() - beganAtMs).toBeLessThan(10_000);
-    expect(weir.output()).toMatch(/stopping \(SIGINT\)\nstopped\n$/);
+    // A broker that is still recovering from its kill may have to be killed once more.
+    expect(weir.output()).toMatch(/stopping \(SIGINT\)\n(?:Kafka did not stop within 4 s, killing it\n)?stopped\n$/);
     expect(findProcesses(dataDir)).toEqual([]);
   });
 
