@@ -1,5 +1,6 @@
-import type { ChunkRow, Tally } from '../clickhouse/tables/bookkeeping.ts';
-import { type CellTable as Cells, CellTable, DimsTable } from './cells.ts';
+import type { ChunkRow } from '../clickhouse/tables/bookkeeping.ts';
+import { DimsTable } from './cells.ts';
+import { type CellSink, Chunk, nothingFolded, type Progress } from './chunk.ts';
 import type { LogRecord } from './decode.ts';
 import { dimsOf, type FoldableEvent, type FoldableKind, factOf, thingKeyOf } from './facts.ts';
 import { codeOf, foldVersion, type Thing } from './fold.ts';
@@ -45,23 +46,6 @@ export interface StoredRecord extends RecordPlace {
   identityHash: Int32Array;
 }
 
-interface ChunkState extends Tally {
-  chunk: number;
-  firstOffset: number;
-  /** Every offset up to this one has been folded. */
-  lastOffset: number;
-  complete: boolean;
-  maxEventTimeMs: number;
-  maxRecordTimeMs: number;
-  lastRecord: LogRecord | null;
-  /** Known only by its hash: the record itself was removed by retention. */
-  lastRecordKnown: { offset: number; hash: ArrayLike<number> } | null;
-  cells: Cells;
-  /** Its first ledger row is acknowledged, so other rows may follow. */
-  opened: boolean;
-  changed: boolean;
-}
-
 /** Why a partition must not be read on: somebody has to decide something first. */
 export class PartitionRefused extends Error {
   readonly reason: 'topic_made_again' | 'newer_fold_version' | 'chunk_size_changed';
@@ -88,16 +72,6 @@ export interface Folded {
   asked: number;
 }
 
-export interface CellSink {
-  cells(kind: FoldableKind, row: ReturnType<ReturnType<Cells['takeDirty']>[number]['row']>): void;
-  opening(row: ChunkRow): void;
-  ledger(row: ChunkRow): void;
-}
-
-const emptyTally = (): Tally => ({ stored: 0, dropped: 0, dead: 0, duplicate: 0, lostRetention: 0 });
-const noHash = Int32Array.of(0, 0);
-const beginningMs = 0;
-
 /**
  * The fold of one partition of one stream: from records in offset order to rows, cells and ledger rows. It owns the
  * position, the open chunk and the history of things; it knows neither Kafka nor ClickHouse.
@@ -111,11 +85,11 @@ export class PartitionFold {
   readonly #dims = new DimsTable();
   readonly #identity = new Int32Array(4);
   readonly #hash: Hash64 = { low: 0, high: 0 };
-  #chunks: ChunkState[] = [];
+  #chunks: Chunk[] = [];
   #position = 0;
   #durableOffset = -1;
-  #maxEventTimeMs = beginningMs;
-  #maxRecordTimeMs = beginningMs;
+  /** That of the newest chunk, which goes on changing with it. */
+  #progress: Progress = { ...nothingFolded };
 
   constructor(settings: PartitionSettings, store: Store) {
     this.settings = settings;
@@ -141,7 +115,7 @@ export class PartitionFold {
   }
 
   get watermarkMs(): number {
-    return this.#maxEventTimeMs - this.settings.latenessBoundMs;
+    return this.#progress.maxEventTimeMs - this.settings.latenessBoundMs;
   }
 
   get rememberedThings(): number {
@@ -172,8 +146,7 @@ export class PartitionFold {
     this.#position = start;
     this.#durableOffset = this.#position - 1;
     const before = rows.filter((row) => row.chunk < Math.floor(start / chunkRecords)).at(-1);
-    this.#maxEventTimeMs = before?.maxEventTimeMs ?? beginningMs;
-    this.#maxRecordTimeMs = before?.maxRecordTimeMs ?? beginningMs;
+    this.#progress = before === undefined ? { ...nothingFolded } : progressOf(before);
     this.lastDurable = lastRecordOf(rows);
     const prefix = { kind: this.settings.kind, stream: this.stream, partition: this.settings.partition };
     await this.#store.readThings({ ...prefix, beforeOffset: this.#position }, (hashLow, hashHigh) =>
@@ -206,7 +179,7 @@ export class PartitionFold {
 
   /** The lowest chunk that is not yet known to be complete in the ledger. */
   get lowestUnfinished(): number {
-    return this.#chunks[0]?.chunk ?? Math.floor(this.#position / this.settings.chunkRecords);
+    return this.#chunks[0]?.number ?? Math.floor(this.#position / this.settings.chunkRecords);
   }
 
   /**
@@ -254,22 +227,28 @@ export class PartitionFold {
       const missing = await this.#countMissing(Math.max(this.#position, (known?.lastOffset ?? -1) + 1), below);
       await this.#recall(range.facts, this.#position);
       // Nothing is waited for from here to the end of the chunk: a flush in between would take half of it.
-      const state = this.#chunkAt(this.#position);
-      for (const fact of range.facts) this.#acceptStored(fact, state);
-      state.stored += range.facts.length;
-      state.dropped += range.dropped;
-      state.duplicate += range.duplicate;
-      state.dead += range.dead;
+      const chunkNow = this.#chunkAt(this.#position);
+      for (const fact of range.facts) this.#acceptStored(fact, chunkNow);
+      const { tally } = chunkNow;
+      tally.stored += range.facts.length;
+      tally.dropped += range.dropped;
+      tally.duplicate += range.duplicate;
+      tally.dead += range.dead;
       // What an earlier owner counted as lost stays lost, however often the chunk is folded again.
-      state.lostRetention = Math.max(state.lostRetention, known?.lostRetention ?? 0) + missing;
+      tally.lostRetention = Math.max(tally.lostRetention, known?.lostRetention ?? 0) + missing;
       lost += missing;
-      state.maxEventTimeMs = this.#maxEventTimeMs = Math.max(this.#maxEventTimeMs, known?.maxEventTimeMs ?? 0);
-      state.maxRecordTimeMs = this.#maxRecordTimeMs = Math.max(this.#maxRecordTimeMs, known?.maxRecordTimeMs ?? 0);
-      state.lastRecordKnown =
-        known === undefined ? null : { offset: known.lastRecordOffset, hash: known.lastRecordHash };
-      this.#advance(state, below - 1);
+      if (known !== undefined) this.#takeProgress(known);
+      this.#advance(chunkNow, below - 1);
     }
     return lost;
+  }
+
+  /** What the ledger knows of trimmed records that their stored rows do not tell. */
+  #takeProgress(row: ChunkRow): void {
+    const known = progressOf(row);
+    known.maxEventTimeMs = Math.max(known.maxEventTimeMs, this.#progress.maxEventTimeMs);
+    known.maxRecordTimeMs = Math.max(known.maxRecordTimeMs, this.#progress.maxRecordTimeMs);
+    Object.assign(this.#progress, known);
   }
 
   /** Offsets of which nothing was stored: rows may have been written whose ledger row never was. */
@@ -354,19 +333,20 @@ export class PartitionFold {
     thing: Thing | undefined,
     sink: RowSink,
   ): keyof Folded {
-    const state = this.#chunkAt(record.offset);
+    const chunk = this.#chunkAt(record.offset);
     let became: keyof Folded = 'rejected';
     if (outcome instanceof Rejection) {
-      if (outcome.outcome === 'drop') state.dropped++;
-      else state.dead++;
+      if (outcome.outcome === 'drop') chunk.tally.dropped++;
+      else chunk.tally.dead++;
       sink.rejected(this.#placeOf(record), record, outcome);
     } else {
-      became = this.#foldEvent(record, outcome, key, thing ?? this.#history.find(key), state, sink);
+      became = this.#foldEvent(record, outcome, key, thing ?? this.#history.find(key), chunk, sink);
     }
-    if (record.timestampMs > this.#maxRecordTimeMs) this.#maxRecordTimeMs = record.timestampMs;
-    state.maxRecordTimeMs = this.#maxRecordTimeMs;
-    state.lastRecord = record;
-    this.#advance(state, record.offset);
+    const progress = this.#progress;
+    if (record.timestampMs > progress.maxRecordTimeMs) progress.maxRecordTimeMs = record.timestampMs;
+    progress.lastRecordOffset = record.offset;
+    progress.lastRecord = record;
+    this.#advance(chunk, record.offset);
     return became;
   }
 
@@ -386,18 +366,18 @@ export class PartitionFold {
     event: FoldableEvent,
     key: string,
     known: Thing | undefined,
-    state: ChunkState,
+    chunk: Chunk,
     sink: RowSink,
   ): 'stored' | 'duplicate' {
     const fact = factOf(event, record.offset, dimsOf(event, this.#dims));
     if (known?.knows(fact) === true) {
-      state.duplicate++;
+      chunk.tally.duplicate++;
       sink.duplicate(this.#placeOf(record), event.workspace);
       return 'duplicate';
     }
     const thing = known ?? this.#beginThing(key);
-    state.stored++;
-    this.#acceptFact(thing, fact, state);
+    chunk.tally.stored++;
+    this.#acceptFact(thing, fact, chunk);
     hashIdentity(thing, event.attempt, codeOf(fact), event.eventTimeMs, event.origin?.offset ?? -1, this.#identity);
     sink.stored({
       stream: this.stream,
@@ -419,16 +399,15 @@ export class PartitionFold {
   }
 
   /** Folds a record that is known from its stored row only. */
-  #acceptStored(fact: StoredFact, state: ChunkState): void {
+  #acceptStored(fact: StoredFact, chunk: Chunk): void {
     const thing = this.#history.find(fact.key) ?? this.#beginThing(fact.key);
-    this.#acceptFact(thing, { ...fact, dims: this.#dims.intern(fact.dims) }, state);
+    this.#acceptFact(thing, { ...fact, dims: this.#dims.intern(fact.dims) }, chunk);
   }
 
-  #acceptFact(thing: Thing, fact: Parameters<Thing['accept']>[0], state: ChunkState): void {
-    thing.accept(fact, state.cells);
+  #acceptFact(thing: Thing, fact: Parameters<Thing['accept']>[0], chunk: Chunk): void {
+    thing.accept(fact, chunk.cells);
     this.#history.grew(fact.offset);
-    if (fact.eventTimeMs > this.#maxEventTimeMs) this.#maxEventTimeMs = fact.eventTimeMs;
-    state.maxEventTimeMs = this.#maxEventTimeMs;
+    if (fact.eventTimeMs > this.#progress.maxEventTimeMs) this.#progress.maxEventTimeMs = fact.eventTimeMs;
   }
 
   /** Control records, aborted ones and holes: offsets up to this one hold nothing more to fold. */
@@ -436,124 +415,73 @@ export class PartitionFold {
     if (lastOffset >= this.#position) this.#advance(this.#chunkAt(lastOffset), lastOffset);
   }
 
-  #advance(state: ChunkState, offset: number): void {
-    state.lastOffset = offset;
-    state.changed = true;
+  #advance(chunk: Chunk, offset: number): void {
     this.#position = offset + 1;
-    const end = (state.chunk + 1) * this.settings.chunkRecords - 1;
-    if (offset === end) state.complete = true;
+    chunk.advance(offset);
   }
 
   /**
-   * The state of the chunk an offset lies in. Reaching a later chunk completes those before, also one in which only a
-   * hole was found: an earlier owner may have opened it, and the ledger is read as a chain without gaps.
+   * The chunk an offset lies in. Reaching a later chunk completes those before, also one in which only a hole was found: an
+   * earlier owner may have opened it, and the ledger is read as a chain without gaps.
    */
-  #chunkAt(offset: number): ChunkState {
+  #chunkAt(offset: number): Chunk {
     const { chunkRecords } = this.settings;
-    const chunk = Math.floor(offset / chunkRecords);
+    const number = Math.floor(offset / chunkRecords);
     const current = this.#chunks.at(-1);
-    if (current !== undefined && current.chunk === chunk) return current;
-    for (let passed = Math.floor(this.#position / chunkRecords); passed < chunk; passed++) {
+    if (current?.number === number) return current;
+    for (let passed = Math.floor(this.#position / chunkRecords); passed < number; passed++) {
       const last = this.#chunks.at(-1);
-      const state =
-        last?.chunk === passed ? last : this.#beginChunk(passed, Math.max(this.#position, passed * chunkRecords));
-      state.lastOffset = (passed + 1) * chunkRecords - 1;
-      state.complete = true;
-      state.changed = true;
+      const begin = Math.max(this.#position, passed * chunkRecords);
+      const chunk = last?.number === passed ? last : this.#beginChunk(passed, begin);
+      chunk.advance(chunk.end);
     }
-    return this.#beginChunk(chunk, offset);
+    return this.#beginChunk(number, offset);
   }
 
-  #beginChunk(chunk: number, firstOffset: number): ChunkState {
-    const before = this.#chunks.at(-1);
-    const state: ChunkState = {
-      ...emptyTally(),
-      chunk,
-      firstOffset,
-      lastOffset: firstOffset - 1,
-      complete: false,
-      maxEventTimeMs: this.#maxEventTimeMs,
-      maxRecordTimeMs: this.#maxRecordTimeMs,
-      lastRecord: before?.lastRecord ?? null,
-      lastRecordKnown: before?.lastRecordKnown ?? null,
-      cells: new CellTable(),
-      opened: false,
-      changed: true,
+  #beginChunk(number: number, firstOffset: number): Chunk {
+    const { kind, partition, chunkRecords, latenessBoundMs } = this.settings;
+    const { stream } = this;
+    const place = {
+      stream,
+      kind,
+      partition,
+      chunk: number,
+      chunkRecords,
+      latenessBoundMs,
+      foldVersion: this.#foldVersion,
     };
-    this.#chunks.push(state);
-    return state;
+    const chunk = new Chunk(place, firstOffset, this.#progress);
+    this.#progress = chunk.progress;
+    this.#chunks.push(chunk);
+    return chunk;
   }
 
-  /** Takes what has changed since the last flush: absolute values, standing for the position reached now. */
+  /** Takes what has changed since the last flush. */
   takeFlush(sink: CellSink): PartitionFlush | null {
-    const changed = this.#chunks.filter((state) => state.changed);
+    const changed = this.#chunks.filter((chunk) => chunk.changed);
     if (changed.length === 0) return null;
-    for (const state of changed) {
-      if (!state.opened) {
-        sink.opening(
-          this.#ledgerRow({
-            ...state,
-            ...emptyTally(),
-            lastOffset: state.chunk * this.settings.chunkRecords - 1,
-            complete: false,
-          }),
-        );
-        state.opened = true;
-      }
-      const row = this.#ledgerRow(state);
-      const ver = BigInt(this.#foldVersion) * 2n ** 48n + BigInt(state.lastOffset + 1);
-      const place = {
-        stream: this.stream,
-        partition: this.settings.partition,
-        chunk: state.chunk,
-        foldVersion: this.#foldVersion,
-        ver,
-      };
-      for (const cell of state.cells.takeDirty()) sink.cells(this.settings.kind, cell.row(place));
-      sink.ledger(row);
-      state.changed = false;
-    }
-    const completed = this.#chunks.findLast((state) => state.complete);
+    for (const chunk of changed) chunk.flush(sink);
+    const completed = this.#chunks.findLast((chunk) => chunk.isComplete);
     return {
       durableOffset: this.#position - 1,
-      commitOffset: completed === undefined ? null : (completed.chunk + 1) * this.settings.chunkRecords,
-      durableEventTimeMs: this.#maxEventTimeMs,
+      commitOffset: completed === undefined ? null : completed.end + 1,
+      durableEventTimeMs: this.#progress.maxEventTimeMs,
     };
   }
 
   /** The flush taken before is acknowledged by the store, all of it. */
   flushed(flush: PartitionFlush): void {
     this.#durableOffset = Math.max(this.#durableOffset, flush.durableOffset);
-    this.#chunks = this.#chunks.filter((state) => !state.complete || state.changed);
-  }
-
-  #ledgerRow(state: ChunkState): ChunkRow {
-    const known = state.lastRecord;
-    const earlier = state.lastRecordKnown;
-    return {
-      stream: this.stream,
-      partition: this.settings.partition,
-      chunk: state.chunk,
-      chunkRecords: this.settings.chunkRecords,
-      foldVersion: this.#foldVersion,
-      firstOffset: state.firstOffset,
-      lastOffset: state.lastOffset,
-      complete: state.complete,
-      stored: state.stored,
-      dropped: state.dropped,
-      dead: state.dead,
-      duplicate: state.duplicate,
-      lostRetention: state.lostRetention,
-      maxEventTimeMs: state.maxEventTimeMs,
-      watermarkMs: Math.max(0, state.maxEventTimeMs - this.settings.latenessBoundMs),
-      maxRecordTimeMs: state.maxRecordTimeMs,
-      lastRecordOffset: known?.offset ?? earlier?.offset ?? -1,
-      lastRecordHash: known === null ? (earlier?.hash ?? noHash) : hashRecord(known),
-    };
+    this.#chunks = this.#chunks.filter((chunk) => !chunk.isComplete || chunk.changed);
   }
 }
 
 function lastRecordOf(rows: ChunkRow[]): { offset: number; hash: ArrayLike<number> } | null {
   const row = rows.findLast((candidate) => candidate.lastRecordOffset >= 0);
   return row === undefined ? null : { offset: row.lastRecordOffset, hash: row.lastRecordHash };
+}
+
+function progressOf(row: ChunkRow): Progress {
+  const { maxEventTimeMs, maxRecordTimeMs, lastRecordOffset, lastRecordHash } = row;
+  return { maxEventTimeMs, maxRecordTimeMs, lastRecordOffset, lastRecordHash, lastRecord: null };
 }

@@ -13,7 +13,7 @@ export interface MissingSchema {
 }
 
 export interface SchemaRegistryOptions {
-  /** Base address, for example http://registry:8081 or with a path in front of /schemas. */
+  /** Base address, for example http://schemas.internal:8081 or with a path in front of /schemas. */
   url: string;
   username?: string;
   password?: string;

@@ -9,8 +9,9 @@ import {
 import { type CellRow, executionCellsTable, taskCellsTable } from '../clickhouse/tables/cells.ts';
 import { executionEventsTable, taskEventsTable } from '../clickhouse/tables/runs.ts';
 import type { ExecutionEvent, TaskEvent } from '../schemas/events.ts';
+import type { CellSink } from './chunk.ts';
 import type { LogRecord } from './decode.ts';
-import type { CellSink, PartitionFlush, PartitionFold, RecordPlace, RowSink, StoredRecord } from './partition.ts';
+import type { PartitionFlush, PartitionFold, RecordPlace, RowSink, StoredRecord } from './partition.ts';
 import { type Rejection, rejections } from './rejections.ts';
 import type { RowBatch, Store } from './store.ts';
 

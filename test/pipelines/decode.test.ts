@@ -42,7 +42,7 @@ const decodeTaskJson = (over: object) => tasks.decode(json({ ...sampleTask, ...o
 
 test('one record means the same in all three encodings', async () => {
   const schema = JSON.stringify(taskType.schema({ exportAttrs: true }));
-  const registry = new SchemaRegistry({ url: 'http://registry', fetch: async () => Response.json({ schema }) });
+  const registry = new SchemaRegistry({ url: 'http://schemas', fetch: async () => Response.json({ schema }) });
   const decoder = decoderOf('tasks', registry);
   const confluent = logRecord(confluentEncoder(taskType, 1)(sampleTask));
   await decoder.prepare([confluent]);
@@ -99,7 +99,7 @@ test('an older and a newer writer of a registry are read: fields may be missing,
   newer.fields.reverse();
   const schemas: Record<string, SchemaJson> = { 11: older, 12: newer };
   const registry = new SchemaRegistry({
-    url: 'http://registry',
+    url: 'http://schemas',
     fetch: async (url) => Response.json({ schema: JSON.stringify(schemas[String(url).split('/').at(-1) as string]) }),
   });
   const decoder = decoderOf('tasks', registry);

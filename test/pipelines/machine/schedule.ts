@@ -1,4 +1,5 @@
 import { setImmediate as tick } from 'node:timers/promises';
+import type { ChunkRow } from '../../../clickhouse/tables/bookkeeping.ts';
 import { PartitionFold } from '../../../pipelines/partition.ts';
 import { Rejection } from '../../../pipelines/rejections.ts';
 import { acceptedRecord, recompute } from '../../../pipelines/verify/recompute.ts';
@@ -324,9 +325,23 @@ class Schedule {
       const said = row.stored + row.dropped + row.duplicate + row.dead;
       if (said !== inChunk)
         this.#problem(`the ledger counts ${said} records in chunk ${row.chunk} that holds ${inChunk}`);
+      if (!this.#options.trimming) this.#compareTimes(row, readable);
       const isBehind = row.chunk < Math.floor(this.#high / chunkRecords);
       if (isBehind && !row.complete) this.#problem(`chunk ${row.chunk} is not complete`);
     }
+  }
+
+  /** Judging windows rests on the ledger's word for how far time has come, so it must be that of the log. */
+  #compareTimes(row: ChunkRow, readable: ModelRecord[]): void {
+    const below = readable.filter(({ record }) => record.offset <= row.lastOffset);
+    const eventTimes = below.flatMap(({ record, outcome }) =>
+      outcome instanceof Rejection || !this.#store.raw.has(record.offset) ? [] : [outcome.eventTimeMs],
+    );
+    if (row.maxEventTimeMs !== Math.max(0, ...eventTimes))
+      this.#problem(`chunk ${row.chunk} has a wrong largest event time`);
+    const last = below.at(-1)?.record.offset ?? -1;
+    if (row.lastRecordOffset !== last)
+      this.#problem(`chunk ${row.chunk} names ${row.lastRecordOffset} as last record, not ${last}`);
   }
 
   #problem(text: string): void {
