@@ -23,10 +23,10 @@ describe('the machine that folds, flushes and commits', () => {
     expect(total.crashes).toBeGreaterThan(3000);
     expect(total.zombies).toBeGreaterThan(1500);
     expect(total.asked).toBeGreaterThan(10_000);
-  }, 60_000);
+  }, 180_000);
 
   it('keeps every contribution of records that retention removed after they were stored', async () => {
     const total = await runMany(700, true);
     expect(total.trims).toBeGreaterThan(500);
-  }, 60_000);
+  }, 180_000);
 });
