@@ -378,7 +378,7 @@ export class PartitionFold {
     const thing = known ?? this.#beginThing(key);
     chunk.tally.stored++;
     this.#acceptFact(thing, fact, chunk);
-    hashIdentity(thing, event.attempt, codeOf(fact), event.eventTimeMs, event.origin?.offset ?? -1, this.#identity);
+    hashIdentity(thing, event.attempt, codeOf(fact), event.eventTimeMs, this.#originHash(fact.origin), this.#identity);
     sink.stored({
       stream: this.stream,
       kind: this.settings.kind,
@@ -391,6 +391,13 @@ export class PartitionFold {
       identityHash: this.#identity,
     });
     return 'stored';
+  }
+
+  /** Which record of which topic a republished one was; all others share the same number. */
+  #originHash(origin: string): number {
+    if (origin === '') return -1;
+    hashText(origin, this.#hash);
+    return this.#hash.low ^ this.#hash.high;
   }
 
   #beginThing(key: string): Thing {
