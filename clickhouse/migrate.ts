@@ -8,6 +8,8 @@ import { Database, type DatabaseOptions } from './client.ts';
 export interface Retention {
   rawDays: number;
   cellDays: number;
+  hourDays: number;
+  dayDays: number;
   deadLetterDays: number;
   deadLetterBytesDays: number;
 }
@@ -27,6 +29,8 @@ export function migrateOptions(settings: Settings): MigrateOptions {
     retention: {
       rawDays: settings.rawRetentionDays,
       cellDays: settings.cellsRetentionDays,
+      hourDays: settings.hourRetentionDays,
+      dayDays: settings.dayRetentionDays,
       deadLetterDays: settings.deadLetterRetentionDays,
       deadLetterBytesDays: settings.deadLetterBytesRetentionDays,
     },
@@ -158,7 +162,7 @@ async function hasTable(database: Database, table: string): Promise<boolean> {
 /**
  * Retention is a setting, so it stands outside the migrations: the wanted TTL is compared with the table's own and
  * changed where it differs. Rows of the log expire by their own time, cells by when they were written, so
- * that an event a week late never makes an hour be computed from half its cells. All instants are DateTime64: a
+ * that an event a week late never makes an hour be computed from half its cells, nor a day from half its hours. All instants are DateTime64: a
  * DateTime ends in 2106, and a retention that reaches past it would come round to 1970 and expire every row at once.
  */
 function wantedRetention(retention: Retention): Record<string, string> {
@@ -168,6 +172,10 @@ function wantedRetention(retention: Retention): Record<string, string> {
     task_events: after('event_time', retention.rawDays),
     execution_cells: after('toDateTime64(written_at, 0)', retention.cellDays),
     task_cells: after('toDateTime64(written_at, 0)', retention.cellDays),
+    execution_hours: after('toDateTime64(written_at, 0)', retention.hourDays),
+    task_hours: after('toDateTime64(written_at, 0)', retention.hourDays),
+    execution_days: after('toDateTime64(written_at, 0)', retention.dayDays),
+    task_days: after('toDateTime64(written_at, 0)', retention.dayDays),
     drops: after('record_time', retention.deadLetterDays),
     dead_letters: after('record_time', retention.deadLetterDays),
     dead_letter_bytes: after('record_time', retention.deadLetterBytesDays),

@@ -4,6 +4,8 @@ import { createKafka } from './kafka.ts';
 import { createPipelineMetrics } from './metrics.ts';
 import { Pipeline } from './pipeline.ts';
 import { startProcess } from './process.ts';
+import { RollupJob } from './rollup.ts';
+import { createRollupMetrics } from './rollup-metrics.ts';
 import { SchemaRegistry } from './schema-registry.ts';
 import { databaseOptions, kafkaOptions } from './servers.ts';
 
@@ -30,4 +32,14 @@ const pipeline = new Pipeline({
 });
 reportReadiness(() => pipeline.whyNotReady());
 onStop('pipeline', () => pipeline.stop());
+
+// Every pipeline carries the roll-up job: instances share it, and any of them may die in the middle of it.
+const rollup = new RollupJob({
+  database,
+  metrics: createRollupMetrics(metricsRegistry),
+  log,
+  intervalMs: settings.rollupIntervalMs,
+});
+onStop('roll-up job', () => rollup.stop());
+rollup.start();
 await pipeline.start();

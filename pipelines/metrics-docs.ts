@@ -3,6 +3,7 @@ import path from 'node:path';
 import { Registry } from 'prom-client';
 import { insertTable } from '../schemas/settings-docs.ts';
 import { createPipelineMetrics } from './metrics.ts';
+import { createRollupMetrics } from './rollup-metrics.ts';
 
 /** What every metric of prom-client carries, though its types do not say so. */
 interface MetricDescription {
@@ -16,6 +17,7 @@ interface MetricDescription {
 export function insertMetricsTable(readme: string): string {
   const registry = new Registry();
   createPipelineMetrics(registry, Date.now);
+  createRollupMetrics(registry);
   const rows = registry.getMetricsAsArray().map((metric) => {
     const { name, help, type, labelNames } = metric as unknown as MetricDescription;
     return `| \`${name}\` | ${type} | ${labelNames.map((label) => `\`${label}\``).join(' ')} | ${help} |`;

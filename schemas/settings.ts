@@ -196,6 +196,18 @@ export const settingsTable = {
     fallback: '90',
     meaning: 'How long minute cells live after they were written; at least 9 days more than the topics.',
   }),
+  hourRetentionDays: row({
+    env: 'WEIR_HOUR_RETENTION_DAYS',
+    kind: days,
+    fallback: '400',
+    meaning: 'How long hours live after they were computed; at least as long as the cells that they sum up.',
+  }),
+  dayRetentionDays: row({
+    env: 'WEIR_DAY_RETENTION_DAYS',
+    kind: days,
+    fallback: '1100',
+    meaning: 'How long days live after they were computed; at least as long as hours.',
+  }),
   deadLetterRetentionDays: row({
     env: 'WEIR_DEAD_LETTER_RETENTION_DAYS',
     kind: days,
@@ -232,6 +244,12 @@ export const settingsTable = {
     fallback: '100000',
     meaning:
       'Records a process remembers, over all its partitions, to find duplicates, starts and earlier ends without asking ClickHouse.',
+  }),
+  rollupIntervalMs: row({
+    env: 'WEIR_ROLLUP_INTERVAL_MS',
+    kind: whole({ min: 100, max: 3_600_000, unit: 'ms' }),
+    fallback: '5000',
+    meaning: 'How often hours and days are brought up to date. The newest ones are read from minutes and never wait.',
   }),
   maxValueBytes: row({
     env: 'WEIR_MAX_VALUE_BYTES',
@@ -319,9 +337,22 @@ export const settingsTable = {
   }),
   demoRatePerSecond: row({
     env: 'WEIR_DEMO_RATE',
-    kind: whole({ min: 1, max: 100_000, unit: 'events/s' }),
-    fallback: '50',
-    meaning: 'Rate of the demo producer.',
+    kind: whole({ min: 0, max: 100_000, unit: 'events/s' }),
+    fallback: '0',
+    meaning:
+      'Events of executions and tasks that the demo sends a second once it is live, on average. 0: as many as in its history, about one.',
+  }),
+  demoHistoryDays: row({
+    env: 'WEIR_DEMO_HISTORY_DAYS',
+    kind: whole({ min: 0, max: 28, unit: 'days' }),
+    fallback: '14',
+    meaning: 'Days of history that the demo makes at its first start; fewer than the topics keep.',
+  }),
+  scenario: row({
+    env: 'WEIR_SCENARIO',
+    kind: oneOf(['demo', 'quiet-fleet', 'incidents', 'black-friday', 'migration', 'chaos-of-clocks', 'big-fleet']),
+    fallback: 'demo',
+    meaning: 'What the demo plays; `npm start -- --scenario NAME` says the same.',
   }),
   seed: row({
     env: 'WEIR_SEED',
@@ -407,7 +438,23 @@ function checkTogether(settings: Settings): SettingProblem[] {
   atLeast('WEIR_CELLS_RETENTION_DAYS', settings.cellsRetentionDays, cells, 'a late event has to find its whole hour');
   const dead = settings.deadLetterRetentionDays;
   atLeast('WEIR_DEAD_LETTER_RETENTION_DAYS', dead, graceDays, 'every record of the log has to be accounted for');
-  return [...problems, ...checkPairs(settings)];
+  return [...problems, ...checkRollups(settings), ...checkPairs(settings)];
+}
+
+/**
+ * A late event may have its hour written again as long as that hour's cells are sure to live, and the day is then
+ * computed from all its hours: they have to be there as long. Besides, coarser views should not forget sooner than finer.
+ */
+function checkRollups(settings: Settings): SettingProblem[] {
+  const atLeast = (name: string, valueDays: number, finer: string, finerDays: number): SettingProblem[] => {
+    const wrong = `is ${valueDays} days, and must be ${finerDays} or more, as ${finer} is: a late event has to find all that its window sums up`;
+    return valueDays >= finerDays ? [] : [{ name, wrong, remedy: `raise ${name} to ${finerDays}, or lower ${finer}` }];
+  };
+  const { cellsRetentionDays, hourRetentionDays, dayRetentionDays } = settings;
+  return [
+    ...atLeast('WEIR_HOUR_RETENTION_DAYS', hourRetentionDays, 'WEIR_CELLS_RETENTION_DAYS', cellsRetentionDays),
+    ...atLeast('WEIR_DAY_RETENTION_DAYS', dayRetentionDays, 'WEIR_HOUR_RETENTION_DAYS', hourRetentionDays),
+  ];
 }
 
 function checkPairs(settings: Settings): SettingProblem[] {

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { pino } from 'pino';
 import type { DatabaseOptions } from '../../clickhouse/client.ts';
-import { migrate } from '../../clickhouse/migrate.ts';
+import { migrate, migrateOptions } from '../../clickhouse/migrate.ts';
 import { createKafka, createTopics, type TopicSpec } from '../../pipelines/kafka.ts';
 import { databaseOptions, kafkaOptions } from '../../pipelines/servers.ts';
 import type { Settings } from '../../schemas/settings.ts';
@@ -160,15 +160,7 @@ async function startEmbeddedClickHouse(
 }
 
 async function migrateTo(database: DatabaseOptions, settings: Settings): Promise<void> {
-  await migrate(database, {
-    fsync: settings.clickhouseFsync,
-    retention: {
-      rawDays: settings.rawRetentionDays,
-      cellDays: settings.cellsRetentionDays,
-      deadLetterDays: settings.deadLetterRetentionDays,
-      deadLetterBytesDays: settings.deadLetterBytesRetentionDays,
-    },
-  });
+  await migrate(database, migrateOptions(settings));
 }
 
 interface OwnProcess {

@@ -16,6 +16,9 @@ const help = `npm start: runs Weir on this machine, with a Kafka and a ClickHous
   npm start -- [options]
 
   --no-demo      no demo producer; bring your own telemetry
+  --scenario S   what the demo plays: demo, quiet-fleet, incidents, black-friday, migration,
+                 chaos-of-clocks or big-fleet
+  --seed N       seed of the demo; the same seed makes the same telemetry
   --data DIR     folder for data and logs (default .weir, or WEIR_DATA_DIR)
   --reset        delete what an earlier start left in that folder, then start
   --help         this text
@@ -40,6 +43,9 @@ function readOptions(args: readonly string[]): StartOptions {
     console.log(help);
     process.exit(0);
   }
+  // Options are settings by another name, and the processes that are started read them from the environment.
+  if (values.scenario !== undefined) process.env.WEIR_SCENARIO = values.scenario;
+  if (values.seed !== undefined) process.env.WEIR_SEED = values.seed;
   const parsed = parseSettings(process.env);
   if ('problems' in parsed) {
     console.error(formatProblems(parsed.problems));
@@ -56,6 +62,8 @@ function parseOptions(args: readonly string[]) {
       args: [...args],
       options: {
         'no-demo': { type: 'boolean' },
+        scenario: { type: 'string' },
+        seed: { type: 'string' },
         data: { type: 'string' },
         reset: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },

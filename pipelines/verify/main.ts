@@ -5,11 +5,12 @@ import { createKafka, type KafkaLog } from '../kafka.ts';
 import { readSettings } from '../process.ts';
 import { SchemaRegistry } from '../schema-registry.ts';
 import { databaseOptions, kafkaOptions, readRunningServers } from '../servers.ts';
+import { verifyRollups } from './rollup-check.ts';
 import { verifyTopic } from './topic-check.ts';
 
 /**
  * `npm run verify -- --wait SECONDS --data DIR`: recomputes every count and rollup from the Kafka log and compares them with
- * ClickHouse. One line a topic; the exit code is 1 when anything differs.
+ * ClickHouse, and hours and days from the minutes. One line each; the exit code is 1 when anything differs.
  */
 const { values: args } = parseArgs({
   options: { wait: { type: 'string', default: '30' }, data: { type: 'string', default: '.weir' } },
@@ -63,6 +64,13 @@ async function verifyTopics(): Promise<number> {
     const report = await verifyTopic({ ...topic, kafka, admin, database, decoder, waitMs });
     process.stdout.write(`${report.lines().join('\n')}\n`);
     different += report.different;
+  }
+  const { cellsRetentionDays } = settings;
+  for (const { kind } of topics) {
+    for (const list of await verifyRollups({ database, kind, cellsRetentionDays, waitMs })) {
+      process.stdout.write(`${list.lines().join('\n')}\n`);
+      different += list.different;
+    }
   }
   return different === 0 ? 0 : 1;
 }

@@ -41,3 +41,41 @@ export class TopicReport {
     ];
   }
 }
+
+/** What a verification of hours or days found: rows compared, and the first values that differ. */
+export class DifferenceList {
+  readonly name: string;
+  readonly #details: string[] = [];
+  readonly #notes = new Set<string>();
+  rows = 0;
+  different = 0;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  note(note: string): void {
+    this.#notes.add(note);
+  }
+
+  differ(thing: string, expected: unknown, found: unknown): void {
+    this.different++;
+    if (this.#details.length < detailsKept) this.#details.push(`${thing}: expected ${expected}, found ${found}`);
+  }
+
+  add(other: DifferenceList): void {
+    this.rows += other.rows;
+    this.different += other.different;
+    this.#details.push(...other.#details.slice(0, detailsKept - this.#details.length));
+  }
+
+  lines(): string[] {
+    const more = this.different - this.#details.length;
+    return [
+      `${this.name}: rows ${this.rows}, different ${this.different}`,
+      ...[...this.#notes].map((note) => `  note: ${note}`),
+      ...this.#details.map((detail) => `  ${detail}`),
+      ...(more > 0 ? [`  and ${more} more`] : []),
+    ];
+  }
+}

@@ -81,7 +81,7 @@ export async function* readRawRows(
   yield* readJsonLines(answer);
 }
 
-async function* readJsonLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<unknown[]> {
+export async function* readJsonLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<unknown[]> {
   const decoder = new TextDecoder();
   let rest = '';
   for await (const chunk of chunks) {
@@ -132,7 +132,7 @@ export async function readCells(
   return cells;
 }
 
-function readValues(measures: readonly string[], values: readonly unknown[]): CellValues {
+export function readValues(measures: readonly string[], values: readonly unknown[]): CellValues {
   const cell: CellValues = new Map();
   measures.forEach((measure, index) => {
     const value = values[index];

@@ -1,15 +1,16 @@
+import { type CronSchedule, nextDue, parseCron } from './cron.ts';
 import type { Random } from './random.ts';
 
 /** When runs of a workflow begin. All instants are epoch milliseconds in UTC. */
 export type ArrivalPattern =
-  /** By the clock, as cron does: every `everyMs`, `offsetMs` after midnight. */
-  | { kind: 'schedule'; everyMs: number; offsetMs: number; daysOfWeek?: readonly number[]; cron: string }
+  /** By the clock. */
+  | { kind: 'schedule'; cron: string }
   /** Independent of each other, more of them when people are awake. */
   | { kind: 'poisson'; perDay: number; rhythm: Rhythm }
   /** Several at once, as a file drop or a bulk edit causes them. */
   | { kind: 'bursts'; perDay: number; runsMost: number; rhythm: Rhythm }
   /** When a run of another workflow completed. */
-  | { kind: 'chain'; afterWorkflowId: string; ratio: number };
+  | { kind: 'chain'; afterWorkflowId: string; on: 'completed' | 'failed' | 'any'; ratio: number };
 
 export type Rhythm = 'flat' | 'office' | 'shop';
 
@@ -41,7 +42,7 @@ function evenOut(shares: readonly number[]): number[] {
 /** Months and days on which offices are closed and shops are quiet, every year. */
 const holidays = new Set(['01-01', '05-01', '10-03', '12-25', '12-26']);
 
-export function isHoliday(atMs: number): boolean {
+function isHoliday(atMs: number): boolean {
   return holidays.has(new Date(atMs).toISOString().slice(5, 10));
 }
 
@@ -61,16 +62,17 @@ function peakOf(rhythm: Rhythm): number {
 
 /** The next arrival after an instant, or infinity where none comes by itself; chains come from their workflow. */
 export function nextArrival(pattern: ArrivalPattern, afterMs: number, random: Random, load: LoadFactor): number {
-  if (pattern.kind === 'schedule') return nextScheduled(pattern, afterMs);
+  if (pattern.kind === 'schedule') return nextDue(scheduleOf(pattern.cron), afterMs);
   if (pattern.kind === 'chain') return Number.POSITIVE_INFINITY;
   return nextByChance(pattern, afterMs, random, load);
 }
 
-function nextScheduled(pattern: Extract<ArrivalPattern, { kind: 'schedule' }>, afterMs: number): number {
-  const { everyMs, offsetMs, daysOfWeek: days } = pattern;
-  let atMs = Math.floor((afterMs - offsetMs) / everyMs + 1) * everyMs + offsetMs;
-  while (days !== undefined && !days.includes(new Date(atMs).getUTCDay())) atMs += everyMs;
-  return atMs;
+const schedules = new Map<string, CronSchedule>();
+
+function scheduleOf(cron: string): CronSchedule {
+  const known = schedules.get(cron) ?? parseCron(cron);
+  schedules.set(cron, known);
+  return known;
 }
 
 // A scenario may multiply the load by this much at most; thinning needs a bound.

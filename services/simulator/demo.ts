@@ -4,6 +4,7 @@ import { type OddEvent, type Oddity, type OddityRatios, oddityDefaults, sendRun 
 import { type Poison, pickPoison } from './poison.ts';
 import { createRandom, type Random } from './random.ts';
 import { planRun } from './run.ts';
+import { SendQueue } from './send-queue.ts';
 import { type DemoWorkflow, demoWorkflows } from './workflows.ts';
 
 /** One Kafka record to be sent: what it says, how it is encoded, and when its turn comes in virtual time. */
@@ -56,7 +57,7 @@ export function* createDemo(
 ): Generator<DemoEvent, never, void> {
   const options: DemoOptions = { ...demoDefaults, ...given };
   const random = createRandom(options.seed);
-  const waiting = new SendQueue();
+  const waiting = new SendQueue<OddEvent>();
   const msBetweenRuns = (1000 * recordsPerRun(options)) / options.eventsPerSecond;
   // Ids of another start of the demo must not be met again: each second has room for 10 000 runs.
   let serial = (Math.floor(options.startMs / 1000) % 100_000_000) * 10_000;
@@ -121,62 +122,4 @@ function loosen(record: ExecutionRecord | TaskRecord): Record<string, unknown> {
     ...(attempt === undefined ? {} : { attempt: String(attempt) }),
     shard_of_scheduler: 'b',
   };
-}
-
-/** Records by the moment at which they are to be sent, then by the order in which they came: a binary heap. */
-class SendQueue {
-  readonly #heap: { event: OddEvent; turn: number }[] = [];
-  #turns = 0;
-
-  get nextMs(): number {
-    return this.#heap.length === 0 ? Number.POSITIVE_INFINITY : this.#heap[0].event.sendAtMs;
-  }
-
-  add(event: OddEvent): void {
-    const heap = this.#heap;
-    heap.push({ event, turn: this.#turns++ });
-    let at = heap.length - 1;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if (!this.#isBefore(at, parent)) break;
-      this.#swap(at, parent);
-      at = parent;
-    }
-  }
-
-  take(): OddEvent {
-    const heap = this.#heap;
-    const { event } = heap[0];
-    const last = heap.pop() as (typeof heap)[number];
-    if (heap.length > 0) {
-      heap[0] = last;
-      this.#sink();
-    }
-    return event;
-  }
-
-  #sink(): void {
-    let at = 0;
-    for (;;) {
-      let least = at;
-      for (const child of [2 * at + 1, 2 * at + 2]) {
-        if (child < this.#heap.length && this.#isBefore(child, least)) least = child;
-      }
-      if (least === at) return;
-      this.#swap(at, least);
-      at = least;
-    }
-  }
-
-  #isBefore(left: number, right: number): boolean {
-    const [one, other] = [this.#heap[left], this.#heap[right]];
-    const aheadMs = one.event.sendAtMs - other.event.sendAtMs;
-    return aheadMs < 0 || (aheadMs === 0 && one.turn < other.turn);
-  }
-
-  #swap(left: number, right: number): void {
-    const kept = this.#heap[left];
-    this.#heap[left] = this.#heap[right];
-    this.#heap[right] = kept;
-  }
 }

@@ -1,75 +1,206 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Counter } from 'prom-client';
-import { type Admin, createKafka, createProducer } from '../../pipelines/kafka.ts';
+import { Counter, Gauge } from 'prom-client';
+import {
+  type Admin,
+  type Consumer,
+  createKafka,
+  createProducer,
+  createTopics,
+  type KafkaMessage,
+} from '../../pipelines/kafka.ts';
 import { startProcess } from '../../pipelines/process.ts';
 import { kafkaOptions } from '../../pipelines/servers.ts';
-import { createDemo } from './demo.ts';
+import type { CommandRecord } from '../../schemas/records.ts';
+import { decodeCommand, encodeCommand } from '../../schemas/wire.ts';
 import { DemoProducer, type OutgoingMessage } from './demo-producer.ts';
+import { beginDemo, type DemoState, decodeState, encodeState, resumeDemo } from './demo-state.ts';
+import { CommandBook } from './obey.ts';
+import { scaleOf } from './scenarios.ts';
+import { encodeTruth, type TruthRecord } from './truth.ts';
 
-/** The demo: telemetry of made-up workflows, live at a settable rate, after half an hour of history the first time. */
-const historyMs = 30 * 60_000;
-// At a high rate half an hour would take longer to send than anyone waits.
-const historyRecordsMax = 200_000;
-
+/**
+ * The demo: orchestrators of a made-up company. The first start sends two weeks of history and live telemetry at
+ * once; a later one goes on where the last one was. It obeys the commands on `weir.commands`.
+ */
 const { settings, log, registry, reportReadiness, onStop } = await startProcess({ name: 'demo' });
-const topicNames = { executions: settings.topicExecutions, tasks: settings.topicTasks };
+const topicNames = {
+  executions: settings.topicExecutions,
+  tasks: settings.topicTasks,
+  orchestrators: settings.topicOrchestrators,
+};
+const commandTopic = 'weir.commands';
+/** What was planted: read by tests and benches only. */
+const truthTopic = 'weir.truth';
+/** How far this demo has come, newest last. */
+const stateTopic = 'weir.demo';
+const forEver = -1;
+// By number, as the record format has it: the client's own list is not exported.
+const zstd = 4 as never;
+
 const sentCounter = new Counter({
   name: 'weir_demo_records_total',
   help: 'Records that the demo has sent and the brokers have acknowledged',
   labelNames: ['topic'],
   registers: [registry],
 });
-
-const kafka = createKafka({ ...kafkaOptions(settings), clientId: `${settings.kafkaClientId}-demo` }, log);
-const producer = createProducer(kafka);
-let isConnected = false;
-reportReadiness(() => (isConnected ? '' : 'is connecting to the brokers'));
-await producer.connect();
-onStop('producer', () => producer.disconnect());
-
-const nowMs = Date.now();
-const startMs = (await isFirstStart())
-  ? nowMs - Math.min(historyMs, (historyRecordsMax / settings.demoRatePerSecond) * 1000)
-  : nowMs;
-isConnected = true;
-const demo = new DemoProducer({
-  events: createDemo({ seed: settings.seed, startMs, eventsPerSecond: settings.demoRatePerSecond }),
-  send: sendMessages,
-  nowMs: Date.now,
-  sleep,
-  liveFromMs: nowMs,
+const historyGauge = new Gauge({
+  name: 'weir_demo_history_ratio',
+  help: 'Share of the history that is loaded',
+  registers: [registry],
 });
+
+const startedAtMs = Date.now();
+const kafka = createKafka({ ...kafkaOptions(settings), clientId: `${settings.kafkaClientId}-demo` }, log);
+const admin: Admin = kafka.admin();
+const producer = createProducer(kafka);
+let demo: DemoProducer | undefined;
+let toldTenths = 0;
+reportReadiness(() => (demo?.isCaughtUp ? '' : 'is not live yet'));
+await Promise.all([admin.connect(), producer.connect()]);
+onStop('producer', () => producer.disconnect());
+onStop('admin', () => admin.disconnect());
+await createTopics(
+  admin,
+  [
+    { topic: commandTopic, partitions: settings.partitions, retentionMs: 7 * 86_400_000 },
+    { topic: truthTopic, partitions: 1, retentionMs: settings.topicRetentionDays * 86_400_000 },
+    { topic: stateTopic, partitions: 1, retentionMs: forEver },
+  ],
+  -1,
+);
+
+const wishes = {
+  scenario: settings.scenario,
+  seed: settings.seed,
+  scale: scaleOf(settings.demoRatePerSecond),
+  historyDays: settings.demoHistoryDays,
+  nowMs: startedAtMs,
+};
+const saved = await readState();
+const book = new CommandBook();
+// Commands are heard only when all that was said before is known.
+const hear = await listenToCommands();
+const state = saved === null ? beginDemo(wishes) : resumeDemo(saved, wishes);
+demo = new DemoProducer(state, book, {
+  send: sendMessages,
+  sendTruths: (records) => sendTo(truthTopic, records.map(toTruthMessage)),
+  sendOutcome: (record) =>
+    sendTo(commandTopic, [{ key: record.outcome?.command_id ?? '', value: encodeCommand(record) }]),
+  saveState: (current) => sendTo(stateTopic, [{ key: 'demo', value: Buffer.from(encodeState(current)) }]),
+  nowMs: Date.now,
+  sleep: (ms) => sleep(ms),
+  progress: tellProgress,
+});
+hear(demo);
 const running = demo.run();
 onStop('demo', async () => {
-  demo.stop();
+  demo?.stop();
   await running;
 });
-log.info({ eventsPerSecond: settings.demoRatePerSecond, historyMs: nowMs - startMs }, 'sending demo telemetry');
+const { scenario, seed, scale } = wishes;
+log.info({ scenario, seed, scale, isFirstStart: saved === null }, 'sending demo telemetry');
 await running;
 
-/** History is sent once: where the topics hold anything, it has been sent before or real telemetry is there. */
-async function isFirstStart(): Promise<boolean> {
-  const admin: Admin = kafka.admin();
-  await admin.connect();
+/** The newest state on its topic, null where there is none. */
+async function readState(): Promise<DemoState | null> {
+  const [{ high }] = await admin.fetchTopicOffsets(stateTopic);
+  if (Number(high) === 0) return null;
+  const consumer = await subscribe(stateTopic);
   try {
-    for (const topic of Object.values(topicNames)) {
-      const partitions = await admin.fetchTopicOffsets(topic);
-      if (partitions.some(({ high }) => Number(high) > 0)) return false;
-    }
-    return true;
+    return await new Promise((resolve) => {
+      const last = String(Number(high) - 1);
+      void consumer.run({
+        autoCommit: false,
+        eachMessage: async ({ message }) => {
+          if (Number(message.offset) >= Number(last)) resolve(decodeState(String(message.value)));
+        },
+      });
+      consumer.seek({ topic: stateTopic, partition: 0, offset: last });
+    });
   } finally {
-    await admin.disconnect();
+    await leave(consumer);
   }
 }
 
+/** Resolves when everything on the topic was read; what comes after that goes to whoever is given to the answer. */
+async function listenToCommands(): Promise<(heardBy: DemoProducer) => void> {
+  const offsets = await admin.fetchTopicOffsets(commandTopic);
+  const awaited = new Map(
+    offsets.filter(({ low, high }) => low !== high).map((entry) => [entry.partition, Number(entry.high)]),
+  );
+  let listener: DemoProducer | undefined;
+  const consumer = await subscribe(commandTopic);
+  onStop('commands', () => leave(consumer));
+  await new Promise<void>((resolve) => {
+    if (awaited.size === 0) resolve();
+    void consumer.run({
+      autoCommit: false,
+      eachMessage: async ({ partition, message }) => {
+        const record = readCommand(message);
+        if (record?.request != null && listener !== undefined) listener.request(record);
+        else if (record !== null) book.note(record);
+        if (Number(message.offset) + 1 >= (awaited.get(partition) ?? 0)) awaited.delete(partition);
+        if (awaited.size === 0) resolve();
+      },
+    });
+  });
+  return (heardBy) => {
+    // What was asked while nobody listened has its turn first.
+    for (const record of book.open) heardBy.request(record);
+    listener = heardBy;
+  };
+}
+
+function readCommand({ value, offset }: KafkaMessage): CommandRecord | null {
+  try {
+    return value === null ? null : decodeCommand(value);
+  } catch (error) {
+    log.warn({ offset, err: error }, 'a record on the command topic cannot be read');
+    return null;
+  }
+}
+
+/** A group of its own for each start, because nothing is ever committed and a former one may still be expiring. */
+async function subscribe(topic: string): Promise<Consumer> {
+  const consumer = kafka.consumer({ groupId: `${settings.kafkaClientId}-demo-${topic}-${startedAtMs}` });
+  await consumer.connect();
+  await consumer.subscribe({ topic, fromBeginning: true });
+  return consumer;
+}
+
+async function leave(consumer: Consumer): Promise<void> {
+  await consumer.disconnect();
+}
+
+function toTruthMessage(record: TruthRecord) {
+  return { key: record.id, value: Buffer.from(encodeTruth(record)), timestamp: String(record.endMs) };
+}
+
+async function sendTo(topic: string, messages: { key: string; value: Buffer; timestamp?: string }[]): Promise<void> {
+  await producer.send({ topic, acks: -1, messages });
+}
+
 async function sendMessages(messages: OutgoingMessage[]): Promise<void> {
-  const topicMessages = (['executions', 'tasks'] as const).map((topic) => ({
+  const topicMessages = (['executions', 'tasks', 'orchestrators'] as const).map((topic) => ({
     topic: topicNames[topic],
     messages: messages
       .filter((message) => message.topic === topic)
       .map(({ key, value, timestampMs }) => ({ key, value, timestamp: String(timestampMs) })),
   }));
   const filled = topicMessages.filter((entry) => entry.messages.length > 0);
-  await producer.sendBatch({ acks: -1, topicMessages: filled });
+  await producer.sendBatch({ acks: -1, compression: zstd, topicMessages: filled });
   for (const entry of filled) sentCounter.inc({ topic: entry.topic }, entry.messages.length);
+}
+
+/** A line of plain text is what the launcher shows to the user; a line for each tenth is bar enough. */
+function tellProgress({ ratio, records, isComplete }: { ratio: number; records: number; isComplete: boolean }): void {
+  historyGauge.set(ratio);
+  const tenths = Math.floor(ratio * 10);
+  if (tenths <= toldTenths) return;
+  if (!isComplete && tenths === 10) return;
+  toldTenths = tenths;
+  const bar = `[${'='.repeat(tenths)}${' '.repeat(10 - tenths)}]`;
+  const seconds = Math.round((Date.now() - startedAtMs) / 1000);
+  const count = String(records).replaceAll(/\B(?=(\d{3})+$)/g, ' ');
+  process.stdout.write(`history ${bar} ${tenths * 10} %, ${count} records in ${seconds} s\n`);
 }

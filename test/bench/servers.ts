@@ -64,7 +64,14 @@ export class BenchServers {
       password: users.writer.password,
       database: `bench_${++this.#databases}`,
     };
-    const retention = { rawDays: 60, cellDays: 60, deadLetterDays: 60, deadLetterBytesDays: 14 };
+    const retention = {
+      rawDays: 60,
+      cellDays: 60,
+      hourDays: 400,
+      dayDays: 1100,
+      deadLetterDays: 60,
+      deadLetterBytesDays: 14,
+    };
     await migrate(target, { retention, fsync: false });
     return new Database(target);
   }

@@ -151,6 +151,8 @@ describe('retention', async () => {
   const changed = defaultSettings({
     WEIR_RAW_RETENTION_DAYS: '70',
     WEIR_CELLS_RETENTION_DAYS: '80',
+    WEIR_HOUR_RETENTION_DAYS: '300',
+    WEIR_DAY_RETENTION_DAYS: '900',
     WEIR_DEAD_LETTER_RETENTION_DAYS: '50',
     WEIR_DEAD_LETTER_BYTES_RETENTION_DAYS: '5',
   });
@@ -159,6 +161,10 @@ describe('retention', async () => {
     task_events: 'event_time + toIntervalDay(70)',
     execution_cells: 'toDateTime64(written_at, 0) + toIntervalDay(80)',
     task_cells: 'toDateTime64(written_at, 0) + toIntervalDay(80)',
+    execution_hours: 'toDateTime64(written_at, 0) + toIntervalDay(300)',
+    task_hours: 'toDateTime64(written_at, 0) + toIntervalDay(300)',
+    execution_days: 'toDateTime64(written_at, 0) + toIntervalDay(900)',
+    task_days: 'toDateTime64(written_at, 0) + toIntervalDay(900)',
     drops: 'record_time + toIntervalDay(50)',
     dead_letters: 'record_time + toIntervalDay(50)',
     dead_letter_bytes: 'record_time + toIntervalDay(5)',
@@ -197,7 +203,15 @@ describe('retention', async () => {
   });
 
   it('may be as long as the settings allow', async () => {
-    const longest = { rawDays: 36_500, cellDays: 36_500, deadLetterDays: 36_500, deadLetterBytesDays: 36_500 };
+    const days = 36_500;
+    const longest = {
+      rawDays: days,
+      cellDays: days,
+      hourDays: days,
+      dayDays: days,
+      deadLetterDays: days,
+      deadLetterBytesDays: days,
+    };
     await migrate(database, { ...usual, retention: longest });
     const inserts = {
       drops: "INSERT INTO drops (stream, record_time) SELECT 'long@1', now()",

@@ -13,6 +13,7 @@ import {
   taskCellsTable,
   taskDimensions,
 } from '../../clickhouse/tables/cells.ts';
+import { rollupCursorsTable, rollupPairs } from '../../clickhouse/tables/rollups.ts';
 import { executionEventsTable, taskEventsTable } from '../../clickhouse/tables/runs.ts';
 import { createTestDatabase } from '../support/stack.ts';
 import { defaultSettings } from './default-settings.ts';
@@ -34,23 +35,33 @@ const tables = [
   executionCellsTable,
   taskCellsTable,
 ];
+/** Filled by the roll-up job inside ClickHouse; their rows are no place in the log. */
+const rolledUp = rollupPairs.flatMap(({ hours, days }) => [hours, days]);
 
 const readLines = async (statement: string) => (await database.query(statement)).split('\n');
 
 describe('the columns that we write', () => {
-  it.each(tables.map((table) => [table.name, table] as const))('are those of the table %s', async (name, table) => {
-    const stored = await readLines(
-      `SELECT name, type FROM system.columns
+  it.each([...tables, rollupCursorsTable].map((table) => [table.name, table] as const))(
+    'are those of the table %s',
+    async (name, table) => {
+      const stored = await readLines(
+        `SELECT name, type FROM system.columns
        WHERE database = currentDatabase() AND table = '${name}' AND default_kind = '' ORDER BY name FORMAT TSVRaw`,
-    );
-    expect(table.columns.map((entry) => `${entry.name}\t${entry.type}`).sort()).toEqual(stored.sort());
-  });
+      );
+      expect(table.columns.map((entry) => `${entry.name}\t${entry.type}`).sort()).toEqual(stored.sort());
+    },
+  );
 
   it('belong to every table there is', async () => {
     const stored = await readLines(
       "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree' AND name != 'schema_migrations' ORDER BY name",
     );
-    expect(tables.map((table) => table.name).sort()).toEqual(stored);
+    const known = [
+      ...tables.map((table) => table.name),
+      ...rolledUp.map(({ target }) => target),
+      rollupCursorsTable.name,
+    ];
+    expect(known.sort()).toEqual(stored);
   });
 });
 
@@ -61,6 +72,23 @@ describe('every column', () => {
        AND table IN (SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree')`,
     );
     expect(silent).toBe('');
+  });
+});
+
+describe('an hour and a day', () => {
+  it.each(rolledUp)('have one row for each window in $target, with the measures of $source', async (rollup) => {
+    const [key] = await readLines(
+      `SELECT sorting_key FROM system.tables WHERE database = currentDatabase() AND name = '${rollup.target}'`,
+    );
+    expect(key.split(', ').sort()).toEqual([...rollup.dimensions, 'window_start'].sort());
+    expect(key.split(', ').slice(0, 2)).toEqual(['workspace', 'workflow_id']);
+    // The views put the rows of both beside each other, column by column.
+    const measures = (table: string) =>
+      readLines(
+        `SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = '${table}'
+         AND name NOT IN ('stream', 'partition', 'chunk', 'fold_version', 'ver') ORDER BY position FORMAT TSVRaw`,
+      );
+    expect(await measures(rollup.target)).toEqual(await measures(rollup.source));
   });
 });
 

@@ -19,7 +19,7 @@ interface Reach {
 const ours = /^(schemas|clickhouse|pipelines|services|deploy|test)\//;
 /** The one module that processes share, and the door to Kafka. */
 const processParts = 'pipelines/(kafka|process|servers)\\.ts$';
-const rim = 'services/simulator/(main|demo-producer)\\.ts';
+const rim = 'services/simulator/(main|demo-producer|seed|simulate)\\.ts';
 
 const importing = (path: string, specifier: string): SourceFile => ({
   path,

@@ -69,6 +69,13 @@ describe('settings', () => {
     expect(complaint).not.toContain('WEIR_DEAD_LETTER_RETENTION_DAYS');
   });
 
+  test('refuse hours that expire before their cells, and days before their hours', () => {
+    const complaint = complain({ WEIR_HOUR_RETENTION_DAYS: '89', WEIR_DAY_RETENTION_DAYS: '88' });
+    expect(complaint).toContain('raise WEIR_HOUR_RETENTION_DAYS to 90, or lower WEIR_CELLS_RETENTION_DAYS');
+    expect(complaint).toContain('raise WEIR_DAY_RETENTION_DAYS to 89, or lower WEIR_HOUR_RETENTION_DAYS');
+    expect(complain({ WEIR_HOUR_RETENTION_DAYS: '90', WEIR_DAY_RETENTION_DAYS: '90' })).toBe('');
+  });
+
   test('refuse halves of what belongs together', () => {
     expect(complain({ KAFKA_SASL_MECHANISM: 'plain' })).toContain('set KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD');
     expect(complain({ KAFKA_TLS: 'true', KAFKA_TLS_CERT_FILE: 'cert.pem' })).toContain('set both or neither');

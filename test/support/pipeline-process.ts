@@ -72,6 +72,8 @@ export class Telemetry {
           retention: {
             rawDays: 60,
             cellDays: 90,
+            hourDays: 400,
+            dayDays: 1100,
             deadLetterDays: 60,
             deadLetterBytesDays: 14,
             ...this.#options.retention,

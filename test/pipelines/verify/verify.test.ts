@@ -23,7 +23,17 @@ beforeAll(async () => {
   const { url, user, password } = database;
   await migrate(
     { url, user, password, database: database.database },
-    { retention: { rawDays: 60, cellDays: 90, deadLetterDays: 60, deadLetterBytesDays: 14 }, fsync: false },
+    {
+      retention: {
+        rawDays: 60,
+        cellDays: 90,
+        hourDays: 400,
+        dayDays: 1100,
+        deadLetterDays: 60,
+        deadLetterBytesDays: 14,
+      },
+      fsync: false,
+    },
   );
   env = {
     ...process.env,

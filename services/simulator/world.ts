@@ -1,0 +1,497 @@
+import type { ExecutionRecord, OrchestratorRecord, TaskRecord } from '../../schemas/records.ts';
+import { type LoadFactor, nextArrival, runsOfArrival } from './arrivals.ts';
+import { type CatalogueEntry, everyTask } from './catalogue.ts';
+import { describeDecision } from './decisions.ts';
+import { Engine } from './engine.ts';
+import { fleet, type OrchestratorSpec } from './fleet.ts';
+import { IncidentDesk } from './incident-desk.ts';
+import type { PlannedIncident } from './incident-stage.ts';
+import { Orchestrator } from './orchestrator.ts';
+import { Play, type PlayEffects } from './play.ts';
+import type { ExecutionChange, TaskChange } from './play-changes.ts';
+import { releasedVersion } from './releases.ts';
+import { reportPools, reportWorkers } from './reports.ts';
+import { TimedResultCache } from './result-cache.ts';
+import { beginRun, type Run, type RunCause, runIdOf } from './runs.ts';
+import { type ScalingMemory, scalePools, scalingDefaults } from './scaling.ts';
+import { randomFor } from './seeds.ts';
+import { describeExecution, describeTask } from './telemetry.ts';
+import type { TruthRecord } from './truth.ts';
+import type { WorkflowDefinition } from './workflow-model.ts';
+
+/** One record of telemetry as it leaves its source. */
+export type WorldEvent = { key: string; atMs: number } & (
+  | { topic: 'executions'; record: ExecutionRecord }
+  | { topic: 'tasks'; record: TaskRecord }
+  | { topic: 'orchestrators'; record: OrchestratorRecord }
+);
+
+export interface WorldSink {
+  event(event: WorldEvent): void;
+  truth(record: TruthRecord): void;
+}
+
+export interface ReportRhythm {
+  poolsEveryMs: number;
+  workersEveryMs: number;
+  /** One decision in so many is told. */
+  decisionsEvery: number;
+}
+
+export interface WorldOptions {
+  seed: number;
+  startMs: number;
+  /** No run begins by itself from here on; those under way are played to their end. */
+  endMs: number;
+  catalogue: readonly CatalogueEntry[];
+  orchestrators?: readonly OrchestratorSpec[];
+  load?: LoadFactor;
+  incidents?: readonly PlannedIncident[];
+  /** How far clocks of workers are off, at most. */
+  clockSkewMsMost?: number;
+  /** Slots of each worker, compared with the ordinary; for more load than that. */
+  slotFactor?: number;
+  /** Before `detailFromMs` reports come seldom, as history would otherwise be mostly reports. */
+  rhythm?: { coarse: ReportRhythm; detailed: ReportRhythm; detailFromMs: number };
+  sink: WorldSink;
+}
+
+export const reportRhythms = {
+  coarse: { poolsEveryMs: 300_000, workersEveryMs: 900_000, decisionsEvery: 10 },
+  detailed: { poolsEveryMs: 10_000, workersEveryMs: 30_000, decisionsEvery: 1 },
+} as const;
+
+// Runs that are over can still be retried for a while.
+const finishedRunsKept = 500;
+
+/**
+ * Orchestrators, their workers and the workflows that they run, in virtual time. A function of its options: the same
+ * seed gives the same events in the same order.
+ */
+export class World {
+  readonly engine: Engine;
+  readonly options: WorldOptions;
+  readonly orchestrators = new Map<string, Orchestrator>();
+  readonly runs = new Map<string, Run>();
+  readonly #entries: Map<string, CatalogueEntry>;
+  readonly #followers = new Map<string, CatalogueEntry[]>();
+  readonly #effects = new Set<PlayEffects>();
+  readonly #versions = new Map<string, WorkflowDefinition>();
+  readonly #overrides = new Map<string, string>();
+  readonly #limits = new Map<string, number>();
+  readonly #active = new Map<string, number>();
+  readonly #waiting = new Map<string, Run[]>();
+  readonly #numbers = new Map<string, number>();
+  readonly #muted = new Map<string, (() => void)[]>();
+  readonly #skews = new Map<string, number>();
+  readonly #finished: string[] = [];
+  readonly #paused = new Set<string>();
+  readonly #cache = new TimedResultCache();
+  readonly #playEffects: PlayEffects;
+  readonly #desk: IncidentDesk;
+  readonly tag: string;
+  #decisions = 0;
+  #openRuns = 0;
+
+  constructor(options: WorldOptions) {
+    this.options = options;
+    this.engine = new Engine(options.startMs);
+    this.tag = Math.floor(options.startMs / 1000).toString(36);
+    this.#entries = new Map(options.catalogue.map((entry) => [entry.definition.id, entry]));
+    this.#playEffects = this.#combineEffects();
+    for (const spec of options.orchestrators ?? fleet) this.#addOrchestrator(spec);
+    for (const entry of options.catalogue) this.#expectRuns(entry);
+    this.#desk = new IncidentDesk(this, options.incidents ?? []);
+  }
+
+  /** When something happens next; null when everything is over. */
+  get nextMs(): number | null {
+    return this.isOver ? null : this.engine.nextMs;
+  }
+
+  /** Nothing begins any more, and nothing is under way. */
+  get isOver(): boolean {
+    return this.engine.nowMs >= this.options.endMs && this.#openRuns === 0;
+  }
+
+  get openRuns(): number {
+    return this.#openRuns;
+  }
+
+  runUntil(timeMs: number): void {
+    for (let next = this.nextMs; next !== null && next <= timeMs; next = this.nextMs) this.engine.step();
+    if (!this.isOver) this.engine.runUntil(timeMs);
+  }
+
+  #addOrchestrator(spec: OrchestratorSpec): void {
+    const { seed, startMs, slotFactor = 1 } = this.options;
+    const own = this.options.catalogue.filter(({ orchestratorId }) => orchestratorId === spec.id);
+    // One that runs nothing is not there.
+    if (own.length === 0) return;
+    const poolNames = new Set<string>();
+    for (const { definition } of own) {
+      for (const task of everyTask(definition)) if (task.kind === 'work') poolNames.add(task.pool);
+    }
+    const owner = new Orchestrator({
+      engine: this.engine,
+      spec,
+      slotFactor,
+      poolNames: [...poolNames].toSorted(),
+      random: randomFor(seed, spec.id, startMs),
+      idTag: this.tag,
+      emit: (record) => this.#emit({ topic: 'orchestrators', key: spec.id, atMs: this.engine.nowMs, record }),
+    });
+    this.orchestrators.set(spec.id, owner);
+    this.#beginReports(owner);
+    this.#beginElections(owner);
+  }
+
+  /** Reports, scaling and housekeeping go on until the runs of this world end; those after `endMs` are another's. */
+  #every(firstMs: number, everyMs: () => number, action: () => void): void {
+    const turn = () => {
+      action();
+      const nextMs = Math.ceil(this.engine.nowMs + everyMs());
+      if (nextMs < this.options.endMs) this.engine.at(nextMs, turn);
+    };
+    if (firstMs < this.options.endMs) this.engine.at(Math.ceil(firstMs), turn);
+  }
+
+  #rhythm(): ReportRhythm {
+    const { rhythm } = this.options;
+    if (rhythm === undefined) return reportRhythms.coarse;
+    return this.engine.nowMs >= rhythm.detailFromMs ? rhythm.detailed : rhythm.coarse;
+  }
+
+  #beginReports(owner: Orchestrator): void {
+    const { startMs } = this.options;
+    const memory: ScalingMemory = new Map();
+    let reportedAtMs = startMs;
+    const toNext = (everyMs: number) => {
+      // What is coarse stops where the detail begins, so that the first minutes there are not silent.
+      const detailFromMs = this.options.rhythm?.detailFromMs ?? Number.POSITIVE_INFINITY;
+      const { nowMs } = this.engine;
+      return nowMs < detailFromMs && nowMs + everyMs > detailFromMs ? detailFromMs - nowMs : everyMs;
+    };
+    this.#every(
+      startMs + 5_000,
+      () => toNext(this.#rhythm().poolsEveryMs),
+      () => {
+        reportPools(owner, Math.max(1_000, this.engine.nowMs - reportedAtMs));
+        reportedAtMs = this.engine.nowMs;
+      },
+    );
+    this.#every(
+      startMs + 7_000,
+      () => toNext(this.#rhythm().workersEveryMs),
+      () => reportWorkers(owner),
+    );
+    this.#every(
+      startMs + scalingDefaults.everyMs,
+      () => scalingDefaults.everyMs,
+      () => scalePools(owner, memory),
+    );
+    this.#every(
+      startMs + 20_000,
+      () => 600_000,
+      () => {
+        const held = owner.ledger.running;
+        owner.send('coordination_event', owner.coordination.summarise(owner.ledger.decisions.count, held));
+      },
+    );
+  }
+
+  /** Leaders change now and then; some tasks meet a lock that another holds. */
+  #beginElections(owner: Orchestrator): void {
+    const random = randomFor(this.options.seed, owner.spec.id, 'elections', this.options.startMs);
+    const { electionEveryMs } = owner.spec.coordination;
+    this.#every(
+      this.options.startMs + random.exponential(electionEveryMs),
+      () => random.exponential(electionEveryMs),
+      () => {
+        const { event, failoverMs } = owner.coordination.elect(this.engine.nowMs, 'the leader was deployed anew');
+        owner.leaderlessUntilMs = this.engine.nowMs + failoverMs;
+        owner.ledger.unavailableMs += failoverMs;
+        owner.send('coordination_event', event);
+      },
+    );
+    this.#every(
+      this.options.startMs + random.exponential(3_600_000),
+      () => random.exponential(3_600_000),
+      () => {
+        const waitMs = Math.round(random.logNormal(180, 1));
+        owner.send(
+          'coordination_event',
+          owner.coordination.waitForLock(`workflow:${random.below(20)}`, waitMs, waitMs > 2_500),
+        );
+      },
+    );
+  }
+
+  #expectRuns(entry: CatalogueEntry): void {
+    const { pattern, definition } = entry;
+    if (pattern.kind === 'chain') {
+      const known = this.#followers.get(pattern.afterWorkflowId) ?? [];
+      this.#followers.set(pattern.afterWorkflowId, [...known, entry]);
+      return;
+    }
+    const { seed, startMs, endMs, load = () => 1 } = this.options;
+    const random = randomFor(seed, definition.id, 'arrivals', startMs);
+    const expectAfter = (afterMs: number) => {
+      const nextMs = nextArrival(pattern, afterMs, random, load);
+      if (nextMs >= endMs) return;
+      this.engine.at(nextMs, () => {
+        const runs = runsOfArrival(pattern, random);
+        for (let run = 0; run < runs; run++) this.startRun(definition.id, { kind: 'arrival', scheduledAtMs: nextMs });
+        expectAfter(nextMs);
+      });
+    };
+    // A moment at the very start belongs to this world, not to the one before.
+    expectAfter(startMs - 1);
+  }
+
+  /** Begins a run, or answers null where the workflow is switched off. */
+  startRun(workflowId: string, cause: RunCause): string | null {
+    const entry = this.#entries.get(workflowId);
+    const missed = this.#muted.get(workflowId);
+    if (entry === undefined) return null;
+    if (missed !== undefined && missed.length > 0 && cause.kind === 'arrival') {
+      for (const onMissed of missed) onMissed();
+      return null;
+    }
+    const owner = this.orchestrators.get(entry.orchestratorId);
+    if (owner === undefined) return null;
+    const number = (this.#numbers.get(workflowId) ?? 0) + 1;
+    this.#numbers.set(workflowId, number);
+    const definition = this.definitionOf(entry);
+    const executionId = runIdOf(owner.spec, definition, this.engine.nowMs, `${this.tag}${number.toString(36)}`);
+    const run = beginRun({
+      owner,
+      definition,
+      executionId,
+      cause,
+      number: this.#firstNumber() + number,
+      atMs: this.engine.nowMs,
+      random: randomFor(this.options.seed, executionId),
+      quotaRatio: Math.min(1, (this.#active.get(workflowId) ?? 0) / 50),
+    });
+    run.play = this.#createPlay(run);
+    this.runs.set(executionId, run);
+    this.#openRuns++;
+    run.play.announce();
+    const waiting = this.#waiting.get(workflowId);
+    if (waiting === undefined) this.#waiting.set(workflowId, [run]);
+    else waiting.push(run);
+    // The scheduler looks at new runs now and then, and more seldom when it is slow.
+    const noticeMs = Math.round(run.random.logNormal(owner.spec.decisionMsMedian, 0.4) * owner.decisionSlowdown);
+    this.engine.after(noticeMs, () => this.startWaiting(workflowId));
+    this.#desk.runBegan(workflowId, executionId);
+    return executionId;
+  }
+
+  /** Numbers grow from day to day, and days do not know of each other: each has room for what it may bring. */
+  #firstNumber(): number {
+    return Math.floor((this.options.startMs - Date.UTC(2025, 0)) / 60_000) * 20;
+  }
+
+  #createPlay(run: Run): Play {
+    const { owner } = run;
+    return new Play({
+      engine: this.engine,
+      definition: run.definition,
+      executionId: run.executionId,
+      random: run.random,
+      variables: run.variables,
+      scheduledAtMs: run.cause.kind === 'arrival' ? run.cause.scheduledAtMs : null,
+      pools: (name) => owner.poolNamed(name).line,
+      childDefinition: (id) => {
+        const entry = this.#entries.get(id);
+        return entry === undefined ? undefined : this.definitionOf(entry);
+      },
+      cache: this.#cache,
+      effects: this.#playEffects,
+      observer: {
+        execution: (change) => this.#executionChanged(run, change),
+        task: (change) => this.#taskChanged(run, change),
+      },
+    });
+  }
+
+  /** Starts what waits, in the order of arrival, as far as limits and pauses allow. */
+  startWaiting(workflowId: string): void {
+    const waiting = this.#waiting.get(workflowId) ?? [];
+    while (waiting.length > 0 && this.#mayStart(workflowId)) {
+      const run = waiting.shift() as Run;
+      if (run.play.state !== 'pending') continue;
+      this.#active.set(workflowId, (this.#active.get(workflowId) ?? 0) + 1);
+      run.isCounted = true;
+      run.play.start();
+    }
+  }
+
+  #mayStart(workflowId: string): boolean {
+    if (this.#paused.has(workflowId)) return false;
+    const limit = this.#limits.get(workflowId) ?? this.#entries.get(workflowId)?.definition.concurrencyLimit;
+    return (this.#active.get(workflowId) ?? 0) < (limit ?? Number.POSITIVE_INFINITY);
+  }
+
+  setConcurrency(workflowId: string, limit: number): void {
+    this.#limits.set(workflowId, limit);
+    this.startWaiting(workflowId);
+  }
+
+  /** Runs that come wait, those under way go on. */
+  pauseWorkflow(workflowId: string): boolean {
+    if (!this.#entries.has(workflowId) || this.#paused.has(workflowId)) return false;
+    this.#paused.add(workflowId);
+    return true;
+  }
+
+  resumeWorkflow(workflowId: string): boolean {
+    if (!this.#paused.delete(workflowId)) return false;
+    this.startWaiting(workflowId);
+    return true;
+  }
+
+  hasWorkflow(workflowId: string): boolean {
+    return this.#entries.has(workflowId);
+  }
+
+  /** The run that an execution is, or is a part of. */
+  runOf(executionId: string): Run | undefined {
+    const own = this.runs.get(executionId);
+    if (own !== undefined) return own;
+    for (const run of this.runs.values()) if (run.stories.has(executionId)) return run;
+    return undefined;
+  }
+
+  #executionChanged(run: Run, change: ExecutionChange): void {
+    const story = run.storyOf(change);
+    run.owner.countExecution(change, run.states.get(change.executionId) ?? null);
+    run.states.set(change.executionId, change.state);
+    const record = describeExecution(change, story);
+    this.#emit({ topic: 'executions', key: change.executionId, atMs: change.atMs, record });
+    if (change.executionId !== run.executionId) return;
+    const isOver = change.endedAtMs !== null;
+    if (isOver !== run.isOver) this.#openRuns += isOver ? -1 : 1;
+    run.isOver = isOver;
+    if (isOver) this.#runOver(run, change);
+  }
+
+  #runOver(run: Run, change: ExecutionChange): void {
+    const workflowId = run.definition.id;
+    if (run.isCounted) this.#active.set(workflowId, (this.#active.get(workflowId) ?? 1) - 1);
+    run.isCounted = false;
+    this.#finished.push(run.executionId);
+    while (this.#finished.length > finishedRunsKept) {
+      const oldest = this.#finished.shift() as string;
+      if (this.runs.get(oldest)?.isOver) this.runs.delete(oldest);
+    }
+    this.startWaiting(workflowId);
+    this.#desk.runEnded(workflowId, change.state);
+    for (const { definition, pattern } of this.#followers.get(workflowId) ?? []) {
+      if (pattern.kind !== 'chain') continue;
+      const isMet = pattern.on === 'any' || pattern.on === change.state;
+      if (isMet && run.random.chance(pattern.ratio)) {
+        this.startRun(definition.id, { kind: 'chain', executionId: run.executionId, workflowId });
+      }
+    }
+  }
+
+  #taskChanged(run: Run, change: TaskChange): void {
+    // That a task will come is no news; that it waits is.
+    if (change.state === 'pending') return;
+    const { owner } = run;
+    const story = run.stories.get(change.executionId) ?? run.story;
+    owner.countTask(change);
+    if (change.state === 'queued' && !owner.spec.tellsQueued) return;
+    const record = describeTask(change, story, (worker) => this.#skewOf(worker));
+    this.#emit({ topic: 'tasks', key: change.executionId, atMs: change.atMs, record });
+    if (change.state !== 'running' || change.worker === null) return;
+    const latencyMs = owner.takeDecision(change);
+    if (latencyMs === null || this.#decisions++ % this.#rhythm().decisionsEvery !== 0) return;
+    owner.send('scheduling_decision', describeDecision(owner, change, latencyMs), change.dispatchedAtMs ?? change.atMs);
+  }
+
+  #skewOf(worker: string | null): number {
+    const { clockSkewMsMost = 0, seed } = this.options;
+    if (worker === null || clockSkewMsMost === 0) return 0;
+    const known = this.#skews.get(worker);
+    if (known !== undefined) return known;
+    const skewMs = Math.round(randomFor(seed, 'clock', worker).between(-clockSkewMsMost, clockSkewMsMost));
+    this.#skews.set(worker, skewMs);
+    return skewMs;
+  }
+
+  #emit(event: WorldEvent): void {
+    this.options.sink.event(event);
+  }
+
+  /** The version in use at this moment; versions come and go without the definition being written anew. */
+  definitionOf({ definition }: CatalogueEntry): WorkflowDefinition {
+    const version = this.versionOf(definition.id);
+    const key = `${definition.id} ${version}`;
+    const known = this.#versions.get(key) ?? { ...definition, version };
+    this.#versions.set(key, known);
+    return known;
+  }
+
+  versionOf(workflowId: string): string {
+    const written = this.#entries.get(workflowId)?.definition.version ?? '1';
+    return this.#overrides.get(workflowId) ?? releasedVersion(workflowId, written, this.options.startMs);
+  }
+
+  release(workflowId: string, version: string): void {
+    this.#overrides.set(workflowId, version);
+  }
+
+  affect(effects: PlayEffects): () => void {
+    this.#effects.add(effects);
+    return () => void this.#effects.delete(effects);
+  }
+
+  mute(workflowId: string, onMissed: () => void): () => void {
+    this.#muted.set(workflowId, [...(this.#muted.get(workflowId) ?? []), onMissed]);
+    return () => {
+      const left = (this.#muted.get(workflowId) ?? []).filter((listener) => listener !== onMissed);
+      this.#muted.set(workflowId, left);
+    };
+  }
+
+  /** What load does to everything, then what incidents do, in the order in which they began. */
+  #combineEffects(): PlayEffects {
+    return {
+      durationMs: (moment, drawnMs) => {
+        let ms = drawnMs * this.#crowding(moment.worker?.workerId, moment.worker?.pool);
+        for (const effects of this.#effects) ms = effects.durationMs?.(moment, ms) ?? ms;
+        return ms;
+      },
+      startupMs: (moment, drawnMs) => {
+        let ms = drawnMs;
+        for (const effects of this.#effects) ms = effects.startupMs?.(moment, ms) ?? ms;
+        return ms;
+      },
+      failure: (moment) => {
+        for (const effects of this.#effects) {
+          const planted = effects.failure?.(moment);
+          if (planted !== undefined) return planted;
+        }
+        return undefined;
+      },
+      usage: (moment, usage) => {
+        let used = usage;
+        for (const effects of this.#effects) used = effects.usage?.(moment, used) ?? used;
+        return used;
+      },
+    };
+  }
+
+  /** Neighbours on a busy worker cost up to a quarter of its speed. */
+  #crowding(workerId: string | undefined, poolName: string | undefined): number {
+    if (workerId === undefined || poolName === undefined) return 1;
+    for (const owner of this.orchestrators.values()) {
+      const worker = owner.pools.get(poolName)?.line.workers.get(workerId);
+      if (worker !== undefined) return 1 + 0.25 * (worker.slotsUsed / worker.slots) ** 2;
+    }
+    return 1;
+  }
+}
