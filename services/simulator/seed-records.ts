@@ -1,7 +1,7 @@
 import type { StateRecord } from '../../schemas/records.ts';
 import type { WorkflowDefinition } from './workflow-model.ts';
 
-export const definitionsCollection = 'workflow-definitions';
+const definitionsCollection = 'workflow-definitions';
 
 export interface SeedTarget {
   workspace: string;

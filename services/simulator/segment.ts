@@ -1,10 +1,11 @@
 import { Delivery, type Outgoing } from './delivery.ts';
+import { reportRhythms } from './housekeeping.ts';
 import { planIncidents } from './incident-plan.ts';
 import { type AcceptedCommand, type Deed, obey } from './obey.ts';
 import type { Scenario } from './scenarios.ts';
 import { randomFor } from './seeds.ts';
 import type { TruthRecord } from './truth.ts';
-import { reportRhythms, World } from './world.ts';
+import { World } from './world.ts';
 
 /**
  * Time is cut into segments, each with a world of its own that is a function of the scenario, the seed and the place

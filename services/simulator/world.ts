@@ -2,18 +2,18 @@ import type { ExecutionRecord, OrchestratorRecord, TaskRecord } from '../../sche
 import { type LoadFactor, nextArrival, runsOfArrival } from './arrivals.ts';
 import { type CatalogueEntry, everyTask } from './catalogue.ts';
 import { describeDecision } from './decisions.ts';
+import { ActiveEffects } from './effects.ts';
 import { Engine } from './engine.ts';
 import { fleet, type OrchestratorSpec } from './fleet.ts';
+import { keepHouse, type ReportRhythm, reportRhythms } from './housekeeping.ts';
 import { IncidentDesk } from './incident-desk.ts';
 import type { PlannedIncident } from './incident-stage.ts';
 import { Orchestrator } from './orchestrator.ts';
-import { Play, type PlayEffects } from './play.ts';
+import { type AttemptMoment, Play, type PlayEffects } from './play.ts';
 import type { ExecutionChange, TaskChange } from './play-changes.ts';
 import { releasedVersion } from './releases.ts';
-import { reportPools, reportWorkers } from './reports.ts';
 import { TimedResultCache } from './result-cache.ts';
 import { beginRun, type Run, type RunCause, runIdOf } from './runs.ts';
-import { type ScalingMemory, scalePools, scalingDefaults } from './scaling.ts';
 import { randomFor } from './seeds.ts';
 import { describeExecution, describeTask } from './telemetry.ts';
 import type { TruthRecord } from './truth.ts';
@@ -29,13 +29,6 @@ export type WorldEvent = { key: string; atMs: number } & (
 export interface WorldSink {
   event(event: WorldEvent): void;
   truth(record: TruthRecord): void;
-}
-
-export interface ReportRhythm {
-  poolsEveryMs: number;
-  workersEveryMs: number;
-  /** One decision in so many is told. */
-  decisionsEvery: number;
 }
 
 export interface WorldOptions {
@@ -56,11 +49,6 @@ export interface WorldOptions {
   sink: WorldSink;
 }
 
-export const reportRhythms = {
-  coarse: { poolsEveryMs: 300_000, workersEveryMs: 900_000, decisionsEvery: 10 },
-  detailed: { poolsEveryMs: 10_000, workersEveryMs: 30_000, decisionsEvery: 1 },
-} as const;
-
 // Runs that are over can still be retried for a while.
 const finishedRunsKept = 500;
 
@@ -75,7 +63,7 @@ export class World {
   readonly runs = new Map<string, Run>();
   readonly #entries: Map<string, CatalogueEntry>;
   readonly #followers = new Map<string, CatalogueEntry[]>();
-  readonly #effects = new Set<PlayEffects>();
+  readonly #effects = new ActiveEffects((moment) => this.#crowding(moment));
   readonly #versions = new Map<string, WorkflowDefinition>();
   readonly #overrides = new Map<string, string>();
   readonly #limits = new Map<string, number>();
@@ -87,7 +75,6 @@ export class World {
   readonly #finished: string[] = [];
   readonly #paused = new Set<string>();
   readonly #cache = new TimedResultCache();
-  readonly #playEffects: PlayEffects;
   readonly #desk: IncidentDesk;
   readonly tag: string;
   #decisions = 0;
@@ -98,7 +85,6 @@ export class World {
     this.engine = new Engine(options.startMs);
     this.tag = Math.floor(options.startMs / 1000).toString(36);
     this.#entries = new Map(options.catalogue.map((entry) => [entry.definition.id, entry]));
-    this.#playEffects = this.#combineEffects();
     for (const spec of options.orchestrators ?? fleet) this.#addOrchestrator(spec);
     for (const entry of options.catalogue) this.#expectRuns(entry);
     this.#desk = new IncidentDesk(this, options.incidents ?? []);
@@ -142,89 +128,16 @@ export class World {
       emit: (record) => this.#emit({ topic: 'orchestrators', key: spec.id, atMs: this.engine.nowMs, record }),
     });
     this.orchestrators.set(spec.id, owner);
-    this.#beginReports(owner);
-    this.#beginElections(owner);
-  }
-
-  /** Reports, scaling and housekeeping go on until the runs of this world end; those after `endMs` are another's. */
-  #every(firstMs: number, everyMs: () => number, action: () => void): void {
-    const turn = () => {
-      action();
-      const nextMs = Math.ceil(this.engine.nowMs + everyMs());
-      if (nextMs < this.options.endMs) this.engine.at(nextMs, turn);
-    };
-    if (firstMs < this.options.endMs) this.engine.at(Math.ceil(firstMs), turn);
+    const { endMs, rhythm } = this.options;
+    const detailFromMs = rhythm?.detailFromMs ?? Number.POSITIVE_INFINITY;
+    const electing = randomFor(seed, spec.id, 'elections', startMs);
+    keepHouse(owner, { startMs, endMs, detailFromMs, rhythm: () => this.#rhythm(), random: electing });
   }
 
   #rhythm(): ReportRhythm {
     const { rhythm } = this.options;
     if (rhythm === undefined) return reportRhythms.coarse;
     return this.engine.nowMs >= rhythm.detailFromMs ? rhythm.detailed : rhythm.coarse;
-  }
-
-  #beginReports(owner: Orchestrator): void {
-    const { startMs } = this.options;
-    const memory: ScalingMemory = new Map();
-    let reportedAtMs = startMs;
-    const toNext = (everyMs: number) => {
-      // What is coarse stops where the detail begins, so that the first minutes there are not silent.
-      const detailFromMs = this.options.rhythm?.detailFromMs ?? Number.POSITIVE_INFINITY;
-      const { nowMs } = this.engine;
-      return nowMs < detailFromMs && nowMs + everyMs > detailFromMs ? detailFromMs - nowMs : everyMs;
-    };
-    this.#every(
-      startMs + 5_000,
-      () => toNext(this.#rhythm().poolsEveryMs),
-      () => {
-        reportPools(owner, Math.max(1_000, this.engine.nowMs - reportedAtMs));
-        reportedAtMs = this.engine.nowMs;
-      },
-    );
-    this.#every(
-      startMs + 7_000,
-      () => toNext(this.#rhythm().workersEveryMs),
-      () => reportWorkers(owner),
-    );
-    this.#every(
-      startMs + scalingDefaults.everyMs,
-      () => scalingDefaults.everyMs,
-      () => scalePools(owner, memory),
-    );
-    this.#every(
-      startMs + 20_000,
-      () => 600_000,
-      () => {
-        const held = owner.ledger.running;
-        owner.send('coordination_event', owner.coordination.summarise(owner.ledger.decisions.count, held));
-      },
-    );
-  }
-
-  /** Leaders change now and then; some tasks meet a lock that another holds. */
-  #beginElections(owner: Orchestrator): void {
-    const random = randomFor(this.options.seed, owner.spec.id, 'elections', this.options.startMs);
-    const { electionEveryMs } = owner.spec.coordination;
-    this.#every(
-      this.options.startMs + random.exponential(electionEveryMs),
-      () => random.exponential(electionEveryMs),
-      () => {
-        const { event, failoverMs } = owner.coordination.elect(this.engine.nowMs, 'the leader was deployed anew');
-        owner.leaderlessUntilMs = this.engine.nowMs + failoverMs;
-        owner.ledger.unavailableMs += failoverMs;
-        owner.send('coordination_event', event);
-      },
-    );
-    this.#every(
-      this.options.startMs + random.exponential(3_600_000),
-      () => random.exponential(3_600_000),
-      () => {
-        const waitMs = Math.round(random.logNormal(180, 1));
-        owner.send(
-          'coordination_event',
-          owner.coordination.waitForLock(`workflow:${random.below(20)}`, waitMs, waitMs > 2_500),
-        );
-      },
-    );
   }
 
   #expectRuns(entry: CatalogueEntry): void {
@@ -308,7 +221,7 @@ export class World {
         return entry === undefined ? undefined : this.definitionOf(entry);
       },
       cache: this.#cache,
-      effects: this.#playEffects,
+      effects: this.#effects.combined,
       observer: {
         execution: (change) => this.#executionChanged(run, change),
         task: (change) => this.#taskChanged(run, change),
@@ -445,8 +358,7 @@ export class World {
   }
 
   affect(effects: PlayEffects): () => void {
-    this.#effects.add(effects);
-    return () => void this.#effects.delete(effects);
+    return this.#effects.add(effects);
   }
 
   mute(workflowId: string, onMissed: () => void): () => void {
@@ -457,41 +369,10 @@ export class World {
     };
   }
 
-  /** What load does to everything, then what incidents do, in the order in which they began. */
-  #combineEffects(): PlayEffects {
-    return {
-      durationMs: (moment, drawnMs) => {
-        let ms = drawnMs * this.#crowding(moment.worker?.workerId, moment.worker?.pool);
-        for (const effects of this.#effects) ms = effects.durationMs?.(moment, ms) ?? ms;
-        return ms;
-      },
-      startupMs: (moment, drawnMs) => {
-        let ms = drawnMs;
-        for (const effects of this.#effects) ms = effects.startupMs?.(moment, ms) ?? ms;
-        return ms;
-      },
-      failure: (moment) => {
-        for (const effects of this.#effects) {
-          const planted = effects.failure?.(moment);
-          if (planted !== undefined) return planted;
-        }
-        return undefined;
-      },
-      usage: (moment, usage) => {
-        let used = usage;
-        for (const effects of this.#effects) used = effects.usage?.(moment, used) ?? used;
-        return used;
-      },
-    };
-  }
-
   /** Neighbours on a busy worker cost up to a quarter of its speed. */
-  #crowding(workerId: string | undefined, poolName: string | undefined): number {
-    if (workerId === undefined || poolName === undefined) return 1;
-    for (const owner of this.orchestrators.values()) {
-      const worker = owner.pools.get(poolName)?.line.workers.get(workerId);
-      if (worker !== undefined) return 1 + 0.25 * (worker.slotsUsed / worker.slots) ** 2;
-    }
-    return 1;
+  #crowding({ executionId, worker }: AttemptMoment): number {
+    const pool = worker === null ? undefined : this.runOf(executionId)?.owner.pools.get(worker.pool);
+    const state = pool?.line.workers.get(worker?.workerId ?? '');
+    return state === undefined ? 1 : 1 + 0.25 * (state.slotsUsed / state.slots) ** 2;
   }
 }

@@ -200,7 +200,7 @@ export class Telemetry {
   }
 }
 
-export function toMessage({ key = null, value, timestampMs, headers, partition }: OutgoingRecord) {
+function toMessage({ key = null, value, timestampMs, headers, partition }: OutgoingRecord) {
   return {
     key,
     value,
