@@ -55,6 +55,45 @@ const sumsPerCell = distributions.length + quantities.length;
 /** Beyond this a float would round, so the excess moves into a big integer; single values stay below 2^52. */
 const exactBound = 2 ** 52;
 const emptyHistogram: Histogram = new Map();
+/** Most cells see a handful of values; beyond so many buckets a map is quicker than a search. */
+const mostSearchedBuckets = 16;
+
+/** Counts by bucket, small for the many cells that hold one or two values: a backlog of history makes little else. */
+class Buckets implements Histogram {
+  #pairs: number[] = [];
+  #map: Map<number, number> | null = null;
+
+  get size(): number {
+    return this.#map?.size ?? this.#pairs.length / 2;
+  }
+
+  add(bucket: number, by: number): void {
+    if (this.#map !== null) {
+      this.#map.set(bucket, (this.#map.get(bucket) ?? 0) + by);
+      return;
+    }
+    const pairs = this.#pairs;
+    for (let at = 0; at < pairs.length; at += 2) {
+      if (pairs[at] !== bucket) continue;
+      pairs[at + 1] = (pairs[at + 1] as number) + by;
+      return;
+    }
+    // A literal takes just the room it needs, where pushing would reserve for sixteen more.
+    if (pairs.length === 0) this.#pairs = [bucket, by];
+    else pairs.push(bucket, by);
+    if (this.size > mostSearchedBuckets) {
+      this.#map = new Map(this);
+      this.#pairs = [];
+    }
+  }
+
+  *[Symbol.iterator](): Iterator<[number, number]> {
+    if (this.#map !== null) yield* this.#map;
+    else
+      for (let at = 0; at < this.#pairs.length; at += 2)
+        yield [this.#pairs[at] as number, this.#pairs[at + 1] as number];
+  }
+}
 const minuteMs = 60_000;
 
 /** Absolute values of one window and one set of dimensions, of one chunk of the log. */
@@ -68,7 +107,7 @@ export class Cell {
   readonly #mins = new Array<number | null>(distributions.length).fill(null);
   readonly #maxs = new Array<number | null>(sumsPerCell).fill(null);
   readonly #reported = new Array<number>(quantities.length).fill(0);
-  readonly #histograms = new Array<Map<number, number> | null>(distributions.length).fill(null);
+  readonly #histograms = new Array<Buckets | null>(distributions.length).fill(null);
 
   constructor(dims: Dims, windowStartMs: number) {
     this.dims = dims;
@@ -78,13 +117,12 @@ export class Cell {
   /** Puts a value into a distribution (sign 1) or takes it out again (sign -1); least and greatest stay. */
   distribute(index: number, value: number, sign: 1 | -1): void {
     this.#add(index, sign * value);
-    let histogram = this.#histograms[index] as Map<number, number> | null;
+    let histogram = this.#histograms[index] as Buckets | null;
     if (histogram === null) {
-      histogram = new Map();
+      histogram = new Buckets();
       this.#histograms[index] = histogram;
     }
-    const bucket = bucketOf(value);
-    histogram.set(bucket, (histogram.get(bucket) ?? 0) + sign);
+    histogram.add(bucketOf(value), sign);
     if (sign < 0) return;
     const least = this.#mins[index] as number | null;
     if (least === null || value < least) this.#mins[index] = value;
@@ -129,7 +167,7 @@ export class Cell {
       min: (index) => this.#mins[index] as number | null,
       max: (index) => this.#maxs[index] as number | null,
       reported: (index) => this.#reported[index] as number,
-      histogram: (index) => (this.#histograms[index] as Histogram | null) ?? emptyHistogram,
+      histogram: (index) => (this.#histograms[index] as Buckets | null) ?? emptyHistogram,
     };
   }
 }
@@ -169,6 +207,12 @@ export class CellTable {
       this.#dirty.push(cell);
     }
     return cell;
+  }
+
+  /** The chunk is durable. Dimensions may still point here until they are met again, and must not hold its cells alive. */
+  clear(): void {
+    this.#byDims.clear();
+    this.#dirty = [];
   }
 
   /** Cells changed since they were last taken. */

@@ -479,6 +479,7 @@ export class PartitionFold {
   /** The flush taken before is acknowledged by the store, all of it. */
   flushed(flush: PartitionFlush): void {
     this.#durableOffset = Math.max(this.#durableOffset, flush.durableOffset);
+    for (const chunk of this.#chunks) if (chunk.isComplete && !chunk.changed) chunk.cells.clear();
     this.#chunks = this.#chunks.filter((chunk) => !chunk.isComplete || chunk.changed);
   }
 }

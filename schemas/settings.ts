@@ -223,8 +223,9 @@ export const settingsTable = {
   chunkRecords: row({
     env: 'WEIR_CHUNK_RECORDS',
     kind: whole({ min: 64, max: 16_777_216, unit: 'offsets', powerOfTwo: true }),
-    fallback: '65536',
-    meaning: 'Offsets in a chunk, the unit of commits. Fixed for a stream once it has been read.',
+    fallback: '16384',
+    meaning:
+      'Offsets in a chunk, the unit of commits: what a restart folds again, and whose cells are held in memory. Fixed for a stream once it has been read.',
   }),
   flushRows: row({
     env: 'WEIR_FLUSH_ROWS',

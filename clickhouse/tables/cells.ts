@@ -16,7 +16,9 @@ import {
 import { counts, distributions, quantities } from './measures.ts';
 
 /** Bucket counts by bucket number: the mergeable form of a distribution. */
-export type Histogram = ReadonlyMap<number, number>;
+export interface Histogram extends Iterable<readonly [bucket: number, count: number]> {
+  readonly size: number;
+}
 
 const histogramCodec: Codec<Histogram> = {
   type: 'Map(Int16, Int64)',

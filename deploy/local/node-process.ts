@@ -18,7 +18,7 @@ interface NodeProcessOptions {
 }
 
 /** Without a bound the runtime lets garbage pile up as long as the machine has memory to spare. */
-const heapFlags = ['--max-old-space-size=256'];
+const heapFlags = ['--max-old-space-size=320'];
 
 const warnLevel = 40;
 

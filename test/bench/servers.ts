@@ -84,7 +84,7 @@ export class BenchServers {
   ): BenchPipeline {
     const { url, users } = this.clickhouse;
     const port = 21_000 + Math.floor(Math.random() * 20_000);
-    const child = spawn(process.execPath, ['--max-old-space-size=256', path.join(root, 'pipelines/main.ts')], {
+    const child = spawn(process.execPath, ['--max-old-space-size=320', path.join(root, 'pipelines/main.ts')], {
       stdio: ['ignore', 'ignore', 'inherit'],
       env: {
         PATH: process.env.PATH,

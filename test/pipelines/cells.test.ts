@@ -33,7 +33,16 @@ describe('cells', () => {
     expect(row.sum(queue)).toBe(500n);
     expect(row.max(queue)).toBe(1000);
     expect(row.min(queue)).toBe(500);
-    expect([...row.histogram(queue).values()].sort()).toEqual([0, 1]);
+    expect([...row.histogram(queue)].map(([, count]) => count).sort()).toEqual([0, 1]);
+  });
+
+  it('count every bucket, few or many', () => {
+    const cell = new CellTable().at(new DimsTable().intern(['w']), 0);
+    for (let repeat = 0; repeat < 3; repeat++)
+      for (let power = 0; power < 40; power++) cell.distribute(queue, 2 ** power, 1);
+    const histogram = cell.row(place).histogram(queue);
+    expect(histogram.size).toBe(40);
+    expect([...histogram].map(([, count]) => count)).toEqual(new Array(40).fill(3));
   });
 
   it('are found again by dimensions and minute, also when the shared dimensions were forgotten', () => {
