@@ -82,7 +82,7 @@ export class Orchestrator {
     const { slots, cpuCores, memoryBytes } = ordinary;
     const spec = { ...ordinary, slots: slots * factor, cpuCores: cpuCores * factor, memoryBytes: memoryBytes * factor };
     const id = placeId(this.spec.id, name);
-    const line = new LosingPool(this.engine, {
+    const line = new WorkerPool(this.engine, {
       name,
       discipline: this.spec.discipline,
       workers: [],
@@ -262,23 +262,4 @@ function requestIdOf({ executionId, taskId, mapIndex, loopIteration, attempt }: 
 /** The execution of a request; ids of executions may hold slashes themselves. */
 export function executionOfRequest(requestId: string): string {
   return requestId.split('/').slice(0, -4).join('/');
-}
-
-/**
- * Tasks of one run that are lost together: the end of the first may cancel the others, which then give back a slot
- * that is gone already.
- */
-class LosingPool extends WorkerPool {
-  readonly #lost = new Set<string>();
-
-  override removeWorker(id: string, mode: 'drain' | 'kill'): string[] {
-    if (mode === 'kill') for (const held of this.workers.get(id)?.holds ?? []) this.#lost.add(held);
-    const lost = super.removeWorker(id, mode);
-    this.#lost.clear();
-    return lost;
-  }
-
-  override release(id: string): void {
-    if (!this.#lost.delete(id)) super.release(id);
-  }
 }

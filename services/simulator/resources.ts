@@ -210,15 +210,18 @@ export class WorkerPool {
     const worker = this.#workers.get(id);
     if (worker === undefined) return [];
     worker.isDraining = true;
-    const lost = mode === 'kill' ? [...worker.holds] : [];
-    const runs = lost.map((request) => this.#running.get(request) as Running);
-    for (const run of runs) {
+    const lost: string[] = [];
+    // One at a time: whoever loses a request may let go of others that stood on the same worker.
+    for (const held of mode === 'kill' ? [...worker.holds] : []) {
+      const run = this.#running.get(held);
+      if (run === undefined) continue;
       if (run.granting !== null) this.#engine.cancel(run.granting);
       this.#free(run);
       this.counts.lost++;
+      lost.push(held);
+      run.request.lost?.(slotOf(worker, this.name));
     }
     this.#dropIfEmpty(worker);
-    for (const run of runs) run.request.lost?.(slotOf(worker, this.name));
     this.#dispatch();
     return lost;
   }
