@@ -44,7 +44,7 @@ describe('the engine', () => {
     expect(engine.nowMs).toBe(10.5);
   });
 
-  it('lets what happens schedule more, also for now', () => {
+  it('lets what happens schedule more, also for the same instant', () => {
     const engine = new Engine(0);
     const told: number[] = [];
     const tick = () => {
