@@ -207,10 +207,12 @@ describe.concurrent('a partition', () => {
     const { group: groupId, tasks: topic } = telemetry.topics;
     const partitions = [0, 1].map((partition) => ({ partition, offset: '400' }));
     await telemetry.admin.setOffsets({ groupId, topic, partitions });
-    const first = await telemetry.startReady(env);
-    await first.launched.waitFor(/fetching a schema: schema registry does not answer/, 20_000);
-    const second = await telemetry.startReady(env);
-    await second.launched.waitFor(/fetching a schema: schema registry does not answer/, 20_000);
+    for (const _ of ['first', 'second']) {
+      // It may be waiting before anybody asks whether it is ready, and then it never says so.
+      const waiting = telemetry.start(env);
+      await waiting.launched.waitFor(/fetching a schema: schema registry does not answer/, 45_000);
+      expect(await waiting.whyNotReady()).toMatch(/schema registry does not answer for schema 5/);
+    }
     expect(await countOf(telemetry, 'count()', 'task_events')).toBe(0);
     expect(await countOf(telemetry, 'count()', 'dead_letters')).toBe(0);
     await new Promise<void>((resolve) => registry.listen(port, '127.0.0.1', resolve));
