@@ -17,8 +17,11 @@ interface NodeProcessOptions {
   onNotice: (line: string) => void;
 }
 
-/** Without a bound the runtime lets garbage pile up as long as the machine has memory to spare. */
-const heapFlags = ['--max-old-space-size=320'];
+/**
+ * Without a bound the runtime lets garbage pile up as long as the machine has memory to spare; with the small nursery
+ * it would choose by itself, records of a catch-up are promoted before they are done with.
+ */
+export const heapFlags = ['--max-old-space-size=320', '--max-semi-space-size=32'];
 
 const warnLevel = 40;
 

@@ -6,6 +6,7 @@ import { Database } from '../../clickhouse/client.ts';
 import { migrate } from '../../clickhouse/migrate.ts';
 import { type EmbeddedClickHouse, startClickHouse } from '../../deploy/local/clickhouse.ts';
 import { type EmbeddedKafka, startKafka } from '../../deploy/local/kafka.ts';
+import { heapFlags } from '../../deploy/local/node-process.ts';
 import {
   type Admin,
   createKafka,
@@ -84,7 +85,7 @@ export class BenchServers {
   ): BenchPipeline {
     const { url, users } = this.clickhouse;
     const port = 21_000 + Math.floor(Math.random() * 20_000);
-    const child = spawn(process.execPath, ['--max-old-space-size=320', path.join(root, 'pipelines/main.ts')], {
+    const child = spawn(process.execPath, [...heapFlags, path.join(root, 'pipelines/main.ts')], {
       stdio: ['ignore', 'ignore', 'inherit'],
       env: {
         PATH: process.env.PATH,
