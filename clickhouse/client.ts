@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { type ClickHouseClient, ClickHouseError, createClient } from '@clickhouse/client';
-import type { ByteWriter, Table } from './row-binary.ts';
+import type { Block } from './block.ts';
 
 export interface DatabaseOptions {
   url: string;
@@ -139,14 +139,13 @@ export class Database {
     }
   }
 
-  /** Inserts rows that are already encoded as RowBinary in the order of the table's columns. */
-  async insert<Row>(table: Table<Row>, rows: ByteWriter): Promise<void> {
-    if (rows.length === 0) return;
-    const columns = table.columns.map((entry) => `\`${entry.name}\``).join(', ');
+  async insert<Row>(block: Block<Row>): Promise<void> {
+    if (block.rows === 0) return;
+    const { columns, body } = block.encode();
     try {
       const answer = await this.#client.exec({
-        query: `INSERT INTO ${table.name} (${columns}) FORMAT RowBinary`,
-        values: Readable.from(rows.segments(), { objectMode: false }),
+        query: `INSERT INTO ${block.table.name} (${columns.map((name) => `\`${name}\``).join(', ')}) FORMAT Native`,
+        values: Readable.from(body, { objectMode: false }),
         clickhouse_settings: insertSettings,
       });
       for await (const _ of answer.stream);

@@ -1,5 +1,6 @@
+import { Block } from '../clickhouse/block.ts';
 import type { Database } from '../clickhouse/client.ts';
-import { ByteWriter, type Table, writeRow } from '../clickhouse/row-binary.ts';
+import type { Table } from '../clickhouse/columns.ts';
 import { type ChunkRow, idlePartitionsTable } from '../clickhouse/tables/bookkeeping.ts';
 import { executionDimensions, taskDimensions } from '../clickhouse/tables/cells.ts';
 import type { TaskState } from '../schemas/events.ts';
@@ -73,29 +74,6 @@ function toFact(record: FactRecord): StoredFact {
     origin: originText(record.origin[0] ?? null),
     dims: record.dims,
   };
-}
-
-class RowBinaryBatch<Row> implements RowBatch<Row> {
-  readonly table: Table<Row>;
-  readonly writer = new ByteWriter();
-  rows = 0;
-
-  constructor(table: Table<Row>) {
-    this.table = table;
-  }
-
-  get bytes(): number {
-    return this.writer.length;
-  }
-
-  add(row: Row): void {
-    writeRow(this.writer, this.table, row);
-    this.rows++;
-  }
-
-  release(): void {
-    this.writer.release();
-  }
 }
 
 /** The store that counts: ClickHouse through its one client. */
@@ -202,17 +180,15 @@ export class ClickHouseStore implements Store {
   }
 
   createBatch<Row>(table: Table<Row>): RowBatch<Row> {
-    return new RowBinaryBatch(table);
+    return new Block(table);
   }
 
   async insert(batch: RowBatch<unknown>): Promise<void> {
-    await this.#database.insert(batch.table, (batch as RowBinaryBatch<unknown>).writer);
+    await this.#database.insert(batch as Block<unknown>);
   }
 
   async appendIdle(partitions: IdlePartition[]): Promise<void> {
-    const rows = new ByteWriter();
-    for (const idle of partitions) writeRow(rows, idlePartitionsTable, idle);
-    await this.#database.insert(idlePartitionsTable, rows);
+    await this.#database.insert(new Block(idlePartitionsTable, partitions));
   }
 }
 

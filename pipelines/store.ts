@@ -1,4 +1,4 @@
-import type { Table } from '../clickhouse/row-binary.ts';
+import type { Table } from '../clickhouse/columns.ts';
 import type { ChunkRow } from '../clickhouse/tables/bookkeeping.ts';
 import type { FoldableKind } from './facts.ts';
 import type { Fact } from './fold.ts';

@@ -1,5 +1,6 @@
-import type { Table } from '../clickhouse/row-binary.ts';
+import type { Table } from '../clickhouse/columns.ts';
 import {
+  type ChunkRow,
   chunksTable,
   type DeadLetterRow,
   deadLetterBytesTable,
@@ -129,8 +130,8 @@ export class Writer implements RowSink, CellSink {
   readonly #drops;
   readonly #deadLetters;
   readonly #deadLetterBytes;
-  #openings: RowBatch<Parameters<(typeof chunksTable.columns)[number]['write']>[1]>;
-  #ledger: RowBatch<Parameters<(typeof chunksTable.columns)[number]['write']>[1]>;
+  #openings: RowBatch<ChunkRow>;
+  #ledger: RowBatch<ChunkRow>;
   #flushing: Promise<void> | null = null;
   #stopped = false;
   #failures = 0;

@@ -10,8 +10,10 @@ export default defineConfig({
     // Processes, not threads: tests start children, send signals and load native libraries.
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // A slow machine must not decide a test: what is waited for comes, or the test's own limit ends it.
+    expect: { poll: { timeout: 30_000 } },
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
     teardownTimeout: 15_000,
   },
 });

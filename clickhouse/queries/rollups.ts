@@ -1,5 +1,5 @@
+import { Block } from '../block.ts';
 import type { Database } from '../client.ts';
-import { ByteWriter, writeRow } from '../row-binary.ts';
 import { type CursorRow, measureMerges, type Rollup, rollupCursorsTable } from '../tables/rollups.ts';
 
 /** Rows of a finer table by the window that they belong to. */
@@ -215,9 +215,7 @@ export async function readCursors(database: Database): Promise<CursorRow[]> {
 }
 
 export async function storeCursors(database: Database, cursors: readonly CursorRow[]): Promise<void> {
-  const rows = new ByteWriter();
-  for (const cursor of cursors) writeRow(rows, rollupCursorsTable, cursor);
-  await database.insert(rollupCursorsTable, rows);
+  await database.insert(new Block(rollupCursorsTable, cursors));
 }
 
 /**

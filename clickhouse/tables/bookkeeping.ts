@@ -14,7 +14,7 @@ import {
   tuple,
   uint32,
   uint64,
-} from '../row-binary.ts';
+} from '../columns.ts';
 import { type Coordinates, coordinateColumns } from './coordinates.ts';
 
 /** What became of each record of a chunk. */

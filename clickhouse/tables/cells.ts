@@ -4,6 +4,7 @@ import {
   type Codec,
   type Column,
   column,
+  entries,
   int16,
   int64,
   name,
@@ -12,7 +13,7 @@ import {
   type Table,
   uint32,
   uint64,
-} from '../row-binary.ts';
+} from '../columns.ts';
 import { counts, distributions, quantities } from './measures.ts';
 
 /** Bucket counts by bucket number: the mergeable form of a distribution. */
@@ -20,16 +21,7 @@ export interface Histogram extends Iterable<readonly [bucket: number, count: num
   readonly size: number;
 }
 
-const histogramCodec: Codec<Histogram> = {
-  type: 'Map(Int16, Int64)',
-  write(out, histogram) {
-    out.varint(histogram.size);
-    for (const [bucket, count] of histogram) {
-      int16.write(out, bucket);
-      int64.write(out, count);
-    }
-  },
-};
+const histogramCodec: Codec<Histogram> = entries(int16, int64);
 
 /** One cell as it is stored: dimensions, window, absolute values of one chunk, and the position they stand for. */
 export interface CellRow {

@@ -1,4 +1,4 @@
-import { type Column, column, hash128, instant, name, uint32, uint64, wordPair } from '../row-binary.ts';
+import { type Column, column, hash128, instant, name, uint32, uint64, wordPair } from '../columns.ts';
 
 /** Where a row came from in the log; the end of every raw table's sorting key. */
 export interface Coordinates {

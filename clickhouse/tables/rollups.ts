@@ -1,4 +1,4 @@
-import { bigUint64, columnsOf, name, second, type Table, uint32 } from '../row-binary.ts';
+import { bigUint64, columnsOf, name, second, type Table, uint32 } from '../columns.ts';
 import { executionDimensions, taskDimensions } from './cells.ts';
 import { counts, distributions, quantities } from './measures.ts';
 

@@ -26,7 +26,7 @@ import {
   tuple,
   uint32,
   uint64,
-} from '../row-binary.ts';
+} from '../columns.ts';
 import { coordinateColumns, hashColumns, type RawRow } from './coordinates.ts';
 
 const optionalInstant = nullable(instant);

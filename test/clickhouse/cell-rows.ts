@@ -1,5 +1,6 @@
+import { Block } from '../../clickhouse/block.ts';
 import type { Database } from '../../clickhouse/client.ts';
-import { ByteWriter, type Table, writeRow } from '../../clickhouse/row-binary.ts';
+import type { Table } from '../../clickhouse/columns.ts';
 import type { CellRow } from '../../clickhouse/tables/cells.ts';
 import {
   type Count,
@@ -62,7 +63,5 @@ export function makeCell(place: CellPlace, content: CellContent): CellRow {
 }
 
 export async function insertCells(database: Database, table: Table<CellRow>, cells: readonly CellRow[]): Promise<void> {
-  const rows = new ByteWriter();
-  for (const cell of cells) writeRow(rows, table, cell);
-  await database.insert(table, rows);
+  await database.insert(new Block(table, cells));
 }

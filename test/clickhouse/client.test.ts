@@ -1,7 +1,8 @@
 import { createServer, type Server } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Block } from '../../clickhouse/block.ts';
 import { Database, DatabaseError, type DatabaseOptions } from '../../clickhouse/client.ts';
-import { ByteWriter, columnsOf, type Table, uint32, writeRow } from '../../clickhouse/row-binary.ts';
+import { columnsOf, type Table, text, uint32 } from '../../clickhouse/columns.ts';
 import { createTestDatabase } from '../support/stack.ts';
 
 const target = await createTestDatabase('client');
@@ -50,10 +51,11 @@ async function failAs(options: Partial<DatabaseOptions>, question = 'SELECT 1'):
   }
 }
 
-function encodeDays(days: number): ByteWriter {
-  const rows = new ByteWriter();
-  for (let day = 0; day < days; day++) writeRow(rows, daysTable, { day });
-  return rows;
+function blockOfDays(days: number, table: Table<DayRow> = daysTable): Block<DayRow> {
+  return new Block(
+    table,
+    Array.from({ length: days }, (_, day) => ({ day })),
+  );
 }
 
 describe('an error that repeating cannot cure', () => {
@@ -71,16 +73,15 @@ describe('an error that repeating cannot cure', () => {
   });
 
   it('is a table or a column that an insert does not find', async () => {
-    const insert = (table: Table<DayRow>) => failWith(database.insert(table, encodeDays(1)));
+    const insert = (table: Table<DayRow>) => failWith(database.insert(blockOfDays(1, table)));
     expect(await insert({ ...daysTable, name: 'nowhere' })).toMatchObject({ code: '60', retryable: false });
     const renamed = { name: 'days', columns: [ofDay('date', uint32, (row) => row.day)] };
     expect(await insert(renamed)).toMatchObject({ code: '16', retryable: false });
   });
 
   it('is rows that are not what their columns say', async () => {
-    const torn = new ByteWriter();
-    torn.uint16(7);
-    expect(await failWith(database.insert(daysTable, torn))).toMatchObject({ retryable: false });
+    const words = { name: 'days', columns: [ofDay('day', text, () => 'Monday')] };
+    expect(await failWith(database.insert(blockOfDays(1, words)))).toMatchObject({ retryable: false });
   });
 
   it('is a wrong user or password, which the message does not repeat', async () => {
@@ -106,7 +107,7 @@ describe('an error that passes', () => {
   });
 
   it('is an insert that touches too many partitions, and is load', async () => {
-    expect(await failWith(database.insert(daysTable, encodeDays(101)))).toMatchObject({ code: '252', retryable: true });
+    expect(await failWith(database.insert(blockOfDays(101)))).toMatchObject({ code: '252', retryable: true });
   });
 
   it('is a question that takes too long or too much memory', async () => {
@@ -129,12 +130,12 @@ describe('the message', () => {
 
 describe('inserts', () => {
   it('of the same rows are all kept: nothing but the rows own keys tells repeats', async () => {
-    await database.insert(daysTable, encodeDays(3));
-    await database.insert(daysTable, encodeDays(3));
+    await database.insert(blockOfDays(3));
+    await database.insert(blockOfDays(3));
     expect(await database.rows('SELECT count() AS n FROM days')).toEqual([{ n: 6 }]);
   });
 
   it('of nothing ask the server for nothing', async () => {
-    await database.insert({ ...daysTable, name: 'nowhere' }, new ByteWriter());
+    await database.insert(blockOfDays(0, { ...daysTable, name: 'nowhere' }));
   });
 });

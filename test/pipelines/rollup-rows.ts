@@ -1,7 +1,7 @@
 import { Registry } from 'prom-client';
+import { Block } from '../../clickhouse/block.ts';
 import { Database } from '../../clickhouse/client.ts';
 import { migrate, migrateOptions } from '../../clickhouse/migrate.ts';
-import { ByteWriter, writeRow } from '../../clickhouse/row-binary.ts';
 import { chunksTable, versionOf } from '../../clickhouse/tables/bookkeeping.ts';
 import { type CellRow, executionCellsTable, taskCellsTable } from '../../clickhouse/tables/cells.ts';
 import { counts, distributions, quantities } from '../../clickhouse/tables/measures.ts';
@@ -38,10 +38,9 @@ export async function openChunks(database: Database, foldVersion = 1, chunk = 0)
   const tally = { stored: 0, dropped: 0, dead: 0, duplicate: 0, lostRetention: 0 };
   const instants = { maxEventTimeMs: 0, watermarkMs: 0, maxRecordTimeMs: 0, lastRecordOffset: -1 };
   const place = { stream, partition: 0, chunk, chunkRecords, foldVersion, firstOffset: chunk * chunkRecords };
-  const rows = new ByteWriter();
   const lastOffset = chunk * chunkRecords - 1;
-  writeRow(rows, chunksTable, { ...place, ...tally, ...instants, lastOffset, complete: false, lastRecordHash: [0, 0] });
-  await database.insert(chunksTable, rows);
+  const row = { ...place, ...tally, ...instants, lastOffset, complete: false, lastRecordHash: [0, 0] };
+  await database.insert(new Block(chunksTable, [row]));
 }
 
 export class Rollups {

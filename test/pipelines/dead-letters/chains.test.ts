@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
+import { Block } from '../../../clickhouse/block.ts';
 import { Database } from '../../../clickhouse/client.ts';
 import { migrate, migrateOptions } from '../../../clickhouse/migrate.ts';
-import { ByteWriter, writeRow } from '../../../clickhouse/row-binary.ts';
 import { deadLetterBytesTable, deadLettersTable } from '../../../clickhouse/tables/bookkeeping.ts';
 import { DeadLetters } from '../../../pipelines/dead-letters/letters.ts';
 import { replayedRecord } from '../../../pipelines/dead-letters/replayed-record.ts';
@@ -45,16 +45,16 @@ it('the database finds the origin in the same headers as the decoder', async () 
   const target = await createTestDatabase('chains');
   await migrate(target, migrateOptions(defaultSettings()));
   const database = new Database(target);
-  const [letters, bytes] = [new ByteWriter(), new ByteWriter()];
+  const [letters, bytes] = [new Block(deadLettersTable), new Block(deadLetterBytesTable)];
   const stream = 'telemetry.tasks@1';
   for (const [offset, values] of cases.entries()) {
     const place = { stream, partition: 0, offset, recordTimeMs, foldVersion: 1 };
     const row = { workspace: '', topic: 'telemetry.tasks', reason: 'wrong_magic', detail: '', excerpt: '' };
-    writeRow(letters, deadLettersTable, { ...place, ...row, keyBytes: 0, valueBytes: 1 });
-    writeRow(bytes, deadLetterBytesTable, { ...place, key: null, value: Buffer.from('x'), headers: headersOf(values) });
+    letters.add({ ...place, ...row, keyBytes: 0, valueBytes: 1 });
+    bytes.add({ ...place, key: null, value: Buffer.from('x'), headers: headersOf(values) });
   }
-  await database.insert(deadLettersTable, letters);
-  await database.insert(deadLetterBytesTable, bytes);
+  await database.insert(letters);
+  await database.insert(bytes);
   const read = await DeadLetters.open(database, 'default', [stream]);
   const found = await read.readNewest({ reason: null, topic: null, fromMs: null, toMs: null }, 100);
   const kept = await read.readBytes(stream, 0, [...cases.keys()]);

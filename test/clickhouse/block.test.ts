@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Block } from '../../clickhouse/block.ts';
 import { Database } from '../../clickhouse/client.ts';
 import {
   array,
-  ByteWriter,
   bigInt64,
   bigUint64,
   blob,
@@ -25,8 +25,7 @@ import {
   uint32,
   uint64,
   wordPair,
-  writeRow,
-} from '../../clickhouse/row-binary.ts';
+} from '../../clickhouse/columns.ts';
 import { createRandom, type Random } from '../../services/simulator/random.ts';
 import { createTestDatabase } from '../support/stack.ts';
 
@@ -148,7 +147,7 @@ function expectedOf(row: Sample): Record<string, unknown> {
   };
 }
 
-const target = await createTestDatabase('row_binary');
+const target = await createTestDatabase('block');
 const database = new Database(target);
 
 beforeAll(async () => {
@@ -159,9 +158,7 @@ afterAll(() => database.close());
 
 async function bringThere(rows: readonly Sample[]): Promise<unknown[]> {
   await target.query('TRUNCATE TABLE samples');
-  const out = new ByteWriter();
-  for (const row of rows) writeRow(out, samplesTable, row);
-  await database.insert(samplesTable, out);
+  await database.insert(new Block(samplesTable, rows));
   return database.rows(
     'SELECT * REPLACE (hex(blob) AS blob) FROM samples ORDER BY id',
     {},
@@ -242,6 +239,13 @@ describe('values come back as they were written', () => {
         ],
       },
     ]));
+});
+
+it('columns that hold nothing but defaults stay at home', () => {
+  const empty = new Block(samplesTable, [plain, plain]).encode();
+  expect(empty.columns).toEqual(['id', 'hash64', 'pair64', 'hash128']);
+  const spoken = new Block(samplesTable, [plain, { ...plain, optionalInt: 0, float64: -0, names: [''] }]).encode();
+  expect(spoken.columns).toEqual(['id', 'float64', 'hash64', 'pair64', 'hash128', 'optionalInt', 'names']);
 });
 
 const alphabet = ['a', 'Z', '0', ' ', "'", '\\', '\n', '\u0000', 'é', 'ß', '工', '€', '🛠', '👩‍🚀', '\u0301'];

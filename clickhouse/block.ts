@@ -1,0 +1,114 @@
+import { ByteWriter } from './byte-writer.ts';
+import type { Column, Table, Values } from './columns.ts';
+
+/** Adding up a hundred columns for each row would cost more than the rows. */
+const measuredEveryRows = 64;
+
+/**
+ * A column of a block. As long as every value is the default one only their number is kept, and such a column is not sent at
+ * all: a producer that knows nothing of cost or memory does not pay for columns about them.
+ */
+class BlockColumn<Row> {
+  readonly column: Column<Row>;
+  readonly #isDefault: (value: unknown) => boolean;
+  #defaults = 0;
+  #values: Values<unknown> | null = null;
+
+  constructor(column: Column<Row>) {
+    this.column = column;
+    this.#isDefault = column.codec.isDefault;
+  }
+
+  add(row: Row): void {
+    const value = this.column.value(row);
+    if (this.#values !== null) this.#values.add(value);
+    else if (this.#isDefault(value)) this.#defaults++;
+    else this.open().add(value);
+  }
+
+  /** null as long as every value is the default one. */
+  get values(): Values<unknown> | null {
+    return this.#values;
+  }
+
+  open(): Values<unknown> {
+    if (this.#values === null) {
+      this.#values = this.column.codec.open();
+      this.#values.addDefaults(this.#defaults);
+    }
+    return this.#values;
+  }
+
+  release(): void {
+    this.#values?.release();
+    this.#values = null;
+    this.#defaults = 0;
+  }
+}
+
+/** Rows of one table in ClickHouse's Native format. A row is encoded when it is added and may change afterwards. */
+export class Block<Row> {
+  readonly table: Table<Row>;
+  readonly #columns: BlockColumn<Row>[];
+  #rows = 0;
+  #bytes = 0;
+  #measuredRows = 0;
+
+  constructor(table: Table<Row>, rows: Iterable<Row> = []) {
+    this.table = table;
+    this.#columns = table.columns.map((column) => new BlockColumn(column));
+    for (const row of rows) this.add(row);
+  }
+
+  add(row: Row): void {
+    for (const column of this.#columns) column.add(row);
+    this.#rows++;
+  }
+
+  get rows(): number {
+    return this.#rows;
+  }
+
+  /** How much memory the rows take, known to within a few rows. */
+  get bytes(): number {
+    if (this.#rows >= this.#measuredRows + measuredEveryRows || this.#rows < this.#measuredRows) {
+      this.#measuredRows = this.#rows;
+      this.#bytes = this.#columns.reduce((sum, { values }) => sum + (values?.bytes ?? 0), 0);
+    }
+    return this.#bytes;
+  }
+
+  /**
+   * The statement's column list and its body, as the pieces of memory it is in: joining them would make the collector
+   * run for every insert.
+   */
+  encode(): { columns: string[]; body: Buffer[] } {
+    // Without any column the server would not learn how many rows there are.
+    this.#columns[0]?.open();
+    const sent = this.#columns.filter(({ values }) => values !== null);
+    const titles = new ByteWriter();
+    const takeTitle = (): Buffer => {
+      const title = Buffer.concat(titles.segments());
+      titles.release();
+      return title;
+    };
+    titles.varint(sent.length);
+    titles.varint(this.#rows);
+    const parts: Buffer[] = [];
+    for (const { column, values } of sent) {
+      titles.string(column.name);
+      titles.string(column.codec.sentAs);
+      parts.push(takeTitle());
+      values?.collect(parts);
+    }
+    return { columns: sent.map(({ column }) => column.name), body: parts };
+  }
+
+  /** Gives the memory back; the rows are gone. */
+  release(): void {
+    for (const column of this.#columns) column.release();
+    this.#rows = 0;
+    this.#bytes = 0;
+    this.#measuredRows = 0;
+  }
+}
