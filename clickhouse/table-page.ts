@@ -59,7 +59,8 @@ function introduce(table: TableRecord): string[] {
   const lines = [`## \`${table.name}\``, '', purpose || 'No purpose is stated.'];
   if (table.engine === 'View') return lines;
   const days = /TTL (.+?) \+ toIntervalDay\((\d+)\)/.exec(table.definition);
-  const kept = days === null ? 'for ever' : `${days[2]} days after ${days[1]?.replace(/^toDateTime64\((\w+), 0\)$/, '$1')}`;
+  const kept =
+    days === null ? 'for ever' : `${days[2]} days after ${days[1]?.replace(/^toDateTime64\((\w+), 0\)$/, '$1')}`;
   return [...lines, '', `${table.engine}, sorted by \`${table.sorting}\`; kept ${kept}.`];
 }
 
