@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import type { Database } from '../../clickhouse/client.ts';
 import { createDecoder } from '../../pipelines/decode.ts';
 import { Rejection } from '../../pipelines/rejections.ts';
-import { createBacklog } from '../../services/simulator/backlog.ts';
+import { catchUp, fillTopic, partitions, type Run } from './catch-up.ts';
 import { type Bar, finishBench, median, percentile, round } from './report.ts';
 import { BenchServers, cpuSecondsOf } from './servers.ts';
 
@@ -23,76 +23,6 @@ const { values: options } = parseArgs({
 });
 const records = Number(options.records);
 const repeat = Number(options.repeat);
-const partitions = 4;
-
-interface Run {
-  recordsPerSecond: number;
-  cpuMicrosPerRecord: number;
-  clickhouseCpuMicrosPerRecord: number;
-  peakMemoryMb: number;
-}
-
-type Encoding = 'avro' | 'json';
-
-async function fillTopic(servers: BenchServers, topic: string, encoding: Encoding): Promise<void> {
-  await servers.createTopic(topic, partitions);
-  let messages: { key: string; value: Buffer; timestamp: string }[] = [];
-  let bytes = 0;
-  const startMs = Date.now() - 45 * 60_000;
-  for (const record of createBacklog({ records, startMs, avroRatio: encoding === 'avro' ? 1 : 0 })) {
-    messages.push({ key: record.key, value: record.value, timestamp: String(record.timestampMs) });
-    bytes += record.value.length + 60;
-    // The broker refuses batches of more than a megabyte.
-    if (bytes > 700_000) {
-      await servers.producer.send({ topic, acks: -1, messages });
-      messages = [];
-      bytes = 0;
-    }
-  }
-  if (messages.length > 0) await servers.producer.send({ topic, acks: -1, messages });
-}
-
-async function catchUp(servers: BenchServers, topic: string, database: Database): Promise<Run> {
-  const empty = `${topic}-none`;
-  await servers.createTopic(empty, 1);
-  const clickhouseBefore = cpuSecondsOf(servers.clickhouse.pid);
-  const pipeline = servers.startPipeline(database, { executions: empty, tasks: topic });
-  let startedMs = 0;
-  for (;;) {
-    const folded = await pipeline.metric('weir_records_total');
-    if (folded > 0 && startedMs === 0) startedMs = Date.now();
-    if (folded >= records) break;
-    await sleep(50);
-  }
-  while ((await durable(database)) < records) await sleep(20);
-  const seconds = (Date.now() - startedMs) / 1000;
-  const run = {
-    recordsPerSecond: records / seconds,
-    cpuMicrosPerRecord: (pipeline.cpuSeconds / records) * 1e6,
-    clickhouseCpuMicrosPerRecord: ((cpuSecondsOf(servers.clickhouse.pid) - clickhouseBefore) / records) * 1e6,
-    peakMemoryMb: pipeline.peakMemoryMb,
-  };
-  await pipeline.stop();
-  await assertCounts(database);
-  return run;
-}
-
-async function durable(database: Database): Promise<number> {
-  const [row] = await database.rows<{ n: number }>(
-    'SELECT sum(stored + dropped + dead + duplicate) AS n FROM chunks FINAL',
-  );
-  return row?.n ?? 0;
-}
-
-/** A rate of wrong numbers is worth nothing. */
-async function assertCounts(database: Database): Promise<void> {
-  const [row] = await database.rows<{ raw: number; completed: number; started: number }>(
-    `SELECT (SELECT count() FROM task_events FINAL) AS raw, sum(completed) AS completed, sum(started) AS started FROM tasks_1m`,
-  );
-  if (row?.raw !== records || row.completed + row.started !== records) {
-    throw new Error(`expected ${records} rows and as many starts and ends, found ${JSON.stringify(row)}`);
-  }
-}
 
 /** The consumer one would write by hand. */
 async function byHand(servers: BenchServers, topic: string, database: Database): Promise<Run> {
@@ -226,7 +156,7 @@ try {
   let peakMemoryMb = 0;
   for (const encoding of ['avro', 'json'] as const) {
     const topic = `backlog-${encoding}`;
-    await fillTopic(servers, topic, encoding);
+    await fillTopic(servers, topic, encoding, records);
     // Both orders, so that neither always finds the machine warm.
     const contenders = [
       { name: 'weir', run: catchUp },
@@ -234,11 +164,7 @@ try {
     ];
     for (let round_ = 0; round_ < repeat; round_++) {
       for (const { name, run } of round_ % 2 === 0 ? contenders : contenders.toReversed()) {
-        const result = await run(
-          servers,
-          round_ === 0 || name !== 'weir' ? topic : topic,
-          await servers.createDatabase(),
-        );
+        const result = await run(servers, topic, await servers.createDatabase(), records);
         const label = `${encoding} ${name}`;
         rates[label] = [...(rates[label] ?? []), result.recordsPerSecond];
         if (name === 'weir') peakMemoryMb = Math.max(peakMemoryMb, result.peakMemoryMb);

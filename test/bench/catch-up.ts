@@ -1,0 +1,98 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Database } from '../../clickhouse/client.ts';
+import { createBacklog } from '../../services/simulator/backlog.ts';
+import { type BenchServers, cpuSecondsOf } from './servers.ts';
+
+/** Catching up with a backlog of task records: what several benches measure. */
+export const partitions = 4;
+/** Under this id the registry of a bench keeps the schema of task records. */
+export const taskSchemaId = 1;
+const singleObjectHeaderBytes = 10;
+
+export interface Run {
+  recordsPerSecond: number;
+  cpuMicrosPerRecord: number;
+  clickhouseCpuMicrosPerRecord: number;
+  peakMemoryMb: number;
+}
+
+/** `confluent` is Avro behind a schema id, which other readers of Kafka understand too. */
+export type Encoding = 'avro' | 'json' | 'confluent';
+
+export async function fillTopic(
+  servers: BenchServers,
+  topic: string,
+  encoding: Encoding,
+  records: number,
+): Promise<void> {
+  await servers.createTopic(topic, partitions);
+  let messages: { key: string; value: Buffer; timestamp: string }[] = [];
+  let bytes = 0;
+  const startMs = Date.now() - 45 * 60_000;
+  for (const record of createBacklog({ records, startMs, avroRatio: encoding === 'json' ? 0 : 1 })) {
+    const value = encoding === 'confluent' ? toConfluent(record.value) : record.value;
+    messages.push({ key: record.key, value, timestamp: String(record.timestampMs) });
+    bytes += record.value.length + 60;
+    // The broker refuses batches of more than a megabyte.
+    if (bytes > 700_000) {
+      await servers.producer.send({ topic, acks: -1, messages });
+      messages = [];
+      bytes = 0;
+    }
+  }
+  if (messages.length > 0) await servers.producer.send({ topic, acks: -1, messages });
+}
+
+function toConfluent(value: Buffer): Buffer {
+  const header = Buffer.alloc(5);
+  header.writeUInt32BE(taskSchemaId, 1);
+  return Buffer.concat([header, value.subarray(singleObjectHeaderBytes)]);
+}
+
+export async function catchUp(
+  servers: BenchServers,
+  topic: string,
+  database: Database,
+  records: number,
+  settings: Record<string, string> = {},
+): Promise<Run> {
+  const empty = `${topic}-none`;
+  await servers.createTopic(empty, 1);
+  const clickhouseBefore = cpuSecondsOf(servers.clickhouse.pid);
+  const pipeline = servers.startPipeline(database, { executions: empty, tasks: topic }, settings);
+  let startedMs = 0;
+  for (;;) {
+    const folded = await pipeline.metric('weir_records_total');
+    if (folded > 0 && startedMs === 0) startedMs = Date.now();
+    if (folded >= records) break;
+    await sleep(50);
+  }
+  while ((await durable(database)) < records) await sleep(20);
+  const seconds = (Date.now() - startedMs) / 1000;
+  const run = {
+    recordsPerSecond: records / seconds,
+    cpuMicrosPerRecord: (pipeline.cpuSeconds / records) * 1e6,
+    clickhouseCpuMicrosPerRecord: ((cpuSecondsOf(servers.clickhouse.pid) - clickhouseBefore) / records) * 1e6,
+    peakMemoryMb: pipeline.peakMemoryMb,
+  };
+  await pipeline.stop();
+  await assertCounts(database, records);
+  return run;
+}
+
+async function durable(database: Database): Promise<number> {
+  const [row] = await database.rows<{ n: number }>(
+    'SELECT sum(stored + dropped + dead + duplicate) AS n FROM chunks FINAL',
+  );
+  return row?.n ?? 0;
+}
+
+/** A rate of wrong numbers is worth nothing. */
+async function assertCounts(database: Database, records: number): Promise<void> {
+  const [row] = await database.rows<{ raw: number; completed: number; started: number }>(
+    `SELECT (SELECT count() FROM task_events FINAL) AS raw, sum(completed) AS completed, sum(started) AS started FROM tasks_1m`,
+  );
+  if (row?.raw !== records || row.completed + row.started !== records) {
+    throw new Error(`expected ${records} rows and as many starts and ends, found ${JSON.stringify(row)}`);
+  }
+}
