@@ -152,6 +152,14 @@ export const uint64: Codec<number> = { type: 'UInt64', write: (out, value) => ou
 export const bigInt64: Codec<bigint> = { type: 'Int64', write: (out, value) => out.bigint64(value) };
 export const bigUint64: Codec<bigint> = { type: 'UInt64', write: (out, value) => out.bigint64(value) };
 export const float64: Codec<number> = { type: 'Float64', write: (out, value) => out.float64(value) };
+/** Millionths of a unit: exact sums of numbers with decimal places, and far from overflowing. */
+export const millionths: Codec<bigint> = {
+  type: 'Decimal(38, 6)',
+  write(out, value) {
+    out.bigint64(value);
+    out.bigint64(value >> 64n);
+  },
+};
 /** Epoch milliseconds. */
 export const instant: Codec<number> = { type: "DateTime64(3, 'UTC')", write: (out, value) => out.int64(value) };
 /** Epoch milliseconds of a whole second. */

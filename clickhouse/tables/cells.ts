@@ -20,7 +20,7 @@ export interface Histogram extends Iterable<readonly [bucket: number, count: num
   readonly size: number;
 }
 
-const histogramCodec: Codec<Histogram> = {
+export const histogramCodec: Codec<Histogram> = {
   type: 'Map(Int16, Int64)',
   write(out, histogram) {
     out.varint(histogram.size);
