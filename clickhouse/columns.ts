@@ -115,6 +115,15 @@ export const float64: Codec<number> = scalar({
   isDefault: (value) => Object.is(value, 0),
   write: (out, value) => out.float64(value),
 });
+/** Millionths of a unit: exact sums of numbers with decimal places, and far from overflowing. */
+export const millionths: Codec<bigint> = scalar({
+  type: 'Decimal(38, 6)',
+  fallback: 0n,
+  write(out, value) {
+    out.bigint64(value);
+    out.bigint64(value >> 64n);
+  },
+});
 /** Epoch milliseconds. */
 export const instant = whole("DateTime64(3, 'UTC')", (out, value) => out.int64(value));
 /** Epoch milliseconds of a whole second. */

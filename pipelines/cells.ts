@@ -59,7 +59,7 @@ const emptyHistogram: Histogram = new Map();
 const mostSearchedBuckets = 16;
 
 /** Counts by bucket, small for the many cells that hold one or two values: a backlog of history makes little else. */
-class Buckets implements Histogram {
+export class Buckets implements Histogram {
   #pairs: number[] = [];
   #map: Map<number, number> | null = null;
 

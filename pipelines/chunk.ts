@@ -1,9 +1,11 @@
 import { type ChunkRow, type Tally, versionOf } from '../clickhouse/tables/bookkeeping.ts';
 import type { CellRow } from '../clickhouse/tables/cells.ts';
+import type { MeasureRow } from '../clickhouse/tables/orchestrator-cells.ts';
 import { CellTable } from './cells.ts';
 import type { LogRecord } from './decode.ts';
 import type { FoldableKind } from './facts.ts';
 import { hashRecord } from './hash.ts';
+import { ReportCells } from './report-cells.ts';
 
 /** Which chunk of which stream, folded by which code. */
 export interface ChunkPlace {
@@ -37,6 +39,7 @@ export const nothingFolded: Progress = {
 /** Where rows of a flush go besides those of records. */
 export interface CellSink {
   cells(kind: FoldableKind, row: CellRow): void;
+  measures(row: MeasureRow): void;
   opening(row: ChunkRow): void;
   ledger(row: ChunkRow): void;
 }
@@ -48,6 +51,8 @@ export class Chunk {
   readonly place: ChunkPlace;
   readonly firstOffset: number;
   readonly cells = new CellTable();
+  /** Those of reports about orchestrators; a chunk has either these or the others. */
+  readonly reportCells = new ReportCells();
   readonly tally: Tally = { ...nothingCounted };
   /** Every offset up to this one has been folded. */
   lastOffset: number;
@@ -84,6 +89,12 @@ export class Chunk {
     this.changed = true;
   }
 
+  /** The chunk is durable: nothing of it has to be written again. */
+  clear(): void {
+    this.cells.clear();
+    this.reportCells.clear();
+  }
+
   /** Hands over what has changed: absolute values, standing for the position reached now. */
   flush(sink: CellSink): void {
     const { stream, kind, partition, chunk, foldVersion } = this.place;
@@ -91,6 +102,7 @@ export class Chunk {
     this.#isOpened = true;
     const place = { stream, partition, chunk, foldVersion, ver: versionOf(foldVersion, this.lastOffset) };
     for (const cell of this.cells.takeDirty()) sink.cells(kind, cell.row(place));
+    for (const cell of this.reportCells.takeDirty()) for (const row of cell.rows(place)) sink.measures(row);
     sink.ledger(this.#row(this.tally, this.lastOffset, this.progress));
     this.changed = false;
   }

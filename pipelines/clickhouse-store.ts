@@ -2,9 +2,7 @@ import { Block } from '../clickhouse/block.ts';
 import type { Database } from '../clickhouse/client.ts';
 import type { Table } from '../clickhouse/columns.ts';
 import { type ChunkRow, idlePartitionsTable } from '../clickhouse/tables/bookkeeping.ts';
-import { executionDimensions, taskDimensions } from '../clickhouse/tables/cells.ts';
-import type { TaskState } from '../schemas/events.ts';
-import { executionKey, type FoldableKind, isSelfContained, originText, taskKey } from './facts.ts';
+import type { FoldableKind } from './facts.ts';
 import type { Hash64 } from './hash.ts';
 import type {
   IdlePartition,
@@ -16,6 +14,7 @@ import type {
   StoredVerdict,
   Wanted,
 } from './store.ts';
+import { storedKinds } from './stored-facts.ts';
 
 /** Ids asked for in one question: they travel in the address of the request, which servers bound. */
 const idsPerQuestion = 500;
@@ -23,57 +22,6 @@ const idsPerQuestion = 500;
 interface ChunkRecord extends Omit<ChunkRow, 'lastRecordHash'> {
   hashLow: number;
   hashHigh: number;
-}
-
-interface FactRecord {
-  workspace: string;
-  source: string;
-  execution_id: string;
-  task_id?: string;
-  map_index?: number;
-  offset: number;
-  state: TaskState;
-  attempt: number;
-  eventTimeMs: number;
-  startedAtMs: number | null;
-  duration_us: number | null;
-  queue_us: number | null;
-  cost_micros: number | null;
-  cpu_us: number | null;
-  memory_peak_bytes: number | null;
-  origin: { topic: string; partition: number; offset: number; item: number }[];
-  dims: string[];
-}
-
-const rawTable = { executions: 'execution_events', tasks: 'task_events' } as const;
-const dimensions = { executions: executionDimensions, tasks: taskDimensions } as const;
-
-function factColumns(kind: FoldableKind): string {
-  const task = kind === 'tasks' ? 'task_id, map_index,' : '';
-  return `workspace, source, execution_id, ${task} offset, state, attempt,
-    toUnixTimestamp64Milli(event_time) AS eventTimeMs, toUnixTimestamp64Milli(started_at) AS startedAtMs,
-    duration_us, queue_us, cost_micros, cpu_us, memory_peak_bytes, origin,
-    [${dimensions[kind].map((dimension) => `toString(${dimension})`).join(', ')}] AS dims`;
-}
-
-function toFact(record: FactRecord): StoredFact {
-  const execution = executionKey(record.workspace, record.source, record.execution_id);
-  const key = record.task_id === undefined ? execution : taskKey(execution, record.task_id, record.map_index ?? -1);
-  return {
-    key,
-    offset: record.offset,
-    state: record.state,
-    attempt: record.attempt,
-    eventTimeMs: record.eventTimeMs,
-    selfContained: isSelfContained(record.state, record.startedAtMs, record.duration_us),
-    durationUs: record.duration_us,
-    queueUs: record.queue_us,
-    costMicros: record.cost_micros,
-    cpuUs: record.cpu_us,
-    memoryPeakBytes: record.memory_peak_bytes,
-    origin: originText(record.origin[0] ?? null),
-    dims: record.dims,
-  };
 }
 
 /** The store that counts: ClickHouse through its one client. */
@@ -99,23 +47,27 @@ export class ClickHouseStore implements Store {
 
   async readHistory(prefix: LogPrefix, wanted: Wanted[]): Promise<StoredFact[]> {
     const facts: StoredFact[] = [];
+    const { table, owner, historyColumns, toFact, narrow } = storedKinds[prefix.kind];
     const keys = new Set(wanted.map((thing) => thing.key));
     for (let from = 0; from < wanted.length; from += idsPerQuestion) {
       const some = wanted.slice(from, from + idsPerQuestion);
-      const rows = await this.#database.rows<FactRecord>(
-        `SELECT ${factColumns(prefix.kind)} FROM ${rawTable[prefix.kind]}
+      const { condition, params } = narrow(some);
+      const rows = await this.#database.rows<unknown>(
+        `SELECT ${historyColumns} FROM ${table}
          WHERE workspace IN {workspaces: Array(String)} AND source IN {sources: Array(String)}
-           AND execution_id IN {executions: Array(String)} AND thing_hash IN {hashes: Array(UInt64)}
+           AND ${owner} IN {owners: Array(String)} AND thing_hash IN {hashes: Array(UInt64)}
            AND stream = {stream: String} AND partition = {partition: UInt32} AND offset < {before: UInt64}
+           AND ${condition}
          ORDER BY offset, fold_version DESC`,
         {
           workspaces: [...new Set(some.map((thing) => thing.workspace))],
           sources: [...new Set(some.map((thing) => thing.source))],
-          executions: [...new Set(some.map((thing) => thing.executionId))],
+          owners: [...new Set(some.map((thing) => thing.ownerId))],
           hashes: some.map((thing) => hashNumber(thing.hash)),
           stream: prefix.stream,
           partition: prefix.partition,
           before: prefix.beforeOffset,
+          ...params,
         },
       );
       for (const row of rows) {
@@ -129,7 +81,7 @@ export class ClickHouseStore implements Store {
   async readThings(prefix: LogPrefix, each: (low: number, high: number) => void): Promise<void> {
     const { stream, partition, beforeOffset } = prefix;
     const answer = await this.#database.stream(
-      `SELECT thing_hash FROM ${rawTable[prefix.kind]}
+      `SELECT thing_hash FROM ${storedKinds[prefix.kind].table}
        WHERE stream = {stream: String} AND partition = {partition: UInt32} AND offset < {before: UInt64} FORMAT RowBinary`,
       { stream, partition, before: beforeOffset },
     );
@@ -152,8 +104,9 @@ export class ClickHouseStore implements Store {
     const range =
       'stream = {stream: String} AND partition = {partition: UInt32} AND offset >= {from: UInt64} AND offset < {below: UInt64}';
     const params = { stream, partition, from, below };
-    const rows = await this.#database.rows<FactRecord>(
-      `SELECT ${factColumns(kind)} FROM ${rawTable[kind]} WHERE ${range} ORDER BY offset, fold_version DESC LIMIT 1 BY offset`,
+    const { table, factColumns, toFact } = storedKinds[kind];
+    const rows = await this.#database.rows<unknown>(
+      `SELECT ${factColumns} FROM ${table} WHERE ${range} ORDER BY offset, fold_version DESC LIMIT 1 BY offset`,
       params,
     );
     const [counts] = await this.#database.rows<{ dropped: number; duplicate: number; dead: number }>(

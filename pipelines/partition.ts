@@ -2,11 +2,20 @@ import type { ChunkRow } from '../clickhouse/tables/bookkeeping.ts';
 import { DimsTable } from './cells.ts';
 import { type CellSink, Chunk, nothingFolded, type Progress } from './chunk.ts';
 import type { LogRecord } from './decode.ts';
-import { dimsOf, type FoldableEvent, type FoldableKind, factOf, thingKeyOf } from './facts.ts';
-import { codeOf, foldVersion, type Thing } from './fold.ts';
+import {
+  dimsOf,
+  type EventOfRun,
+  type FoldableEvent,
+  type FoldableKind,
+  factOf,
+  readThingKey,
+  thingKeyOf,
+} from './facts.ts';
+import { codeOf, type Fact, foldVersion, type Thing } from './fold.ts';
 import { type Hash64, hashIdentity, hashRecord, hashText } from './hash.ts';
 import { History } from './history.ts';
 import { Rejection } from './rejections.ts';
+import { contributeReport, type Report, readReportKey, reportFactOf, reportKeyOf } from './reports.ts';
 import type { Store, StoredFact, Wanted } from './store.ts';
 
 export interface PartitionSettings {
@@ -80,6 +89,8 @@ export class PartitionFold {
   readonly settings: PartitionSettings;
   readonly stream: string;
   readonly #foldVersion: number;
+  /** The stream holds reports about orchestrators rather than events of runs. */
+  readonly #holdsReports: boolean;
   readonly #store: Store;
   #history: History;
   readonly #dims = new DimsTable();
@@ -95,6 +106,7 @@ export class PartitionFold {
     this.settings = settings;
     this.stream = `${settings.topic}@${settings.epoch}`;
     this.#foldVersion = settings.foldVersion ?? foldVersion;
+    this.#holdsReports = settings.kind === 'orchestrators';
     this.#store = store;
     this.#history = this.#createHistory();
   }
@@ -262,20 +274,19 @@ export class PartitionFold {
   async #recall(facts: readonly StoredFact[], beforeOffset: number): Promise<void> {
     const wanted = new Map<string, Wanted>();
     for (const fact of facts) {
-      const [workspace = '', source = '', executionId = ''] = fact.key.split('\u0000');
-      if (this.#history.find(fact.key) === undefined) this.#want(wanted, fact.key, { workspace, source, executionId });
+      if (this.#history.find(fact.key) === undefined) this.#want(wanted, fact.key);
     }
     await this.#ask(wanted, beforeOffset);
   }
 
   /** Notes a thing that is not in memory if something may have been stored of it. */
-  #want(wanted: Map<string, Wanted>, key: string, names: Pick<Wanted, 'workspace' | 'source' | 'executionId'>): void {
+  #want(wanted: Map<string, Wanted>, key: string): void {
     if (wanted.has(key)) return;
     hashText(key, this.#hash);
     const { low, high } = this.#hash;
     if (!this.#history.forgotten.mayHold(low, high)) return;
-    const { workspace, source, executionId } = names;
-    wanted.set(key, { key, hash: { low, high }, workspace, source, executionId });
+    const { workspace, source, ownerId } = this.#holdsReports ? readReportKey(key) : readThingKey(key);
+    wanted.set(key, { key, hash: { low, high }, workspace, source, ownerId });
   }
 
   async #ask(wanted: Map<string, Wanted>, beforeOffset: number): Promise<void> {
@@ -310,10 +321,10 @@ export class PartitionFold {
     for (let index = 0; index < records.length; index++) {
       const outcome = outcomes[index] as FoldableEvent | Rejection;
       if (outcome instanceof Rejection || (records[index] as LogRecord).offset < this.#position) continue;
-      const key = thingKeyOf(outcome);
+      const key = this.#holdsReports ? reportKeyOf(outcome as Report) : thingKeyOf(outcome as EventOfRun);
       keys[index] = key;
       things[index] = this.#history.find(key);
-      if (things[index] === undefined) this.#want(wanted, key, outcome);
+      if (things[index] === undefined) this.#want(wanted, key);
     }
     await this.#ask(wanted, this.#position);
     const folded: Folded = { stored: 0, duplicate: 0, rejected: 0, asked: wanted.size };
@@ -369,7 +380,9 @@ export class PartitionFold {
     chunk: Chunk,
     sink: RowSink,
   ): 'stored' | 'duplicate' {
-    const fact = factOf(event, record.offset, dimsOf(event, this.#dims));
+    const report = this.#holdsReports ? (event as Report) : null;
+    const fact =
+      report === null ? this.#factOf(event as EventOfRun, record.offset) : reportFactOf(report, record.offset);
     if (known?.knows(fact) === true) {
       chunk.tally.duplicate++;
       sink.duplicate(this.#placeOf(record), event.workspace);
@@ -377,8 +390,8 @@ export class PartitionFold {
     }
     const thing = known ?? this.#beginThing(key);
     chunk.tally.stored++;
-    this.#acceptFact(thing, fact, chunk);
-    hashIdentity(thing, event.attempt, codeOf(fact), event.eventTimeMs, this.#originHash(fact.origin), this.#identity);
+    this.#acceptFact(thing, fact, report, chunk);
+    hashIdentity(thing, fact.attempt, codeOf(fact), fact.eventTimeMs, this.#originHash(fact.origin), this.#identity);
     sink.stored({
       stream: this.stream,
       kind: this.settings.kind,
@@ -391,6 +404,10 @@ export class PartitionFold {
       identityHash: this.#identity,
     });
     return 'stored';
+  }
+
+  #factOf(event: EventOfRun, offset: number): Fact {
+    return factOf(event, offset, dimsOf(event, this.#dims));
   }
 
   /** Which record of which topic a republished one was; all others share the same number. */
@@ -408,11 +425,17 @@ export class PartitionFold {
   /** Folds a record that is known from its stored row only. */
   #acceptStored(fact: StoredFact, chunk: Chunk): void {
     const thing = this.#history.find(fact.key) ?? this.#beginThing(fact.key);
-    this.#acceptFact(thing, { ...fact, dims: this.#dims.intern(fact.dims) }, chunk);
+    this.#acceptFact(thing, { ...fact, dims: this.#dims.intern(fact.dims) }, fact.report ?? null, chunk);
   }
 
-  #acceptFact(thing: Thing, fact: Parameters<Thing['accept']>[0], chunk: Chunk): void {
-    thing.accept(fact, chunk.cells);
+  #acceptFact(thing: Thing, fact: Fact, report: Report | null, chunk: Chunk): void {
+    if (report === null) {
+      thing.accept(fact, chunk.cells);
+    } else {
+      // Its thing remembers that it was there; what it says counts by itself.
+      thing.accept(fact, null);
+      contributeReport(report, fact.offset, chunk.reportCells);
+    }
     this.#history.grew(fact.offset);
     if (fact.eventTimeMs > this.#progress.maxEventTimeMs) this.#progress.maxEventTimeMs = fact.eventTimeMs;
   }
@@ -479,7 +502,7 @@ export class PartitionFold {
   /** The flush taken before is acknowledged by the store, all of it. */
   flushed(flush: PartitionFlush): void {
     this.#durableOffset = Math.max(this.#durableOffset, flush.durableOffset);
-    for (const chunk of this.#chunks) if (chunk.isComplete && !chunk.changed) chunk.cells.clear();
+    for (const chunk of this.#chunks) if (chunk.isComplete && !chunk.changed) chunk.clear();
     this.#chunks = this.#chunks.filter((chunk) => !chunk.isComplete || chunk.changed);
   }
 }

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { Settings } from '../schemas/settings.ts';
-import { createDecoder, type Decoder, type TopicKind } from './decode.ts';
+import { createDecoder, type Decoder } from './decode.ts';
 import type { FoldableEvent, FoldableKind } from './facts.ts';
 import type { Admin, Batch, Consumer, EachBatchPayload, Kafka } from './kafka.ts';
 import type { PipelineMetrics } from './metrics.ts';
@@ -16,7 +16,7 @@ import { Writer } from './writer.ts';
  *
  *     Kafka batch -> slices of records -> decode, validate, redact      decode.ts normalise.ts redact.ts
  *                 -> duplicate? joins? revisions?                       partition.ts history.ts fold.ts
- *                 -> raw row or dead letter, minute cells of the chunk  cells.ts
+ *                 -> raw row or dead letter, minute cells of the chunk  cells.ts reports.ts report-cells.ts
  *                 -> flush: ledger, rows, cells, ledger, commit         writer.ts clickhouse-store.ts
  */
 export interface PipelineParts {
@@ -86,12 +86,13 @@ export class Pipeline {
         name,
         kind,
         epoch,
-        decoder: createDecoder({ kind: kind as TopicKind, registry, maxValueBytes: settings.maxValueBytes }),
+        decoder: createDecoder({ kind, registry, maxValueBytes: settings.maxValueBytes }),
       },
     ];
     this.#topics = new Map([
       topic(settings.topicExecutions, 'executions', settings.streamEpochExecutions),
       topic(settings.topicTasks, 'tasks', settings.streamEpochTasks),
+      topic(settings.topicOrchestrators, 'orchestrators', settings.streamEpochOrchestrators),
     ]);
     this.#admin = kafka.admin();
     this.#consumer = kafka.consumer({

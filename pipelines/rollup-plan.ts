@@ -53,7 +53,7 @@ export function planStep(
   };
 }
 
-/** Cuts windows into statements of bounded work, in order. One window that is too much is cut by its workflows. */
+/** Cuts windows into statements of bounded work, in order. One window that is too much is cut by what leads the key. */
 export function planSlices(
   windows: readonly WindowCount[],
   { sliceRows, sliceWindows }: Pick<RollupLimits, 'sliceRows' | 'sliceWindows'>,

@@ -3,13 +3,15 @@ import type { ChunkRow } from '../clickhouse/tables/bookkeeping.ts';
 import type { FoldableKind } from './facts.ts';
 import type { Fact } from './fold.ts';
 import type { Hash64 } from './hash.ts';
+import type { Report } from './reports.ts';
 
 /** A thing whose stored history is wanted. */
 export interface Wanted {
   key: string;
   workspace: string;
   source: string;
-  executionId: string;
+  /** The execution, or the orchestrator. */
+  ownerId: string;
   hash: Hash64;
 }
 
@@ -17,6 +19,8 @@ export interface Wanted {
 export interface StoredFact extends Omit<Fact, 'dims'> {
   key: string;
   dims: string[];
+  /** Of a report about an orchestrator: what it contributes. */
+  report?: Report;
 }
 
 /** Which part of the log a question is about: the records of one partition below an offset. */

@@ -8,10 +8,13 @@ import {
   dropsTable,
 } from '../clickhouse/tables/bookkeeping.ts';
 import { type CellRow, executionCellsTable, taskCellsTable } from '../clickhouse/tables/cells.ts';
+import { type MeasureRow, orchestratorCellsTable } from '../clickhouse/tables/orchestrator-cells.ts';
+import { orchestratorEventsTable } from '../clickhouse/tables/orchestrator-events.ts';
 import { executionEventsTable, taskEventsTable } from '../clickhouse/tables/runs.ts';
-import type { ExecutionEvent, TaskEvent } from '../schemas/events.ts';
+import type { ExecutionEvent, OrchestratorEvent, TaskEvent } from '../schemas/events.ts';
 import type { CellSink } from './chunk.ts';
 import type { LogRecord } from './decode.ts';
+import type { FoldableKind } from './facts.ts';
 import type { PartitionFlush, PartitionFold, RecordPlace, RowSink, StoredRecord } from './partition.ts';
 import { type Rejection, rejections } from './rejections.ts';
 import type { RowBatch, Store } from './store.ts';
@@ -125,8 +128,10 @@ export class Writer implements RowSink, CellSink {
   readonly #folds = new Set<PartitionFold>();
   readonly #executions;
   readonly #tasks;
+  readonly #reports;
   readonly #executionCells;
   readonly #taskCells;
+  readonly #reportCells;
   readonly #drops;
   readonly #deadLetters;
   readonly #deadLetterBytes;
@@ -142,8 +147,10 @@ export class Writer implements RowSink, CellSink {
     this.#effects = effects;
     this.#executions = new WaitingRows(store, executionEventsTable);
     this.#tasks = new WaitingRows(store, taskEventsTable);
+    this.#reports = new WaitingRows(store, orchestratorEventsTable);
     this.#executionCells = new WaitingRows<CellRow>(store, executionCellsTable);
     this.#taskCells = new WaitingRows<CellRow>(store, taskCellsTable);
+    this.#reportCells = new WaitingRows<MeasureRow>(store, orchestratorCellsTable);
     this.#drops = new WaitingRows(store, dropsTable);
     this.#deadLetters = new WaitingRows<DeadLetterRow>(store, deadLettersTable);
     this.#deadLetterBytes = new WaitingRows(store, deadLetterBytesTable);
@@ -161,11 +168,13 @@ export class Writer implements RowSink, CellSink {
   }
 
   get waitingRows(): number {
-    return this.#executions.rows + this.#tasks.rows + this.#drops.rows + this.#deadLetters.rows;
+    const records = this.#executions.rows + this.#tasks.rows + this.#reports.rows;
+    return records + this.#drops.rows + this.#deadLetters.rows;
   }
 
   get #waitingBytes(): number {
-    return this.#executions.bytes + this.#tasks.bytes + this.#deadLetters.bytes + this.#deadLetterBytes.bytes;
+    const records = this.#executions.bytes + this.#tasks.bytes + this.#reports.bytes;
+    return records + this.#deadLetters.bytes + this.#deadLetterBytes.bytes;
   }
 
   /** Reading should wait: the store does not keep up. */
@@ -177,11 +186,18 @@ export class Writer implements RowSink, CellSink {
     return this.waitingRows >= this.#settings.flushRows || this.#waitingBytes >= flushBytes;
   }
 
+  /** By the kind of the stream, which is looked at in one place, rather than by events of ten shapes. */
   stored(row: StoredRecord): void {
-    const { event } = row;
-    const { eventTimeMs } = event;
-    if (event.kind === 'execution') this.#executions.add(row as StoredRecord & { event: ExecutionEvent }, eventTimeMs);
-    else this.#tasks.add(row as StoredRecord & { event: TaskEvent }, eventTimeMs);
+    if (row.kind === 'tasks') {
+      const event = row.event as TaskEvent;
+      this.#tasks.add(row as StoredRecord & { event: TaskEvent }, event.eventTimeMs);
+    } else if (row.kind === 'executions') {
+      const event = row.event as ExecutionEvent;
+      this.#executions.add(row as StoredRecord & { event: ExecutionEvent }, event.eventTimeMs);
+    } else {
+      const event = row.event as OrchestratorEvent;
+      this.#reports.add(row as StoredRecord & { event: OrchestratorEvent }, event.eventTimeMs);
+    }
   }
 
   duplicate(place: RecordPlace, workspace: string): void {
@@ -205,8 +221,12 @@ export class Writer implements RowSink, CellSink {
     );
   }
 
-  cells(kind: 'executions' | 'tasks', row: CellRow): void {
+  cells(kind: FoldableKind, row: CellRow): void {
     (kind === 'executions' ? this.#executionCells : this.#taskCells).add(row, row.windowStartMs);
+  }
+
+  measures(row: MeasureRow): void {
+    this.#reportCells.add(row, row.windowStartMs);
   }
 
   opening(row: Parameters<CellSink['opening']>[0]): void {
@@ -273,10 +293,16 @@ export class Writer implements RowSink, CellSink {
     const rows: RowBatch<never>[] = [
       ...this.#executions.take(),
       ...this.#tasks.take(),
+      ...this.#reports.take(),
       ...this.#deadLetters.take(),
       ...this.#deadLetterBytes.take(),
     ];
-    const cells: RowBatch<never>[] = [...this.#executionCells.take(), ...this.#taskCells.take(), ...this.#drops.take()];
+    const cells: RowBatch<never>[] = [
+      ...this.#executionCells.take(),
+      ...this.#taskCells.take(),
+      ...this.#reportCells.take(),
+      ...this.#drops.take(),
+    ];
     const openings = this.#openings;
     const ledger = this.#ledger;
     this.#openings = this.#store.createBatch(chunksTable);

@@ -1,6 +1,7 @@
 import { Block } from '../block.ts';
 import type { Database } from '../client.ts';
-import { type CursorRow, measureMerges, type Rollup, rollupCursorsTable } from '../tables/rollups.ts';
+import { stateEnding } from '../tables/orchestrator-measures.ts';
+import { type CursorRow, type MeasureMerge, type Rollup, rollupCursorsTable } from '../tables/rollups.ts';
 
 /** Rows of a finer table by the window that they belong to. */
 export interface WindowCount {
@@ -8,7 +9,7 @@ export interface WindowCount {
   rows: number;
 }
 
-/** What one statement computes: some windows, of which it may take only one of several parts of the workflows. */
+/** What one statement computes: some windows, of which it may take only one of several parts. */
 export interface Slice {
   startsSeconds: readonly number[];
   part: number;
@@ -38,11 +39,29 @@ const versionBase = '79228162514264337593543950336'; // 2^96
 const windowOf = ({ windowSeconds }: Rollup, column: string): string =>
   `${windowSeconds === 3600 ? 'toStartOfHour' : 'toStartOfDay'}(${column})`;
 
-const merges = {
-  sum: (column: string) => `sum(f.${column})`,
-  min: (column: string) => `min(f.${column})`,
-  max: (column: string) => `max(f.${column})`,
-  histogram: (column: string) => `mapFilter((bucket, n) -> n != 0, sumMap(f.${column}))`,
+/** What a step from one reading to the next adds: all of a reading below the one before, which is a new beginning. */
+const step = (earlier: string, later: string): string =>
+  `if(endsWith(f.measure, '${stateEnding}'), toDecimal128(${earlier} != ${later}, 6), if(${later} >= ${earlier}, ${later} - ${earlier}, ${later}))`;
+
+/** Sums a step over neighbours of a list. */
+const overSteps = (list: string, earlier: string, later: string): string =>
+  `arraySum((earlier, later) -> ${step(earlier, later)}, arrayPopBack(${list}), arrayPopFront(${list}))`;
+
+const readings = 'arraySort(groupArrayArray(f.readings))';
+/** Hours that have readings, in order: the first and the last of each. */
+const spans = "arraySort(groupArrayIf((f.first, f.last), f.first.at > toDateTime64(0, 3, 'UTC')))";
+
+const merges: Record<MeasureMerge['merge'], (column: string, fromCells: boolean) => string> = {
+  sum: (column) => `sum(f.${column})`,
+  min: (column) => `min(f.${column})`,
+  max: (column) => `max(f.${column})`,
+  histogram: (column) => `mapFilter((bucket, n) -> n != 0, sumMap(f.${column}))`,
+  first: (column, fromCells) =>
+    fromCells ? `arrayElement(${readings}, 1)` : `minIf(f.${column}, f.${column}.at > toDateTime64(0, 3, 'UTC'))`,
+  increase: (column, fromCells) =>
+    fromCells
+      ? overSteps(readings, 'earlier.3', 'later.3')
+      : `sum(f.${column}) + ${overSteps(spans, 'earlier.2.3', 'later.1.3')}`,
 };
 
 /**
@@ -59,18 +78,17 @@ function contentVersion({ fromCells }: Rollup): string {
 
 /** Conditions that choose the rows of a slice in the finer table, or in the coarser one. */
 function sliceFilter(rollup: Rollup, table: string, { parts }: Slice, onlyDirty: boolean): string {
+  const cut = rollup.cutBy.map((dimension) => `${table}.${dimension}`).join(', ');
   const window = windowOf(rollup, `${table}.window_start`);
   const conditions = [
     `${table}.window_start >= fromUnixTimestamp({from: UInt32}) AND ${table}.window_start < fromUnixTimestamp({below: UInt32})`,
     `${window} IN (SELECT fromUnixTimestamp(arrayJoin({starts: Array(UInt32)})))`,
   ];
-  // Whole workflows, because the key leads there; a single one is never cut.
-  if (parts > 1) {
-    conditions.push(`cityHash64(${table}.workspace, ${table}.workflow_id) % {parts: UInt32} = {part: UInt32}`);
-  }
+  // Whole workflows, say, because the key leads there; a single one is never cut.
+  if (parts > 1) conditions.push(`cityHash64(${cut}) % {parts: UInt32} = {part: UInt32}`);
   if (onlyDirty) {
-    conditions.push(`(${table}.workspace, ${table}.workflow_id, ${window}) IN (
-        SELECT workspace, workflow_id, ${windowOf(rollup, 'window_start')} FROM ${rollup.source}
+    conditions.push(`(${cut}, ${window}) IN (
+        SELECT ${rollup.cutBy.join(', ')}, ${windowOf(rollup, 'window_start')} FROM ${rollup.source}
         WHERE ${writtenFilter} AND window_start >= fromUnixTimestamp({from: UInt32}) AND window_start < fromUnixTimestamp({below: UInt32}))`);
   }
   return conditions.join('\n      AND ');
@@ -85,8 +103,8 @@ const writtenFilter =
  * new code of the job never replaces a row by one from fewer cells, some having expired.
  */
 function renderRollup(rollup: Rollup, slice: Slice, onlyDirty: boolean): string {
-  const { source, target, dimensions } = rollup;
-  const measures = measureMerges.map(({ column }) => column);
+  const { source, target, dimensions, fromCells } = rollup;
+  const measures = rollup.measures.map(({ column }) => column);
   const key = [...dimensions, 'window_start'].join(', ');
   return `INSERT INTO ${target} (${key}, ver, ${measures.join(', ')})
 WITH (SELECT mapFromArrays(groupArray(stream), groupArray(chunk_records))
@@ -96,7 +114,7 @@ FROM
 (
     SELECT ${dimensions.map((dimension) => `f.${dimension} AS ${dimension}`).join(', ')},
       ${windowOf(rollup, 'f.window_start')} AS window_start, ${contentVersion(rollup)} AS content,
-      ${measureMerges.map(({ column, merge }) => `${merges[merge](column)} AS ${column}`).join(',\n      ')}
+      ${rollup.measures.map(({ column, merge }) => `${merges[merge](column, fromCells)} AS ${column}`).join(',\n      ')}
     FROM ${source} AS f FINAL
     WHERE ${sliceFilter(rollup, 'f', slice, onlyDirty)}
     GROUP BY ${dimensions.map((dimension) => `f.${dimension}`).join(', ')}, ${windowOf(rollup, 'f.window_start')}

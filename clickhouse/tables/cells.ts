@@ -21,7 +21,7 @@ export interface Histogram extends Iterable<readonly [bucket: number, count: num
   readonly size: number;
 }
 
-const histogramCodec: Codec<Histogram> = entries(int16, int64);
+export const histogramCodec: Codec<Histogram> = entries(int16, int64);
 
 /** One cell as it is stored: dimensions, window, absolute values of one chunk, and the position they stand for. */
 export interface CellRow {

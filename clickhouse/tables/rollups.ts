@@ -1,42 +1,55 @@
 import { bigUint64, columnsOf, name, second, type Table, uint32 } from '../columns.ts';
 import { executionDimensions, taskDimensions } from './cells.ts';
 import { counts, distributions, quantities } from './measures.ts';
+import { orchestratorDimensions } from './orchestrator-cells.ts';
 
 const hourSeconds = 3600;
 
+type RollupKind = 'execution' | 'task' | 'orchestrator';
+
+/** How a measure of a window is made of the same measure of finer rows. */
+export interface MeasureMerge {
+  column: string;
+  merge: 'sum' | 'min' | 'max' | 'histogram' | 'first' | 'increase';
+}
+
 /** A table that the roll-up job fills: sums of the rows of a finer one, over windows of this length. */
 export interface Rollup {
-  target: 'execution_hours' | 'execution_days' | 'task_hours' | 'task_days';
-  source: 'execution_cells' | 'execution_hours' | 'task_cells' | 'task_hours';
+  target: `${RollupKind}_hours` | `${RollupKind}_days`;
+  source: `${RollupKind}_cells` | `${RollupKind}_hours`;
   dimensions: readonly string[];
+  /** Dimensions by which one window is cut where it is too much for one statement; they lead the key. */
+  cutBy: readonly string[];
+  measures: readonly MeasureMerge[];
   windowSeconds: number;
   /** Hours come from cells, of which a window has one for each minute and chunk; days from hours. */
   fromCells: boolean;
 }
 
-const hours = (kind: 'execution' | 'task', dimensions: readonly string[]): Rollup => ({
+interface RollupShape {
+  kind: RollupKind;
+  dimensions: readonly string[];
+  cutBy: readonly string[];
+  measures: readonly MeasureMerge[];
+}
+
+const hours = ({ kind, ...shape }: RollupShape): Rollup => ({
   target: `${kind}_hours`,
   source: `${kind}_cells`,
-  dimensions,
+  ...shape,
   windowSeconds: hourSeconds,
   fromCells: true,
 });
-const days = (kind: 'execution' | 'task', dimensions: readonly string[]): Rollup => ({
+const days = ({ kind, ...shape }: RollupShape): Rollup => ({
   target: `${kind}_days`,
   source: `${kind}_hours`,
-  dimensions,
+  ...shape,
   windowSeconds: 24 * hourSeconds,
   fromCells: false,
 });
 
-/** Hours before the days that are made of them. */
-export const rollupPairs: readonly { hours: Rollup; days: Rollup }[] = [
-  { hours: hours('execution', executionDimensions), days: days('execution', executionDimensions) },
-  { hours: hours('task', taskDimensions), days: days('task', taskDimensions) },
-];
-
-/** How each measure of a cell is merged, by its column. */
-export const measureMerges: readonly { column: string; merge: 'sum' | 'min' | 'max' | 'histogram' }[] = [
+/** Of executions and tasks, by the columns of their cells. */
+const runMerges: readonly MeasureMerge[] = [
   ...counts.map((column) => ({ column, merge: 'sum' as const })),
   ...distributions.flatMap((distribution) => [
     { column: `${distribution}_sum`, merge: 'sum' as const },
@@ -50,6 +63,37 @@ export const measureMerges: readonly { column: string; merge: 'sum' | 'min' | 'm
     { column: `${quantity}_max`, merge: 'max' as const },
   ]),
 ];
+
+/** Of orchestrators: readings, which are in order in a cell, become the first one and what happened up to the last. */
+const reportMerges: readonly MeasureMerge[] = [
+  { column: 'n', merge: 'sum' },
+  { column: 'value_sum', merge: 'sum' },
+  { column: 'value_min', merge: 'min' },
+  { column: 'value_max', merge: 'max' },
+  { column: 'value_hist', merge: 'histogram' },
+  { column: 'first', merge: 'first' },
+  { column: 'last', merge: 'max' },
+  { column: 'increase', merge: 'increase' },
+];
+
+const runShape = { cutBy: ['workspace', 'workflow_id'], measures: runMerges };
+const shapes: readonly RollupShape[] = [
+  { kind: 'execution', dimensions: executionDimensions, ...runShape },
+  { kind: 'task', dimensions: taskDimensions, ...runShape },
+  {
+    kind: 'orchestrator',
+    dimensions: orchestratorDimensions,
+    // One orchestrator may have twenty thousand workers.
+    cutBy: ['workspace', 'kind', 'orchestrator_id', 'pool_id', 'subject'],
+    measures: reportMerges,
+  },
+];
+
+/** Hours before the days that are made of them. */
+export const rollupPairs: readonly { hours: Rollup; days: Rollup }[] = shapes.map((shape) => ({
+  hours: hours(shape),
+  days: days(shape),
+}));
 
 /** How far the job has come with one table. What a row says holds by itself, whatever other rows say. */
 export interface CursorRow {

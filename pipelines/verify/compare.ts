@@ -1,4 +1,4 @@
-import { type AcceptedRecord, type CellValues, type Recomputation, recompute, splitCellKey } from './recompute.ts';
+import { type CellValues, type Recomputation, type RecomputeOptions, splitCellKey } from './recompute.ts';
 import type { TopicReport } from './report.ts';
 import type { LedgerRow, StoredCell } from './stored.ts';
 
@@ -144,10 +144,13 @@ export function lastCellPosition(cells: ReadonlyMap<string, StoredCell>, chunkRe
   return last;
 }
 
+/** The records of a partition, ready to be recomputed as often as needed. */
+export type Recompute = (options: RecomputeOptions) => Recomputation;
+
 /** Recomputes the cells of a partition and compares every value of every one; answers which records are duplicates. */
 export function compareCells(
   coverage: Coverage,
-  records: readonly AcceptedRecord[],
+  recompute: Recompute,
   cells: ReadonlyMap<string, StoredCell>,
   report: TopicReport,
 ): Set<number> {
@@ -156,7 +159,7 @@ export function compareCells(
     const cell = cells.get(key);
     return cell === undefined ? lastOffset : Math.max(lastOffset, positionOf(cell));
   };
-  const expected = recompute(records, { chunkRecords, limitOf });
+  const expected = recompute({ chunkRecords, limitOf });
   const differing: [key: string, field: string, expected: bigint | undefined, found: bigint | undefined][] = [];
   for (const key of new Set([...expected.cells.keys(), ...cells.keys()])) {
     // The log no longer holds all that a trimmed chunk was made of.
@@ -166,7 +169,7 @@ export function compareCells(
     differing.push(...compareValues(key, expected.cells.get(key), found?.values));
   }
   report.totals.cells += countWindows(expected);
-  nameDifferences(coverage, records, limitOf, differing, report);
+  nameDifferences(coverage, recompute, limitOf, differing, report);
   return expected.duplicates;
 }
 
@@ -213,14 +216,14 @@ function cellName(key: string): string {
 /** Recomputes once more to learn which records stand behind the values that differ. */
 function nameDifferences(
   { chunkRecords }: Coverage,
-  records: readonly AcceptedRecord[],
+  recompute: Recompute,
   limitOf: (key: string) => number,
   differing: [string, string, bigint | undefined, bigint | undefined][],
   report: TopicReport,
 ): void {
   if (differing.length === 0) return;
   const offsets = new Map<string, Set<number>>(differing.map(([key]) => [key, new Set()]));
-  recompute(records, {
+  recompute({
     chunkRecords,
     limitOf,
     trace: (key, _, atOffset) => {

@@ -47,6 +47,11 @@ const registry =
 const topics = [
   { kind: 'executions', topic: settings.topicExecutions, epoch: settings.streamEpochExecutions },
   { kind: 'tasks', topic: settings.topicTasks, epoch: settings.streamEpochTasks },
+  {
+    kind: 'orchestrators',
+    topic: settings.topicOrchestrators,
+    epoch: settings.streamEpochOrchestrators,
+  },
 ] as const;
 
 /** The exit code: 0 when everything is equal, 1 when anything differs, 2 when there is nothing to compare. */

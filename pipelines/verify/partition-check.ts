@@ -1,14 +1,15 @@
 import type { Database } from '../../clickhouse/client.ts';
-import type { ExecutionEvent, TaskEvent } from '../../schemas/events.ts';
-import { type Coverage, compareCells, LedgerTally } from './compare.ts';
+import type { OrchestratorEvent, TelemetryEvent } from '../../schemas/events.ts';
+import { type Coverage, compareCells, LedgerTally, type Recompute } from './compare.ts';
 import { type CompareRow, createRowComparison } from './raw-rows.ts';
-import { type AcceptedRecord, acceptedRecord } from './recompute.ts';
+import { type AcceptedRecord, acceptedRecord, recompute } from './recompute.ts';
+import { type AcceptedReport, acceptedReport, recomputeReports } from './recompute-reports.ts';
 import type { TopicReport } from './report.ts';
 import { type Refused, readHashCounts, readRawRows, readRefused, type StoredCell, type StoredTable } from './stored.ts';
 
 /** A record of the log, decoded: the event that it says, or why it says none. */
 export type Decoded =
-  | { offset: number; recordTimeMs: number; event: ExecutionEvent | TaskEvent }
+  | { offset: number; recordTimeMs: number; event: TelemetryEvent }
   | { offset: number; recordTimeMs: number; refusal: { outcome: 'drop' | 'dead'; reason: string } };
 
 export interface PartitionSource {
@@ -35,7 +36,9 @@ interface Found {
 export class PartitionCheck {
   readonly #source: PartitionSource;
   readonly #tally: LedgerTally;
+  /** A stream holds the ones or the others. */
   readonly #records: AcceptedRecord[] = [];
+  readonly #reports: AcceptedReport[] = [];
   readonly #texts = new Map<string, string>();
   readonly #storedDuplicates = new Set<number>();
   readonly #compareRow: CompareRow;
@@ -53,13 +56,7 @@ export class PartitionCheck {
 
   async add(record: Decoded): Promise<void> {
     const { offset } = record;
-    if ('event' in record) {
-      const accepted = acceptedRecord(record.event, offset);
-      // Millions of records speak of few dimensions and of fewer things than records.
-      accepted.dims = this.#intern(accepted.dims);
-      accepted.thing = this.#intern(accepted.thing);
-      this.#records.push(accepted);
-    }
+    if ('event' in record) this.#accept(record.event, offset);
     // What lies behind the ledger is wanted for cells that are ahead of it, and for nothing else.
     if (offset > this.#source.coverage.lastOffset) return;
     this.#source.report.totals.records++;
@@ -68,10 +65,24 @@ export class PartitionCheck {
     if (this.#slice.length >= sliceRecords) await this.#checkSlice(offset);
   }
 
+  #accept(event: TelemetryEvent, offset: number): void {
+    if (!isOfRun(event)) {
+      this.#reports.push(acceptedReport(event, offset));
+      return;
+    }
+    const accepted = acceptedRecord(event, offset);
+    // Millions of records speak of few dimensions and of fewer things than records.
+    accepted.dims = this.#intern(accepted.dims);
+    accepted.thing = this.#intern(accepted.thing);
+    this.#records.push(accepted);
+  }
+
   async finish(): Promise<void> {
     const { coverage, cells, report } = this.#source;
     if (coverage.lastOffset >= this.#sliceFrom) await this.#checkSlice(coverage.lastOffset);
-    const duplicates = compareCells(coverage, this.#records, cells, report);
+    const recomputed: Recompute = (options) =>
+      this.#reports.length > 0 ? recomputeReports(this.#reports, options) : recompute(this.#records, options);
+    const duplicates = compareCells(coverage, recomputed, cells, report);
     this.#compareDuplicates(duplicates);
     this.#tally.compare(report);
     if (coverage.lastOffset >= coverage.firstOffset) await this.#checkHashes();
@@ -177,6 +188,9 @@ export class PartitionCheck {
     report.differ(`partition ${coverage.partition} offset ${offset}: ${what}`, expected, found);
   }
 }
+
+const isOfRun = (event: TelemetryEvent): event is Exclude<TelemetryEvent, OrchestratorEvent> =>
+  event.kind === 'execution' || event.kind === 'task';
 
 function listFound({ rows, drops, deadLetters }: Found): string[] {
   return [

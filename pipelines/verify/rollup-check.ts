@@ -5,13 +5,16 @@ import {
   taskCellsTable,
   taskDimensions,
 } from '../../clickhouse/tables/cells.ts';
+import { orchestratorCellsTable, orchestratorDimensions } from '../../clickhouse/tables/orchestrator-cells.ts';
+import type { TopicKind } from '../decode.ts';
 import type { CellValues } from './recompute.ts';
 import { DifferenceList } from './report.ts';
-import { readJsonLines, readValues } from './stored.ts';
+import { isLatest, summariseReadings, takeLater } from './report-windows.ts';
+import { readJsonLines, readValues, selectMeasure } from './stored.ts';
 
 export interface RollupCheck {
   database: Database;
-  kind: 'executions' | 'tasks';
+  kind: TopicKind;
   /** Older hours may have outlived some of their cells and cannot be told from them any more. */
   cellsRetentionDays: number;
   /** How long to wait for the roll-up job where something differs. */
@@ -26,10 +29,41 @@ const mostCellsAtOnce = 200_000;
 const looks = 4;
 const pollMs = 250;
 
-const kinds = {
-  executions: { prefix: 'execution', table: executionCellsTable, dimensions: executionDimensions },
-  tasks: { prefix: 'task', table: taskCellsTable, dimensions: taskDimensions },
-} as const;
+interface Kind {
+  prefix: string;
+  dimensions: readonly string[];
+  /** Measures of a cell, and those of hours and days. */
+  cellMeasures: readonly { name: string; type: string }[];
+  windowMeasures: readonly { name: string; type: string }[];
+  /** What a window holds whose cells have been added up. */
+  finish(dims: string, sum: CellValues): CellValues;
+}
+
+/** What stands between the dimensions and the measures of a cell. */
+const cellPlace = ['window_start', 'stream', 'partition', 'chunk', 'fold_version', 'ver'];
+
+function ofRuns(prefix: string, table: typeof taskCellsTable, dimensions: readonly string[]): Kind {
+  const measures = table.columns.slice(dimensions.length + cellPlace.length);
+  return { prefix, dimensions, cellMeasures: measures, windowMeasures: measures, finish: (_, sum) => sum };
+}
+
+const reportMeasures = orchestratorCellsTable.columns.slice(orchestratorDimensions.length + cellPlace.length);
+const typeOfLast = reportMeasures.find(({ name }) => name === 'last')?.type ?? '';
+const kinds: Record<TopicKind, Kind> = {
+  executions: ofRuns('execution', executionCellsTable, executionDimensions),
+  tasks: ofRuns('task', taskCellsTable, taskDimensions),
+  orchestrators: {
+    prefix: 'orchestrator',
+    dimensions: orchestratorDimensions,
+    cellMeasures: reportMeasures,
+    windowMeasures: [
+      ...reportMeasures.filter(({ name }) => name !== 'readings'),
+      { name: 'first', type: typeOfLast },
+      { name: 'increase', type: 'Decimal(38, 6)' },
+    ],
+    finish: summariseReadings,
+  },
+};
 
 /** Sums by dimensions and start of the window. */
 type Windows = Map<string, CellValues>;
@@ -121,10 +155,17 @@ async function compareDay(check: RollupCheck, at: Day, hours: DifferenceList, da
       const hour = startSeconds - (startSeconds % hourSeconds);
       if (hour < end) addTo(expected, windowKey(dims, hour), values);
     }
+    finishAll(check, expected);
     compareWindows(expected, await readWindows(check, 'hours', from, Math.min(below, end)), hours);
   }
   if (at.day >= at.daysEnd) return;
+  finishAll(check, sums);
   compareWindows(sums, await readWindows(check, 'days', at.day, at.day + daySeconds), days);
+}
+
+function finishAll({ kind }: RollupCheck, windows: Windows): void {
+  const { finish } = kinds[kind];
+  for (const [key, sum] of windows) windows.set(key, finish(key.slice(0, key.lastIndexOf(' ')), sum));
 }
 
 const windowKey = (dims: string, startSeconds: number): string =>
@@ -142,12 +183,12 @@ async function* readRows(
   from: number,
   below: number,
 ): AsyncGenerator<StoredRow> {
-  const { prefix, table, dimensions } = kinds[kind];
-  const measures = table.columns.map(({ name }) => name).slice(dimensions.length + cellPlace.length);
-  // Sums may be larger than what a JSON number holds exactly.
-  const selected = measures.map((name) => (name.endsWith('_sum') ? `toString(${name})` : name));
+  const { prefix, dimensions, cellMeasures, windowMeasures } = kinds[kind];
+  const measures = (suffix === 'cells' ? cellMeasures : windowMeasures).flatMap(selectMeasure);
+  const fields = measures.map(({ field }) => field);
   const answer = await database.stream(
-    `SELECT ${dimensions.join(', ')}, toUnixTimestamp(window_start), ${selected.join(', ')} FROM ${prefix}_${suffix} FINAL
+    `SELECT ${dimensions.join(', ')}, toUnixTimestamp(window_start), ${measures.map(({ sql }) => sql).join(', ')}
+     FROM ${prefix}_${suffix} FINAL
      WHERE window_start >= {from: UInt32} AND window_start < {below: UInt32} FORMAT JSONCompactEachRow`,
     { from, below },
   );
@@ -155,13 +196,10 @@ async function* readRows(
     yield {
       dims: JSON.stringify(row.slice(0, dimensions.length)),
       startSeconds: Number(row[dimensions.length]),
-      values: readValues(measures, row.slice(dimensions.length + 1)),
+      values: readValues(fields, row.slice(dimensions.length + 1)),
     };
   }
 }
-
-/** What stands between the dimensions and the measures of a cell. */
-const cellPlace = ['window_start', 'stream', 'partition', 'chunk', 'fold_version', 'ver'];
 
 async function readWindows(
   check: RollupCheck,
@@ -182,7 +220,9 @@ function addTo(windows: Windows, key: string, values: CellValues): void {
     sum = new Map();
     windows.set(key, sum);
   }
+  if (values.has('last_at')) takeLater(sum, values);
   for (const [field, value] of values) {
+    if (isLatest(field)) continue;
     const known = sum.get(field);
     if (known === undefined) sum.set(field, value);
     else if (field.endsWith('_min')) sum.set(field, value < known ? value : known);

@@ -1,5 +1,7 @@
 import type { Database } from '../../clickhouse/client.ts';
 import { executionDimensions, taskDimensions } from '../../clickhouse/tables/cells.ts';
+import { orchestratorDimensions } from '../../clickhouse/tables/orchestrator-cells.ts';
+import { reportIdentity } from '../../clickhouse/tables/orchestrator-events.ts';
 import { type CellValues, cellKey } from './recompute.ts';
 
 /** What ClickHouse holds of a stream, read back as plain values. */
@@ -101,20 +103,52 @@ export interface StoredCell {
 
 const cellCoordinates = new Set(['window_start', 'stream', 'partition', 'chunk', 'fold_version', 'ver']);
 
+const dimensionsOf: Record<string, readonly string[]> = {
+  execution_cells: executionDimensions,
+  task_cells: taskDimensions,
+  orchestrator_cells: orchestratorDimensions,
+};
+
+/** One value of a cell, or several by name, and the SQL that gives it as a whole number. */
+export interface SelectedMeasure {
+  field: string;
+  sql: string;
+}
+
+const inMillionths = (column: string): string => `toString(toInt128(${column} * 1000000))`;
+
+/** How a column of any type is read without losing a digit: a JSON number holds 53 bits exactly. */
+export function selectMeasure({ name, type }: { name: string; type: string }): SelectedMeasure[] {
+  if (type.startsWith('Array(Tuple(at ')) {
+    const places = `arrayMap(entry -> concat(toString(toUnixTimestamp64Milli(entry.1)), ' ', toString(entry.2)), ${name})`;
+    const values = `arrayMap(entry -> ${inMillionths('entry.3')}, ${name})`;
+    return [{ field: name, sql: `mapFromArrays(${places}, ${values})` }];
+  }
+  if (type.startsWith('Tuple(at ')) {
+    return [
+      { field: `${name}_at`, sql: `toUnixTimestamp64Milli(${name}.1)` },
+      { field: `${name}_offset`, sql: `${name}.2` },
+      { field: `${name}_value`, sql: inMillionths(`${name}.3`) },
+    ];
+  }
+  if (type.includes('Decimal')) return [{ field: name, sql: inMillionths(name) }];
+  return [{ field: name, sql: name.endsWith('_sum') ? `toString(${name})` : name }];
+}
+
 /** All cells of a partition by `cellKey`. */
 export async function readCells(
   database: Database,
   table: StoredTable,
   { stream, partition }: StreamPartition,
 ): Promise<Map<string, StoredCell>> {
-  const dimensions: readonly string[] = table.name === 'task_cells' ? taskDimensions : executionDimensions;
+  const dimensions = dimensionsOf[table.name] as readonly string[];
   const measures = table.columns
-    .map(({ name }) => name)
-    .filter((name) => !cellCoordinates.has(name) && !dimensions.includes(name));
-  // Sums may be larger than what a JSON number holds exactly.
-  const selected = measures.map((name) => (name.endsWith('_sum') ? `toString(${name})` : name));
+    .filter(({ name }) => !cellCoordinates.has(name) && !dimensions.includes(name))
+    .flatMap(selectMeasure);
+  const fields = measures.map(({ field }) => field);
   const answer = await database.stream(
-    `SELECT ${dimensions.join(', ')}, toUnixTimestamp(window_start), chunk, fold_version, toString(ver), ${selected.join(', ')}
+    `SELECT ${dimensions.join(', ')}, toUnixTimestamp(window_start), chunk, fold_version, toString(ver),
+       ${measures.map(({ sql }) => sql).join(', ')}
      FROM ${table.name} FINAL WHERE stream = {stream: String} AND partition = {partition: UInt32}
      FORMAT JSONCompactEachRow`,
     { stream, partition },
@@ -124,7 +158,7 @@ export async function readCells(
     const dims = JSON.stringify(row.slice(0, dimensions.length));
     const [windowSeconds, chunk, foldVersion, ver, ...values] = row.slice(dimensions.length);
     cells.set(cellKey(dims, Number(windowSeconds) * 1000, Number(chunk)), {
-      values: readValues(measures, values),
+      values: readValues(fields, values),
       foldVersion: Number(foldVersion),
       ver: BigInt(ver as string),
     });
@@ -164,14 +198,20 @@ export interface HashCounts {
   thingsWithHash: number;
 }
 
+/** What is one thing to the fold. */
+const thingColumns: Record<string, string> = {
+  execution_events: 'workspace, source, execution_id',
+  task_events: 'workspace, source, execution_id, task_id, map_index',
+  orchestrator_events: `${reportIdentity.join(', ')}, toStartOfMinute(event_time)`,
+};
+
 export async function readHashCounts(
   database: Database,
   table: StoredTable,
   of: StreamPartition,
   offsets: { first: number; last: number },
 ): Promise<HashCounts> {
-  const isTask = table.columns.some(({ name }) => name === 'task_id');
-  const thing = `workspace, source, execution_id${isTask ? ', task_id, map_index' : ''}`;
+  const thing = thingColumns[table.name];
   const [counts] = await database.rows<HashCounts>(
     `SELECT count() AS rows, uniqExact(offset) AS offsets, uniqExact(identity_hash) AS identityHashes,
        uniqExact(${thing}) AS things, uniqExact(thing_hash) AS thingHashes, uniqExact(${thing}, thing_hash) AS thingsWithHash

@@ -1,7 +1,9 @@
 import type { Database } from '../../clickhouse/client.ts';
 import { executionCellsTable, taskCellsTable } from '../../clickhouse/tables/cells.ts';
+import { orchestratorCellsTable } from '../../clickhouse/tables/orchestrator-cells.ts';
+import { orchestratorEventsTable } from '../../clickhouse/tables/orchestrator-events.ts';
 import { executionEventsTable, taskEventsTable } from '../../clickhouse/tables/runs.ts';
-import type { Decoder, LogRecord } from '../decode.ts';
+import type { Decoder, LogRecord, TopicKind } from '../decode.ts';
 import type { Admin, Kafka, KafkaMessage } from '../kafka.ts';
 import { Rejection, type RejectReason } from '../rejections.ts';
 import { type Coverage, coverageOf, lastCellPosition } from './compare.ts';
@@ -15,7 +17,7 @@ export interface TopicCheck {
   admin: Admin;
   database: Database;
   decoder: Decoder;
-  kind: 'executions' | 'tasks';
+  kind: TopicKind;
   topic: string;
   epoch: number;
   /** How long to wait until the ledger covers the log end seen at the beginning. */
@@ -25,6 +27,7 @@ export interface TopicCheck {
 const tablesOf: Record<TopicCheck['kind'], { raw: StoredTable; cells: StoredTable }> = {
   executions: { raw: executionEventsTable, cells: executionCellsTable },
   tasks: { raw: taskEventsTable, cells: taskCellsTable },
+  orchestrators: { raw: orchestratorEventsTable, cells: orchestratorCellsTable },
 };
 const pollMs = 250;
 
@@ -156,7 +159,6 @@ async function decodeRecords(
     if (decoded instanceof Rejection) {
       return { offset, recordTimeMs, refusal: { outcome: decoded.outcome, reason: decoded.reason } };
     }
-    if (decoded.kind !== 'execution' && decoded.kind !== 'task') throw new Error(`${topic} holds a ${decoded.kind}`);
     return { offset, recordTimeMs, event: decoded };
   });
 }

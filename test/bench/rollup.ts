@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { Registry } from 'prom-client';
 import type { Database } from '../../clickhouse/client.ts';
 import { executionDimensions } from '../../clickhouse/tables/cells.ts';
-import { measureMerges } from '../../clickhouse/tables/rollups.ts';
+import { rollupPairs } from '../../clickhouse/tables/rollups.ts';
 import { RollupJob } from '../../pipelines/rollup.ts';
 import { createRollupMetrics } from '../../pipelines/rollup-metrics.ts';
 import { type Bar, finishBench, median, round } from './report.ts';
@@ -60,14 +60,15 @@ const createJob = (database: Database) =>
   });
 
 async function runPlain(database: Database): Promise<void> {
-  const merge = ({ column, merge: how }: (typeof measureMerges)[number]) =>
+  const [{ hours }] = rollupPairs as [(typeof rollupPairs)[number]];
+  const merge = ({ column, merge: how }: (typeof hours.measures)[number]) =>
     how === 'histogram' ? `sumMap(c.${column}) AS ${column}` : `${how}(c.${column}) AS ${column}`;
   const key = executionDimensions.map((dimension) => `c.${dimension}`).join(', ');
   await database.command('CREATE TABLE IF NOT EXISTS plain_hours AS execution_hours');
   await database.command('TRUNCATE TABLE plain_hours');
   await database.insertSelect(
-    `INSERT INTO plain_hours (${executionDimensions.join(', ')}, window_start, ${measureMerges.map(({ column }) => column).join(', ')})
-     SELECT ${key}, toStartOfHour(c.window_start) AS hour, ${measureMerges.map(merge).join(', ')}
+    `INSERT INTO plain_hours (${executionDimensions.join(', ')}, window_start, ${hours.measures.map(({ column }) => column).join(', ')})
+     SELECT ${key}, toStartOfHour(c.window_start) AS hour, ${hours.measures.map(merge).join(', ')}
      FROM execution_cells AS c FINAL GROUP BY ${key}, hour`,
     {},
     { max_partitions_per_insert_block: 1000 },

@@ -18,6 +18,8 @@ import {
 
 const quiet = { warn: () => undefined, debug: () => undefined };
 const root = path.join(import.meta.dirname, '../..');
+/** What is measured are events of runs; the topic of reports is there and stays empty. */
+const noReports = 'no-reports';
 
 /** Servers of the bench's own on this machine, as `npm start` starts them, and gone afterwards. */
 export class BenchServers {
@@ -42,6 +44,7 @@ export class BenchServers {
     servers.admin = servers.client.admin();
     servers.producer = createProducer(servers.client);
     await Promise.all([servers.admin.connect(), servers.producer.connect()]);
+    await servers.createTopic(noReports, 1);
     return servers;
   }
 
@@ -96,6 +99,7 @@ export class BenchServers {
         CLICKHOUSE_DATABASE: database.name,
         WEIR_TOPIC_EXECUTIONS: topics.executions,
         WEIR_TOPIC_TASKS: topics.tasks,
+        WEIR_TOPIC_ORCHESTRATORS: noReports,
         WEIR_GROUP_ID: `bench-${database.name}-${port}`,
         WEIR_METRICS_PORT: String(port),
         WEIR_LOG_FORMAT: 'json',

@@ -11,7 +11,12 @@ import {
   taskType,
 } from '../../schemas/wire.ts';
 import { canRunJavaSource, sendFromJava } from '../support/java-producer.ts';
-import { createTelemetry, type Kind, type PipelineProcess, type Telemetry } from '../support/pipeline-process.ts';
+import {
+  createTelemetry,
+  type RunKind as Kind,
+  type PipelineProcess,
+  type Telemetry,
+} from '../support/pipeline-process.ts';
 
 const hasJavaCompiler = await canRunJavaSource();
 

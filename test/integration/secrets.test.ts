@@ -4,7 +4,12 @@ import type { ReadableTable } from '../../deploy/local/clickhouse-users.ts';
 import { listReadableTables } from '../../deploy/local/readable-tables.ts';
 import { encodeExecutionEvent, encodeTaskEvent, executionType, taskType } from '../../schemas/wire.ts';
 import { OwnServers } from '../support/own-servers.ts';
-import { type Kind, type OutgoingRecord, type PipelineProcess, Telemetry } from '../support/pipeline-process.ts';
+import {
+  type RunKind as Kind,
+  type OutgoingRecord,
+  type PipelineProcess,
+  Telemetry,
+} from '../support/pipeline-process.ts';
 import { uniqueTopics, useStack } from '../support/stack.ts';
 
 /**

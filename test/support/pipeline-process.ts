@@ -8,8 +8,10 @@ import { createTestDatabase, type TestDatabase, uniqueTopics, useStack } from '.
 const root = path.resolve(import.meta.dirname, '../..');
 const silent = { warn: () => undefined, debug: () => undefined };
 
-/** The two kinds of telemetry that a pipeline stores. */
-export type Kind = 'executions' | 'tasks';
+/** The kinds of telemetry that a pipeline stores. */
+export type Kind = 'executions' | 'tasks' | 'orchestrators';
+export type RunKind = Exclude<Kind, 'orchestrators'>;
+const allKinds: readonly Kind[] = ['executions', 'tasks', 'orchestrators'];
 
 export interface OutgoingRecord {
   key?: string | Buffer | null;
@@ -81,7 +83,7 @@ export class Telemetry {
           fsync: false,
         },
       ),
-      this.admin.connect().then(() => this.makeTopics(['executions', 'tasks'])),
+      this.admin.connect().then(() => this.makeTopics(allKinds)),
       this.producer.connect(),
     ]);
   }
@@ -186,7 +188,7 @@ export class Telemetry {
     );
   }
 
-  async waitStored(timeoutMs = 30_000, kinds: readonly Kind[] = ['executions', 'tasks']): Promise<void> {
+  async waitStored(timeoutMs = 30_000, kinds: readonly Kind[] = allKinds): Promise<void> {
     const done = await waitUntil(async () => {
       const missing = await Promise.all(kinds.map((kind) => this.missing(kind)));
       return missing.every((records) => records === 0);

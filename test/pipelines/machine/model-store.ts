@@ -3,9 +3,11 @@ import type { ChunkRow } from '../../../clickhouse/tables/bookkeeping.ts';
 import { versionOf } from '../../../clickhouse/tables/bookkeeping.ts';
 import type { CellRow } from '../../../clickhouse/tables/cells.ts';
 import { counts, distributions, quantities } from '../../../clickhouse/tables/measures.ts';
+import type { MeasureRow } from '../../../clickhouse/tables/orchestrator-cells.ts';
 import { DimsTable } from '../../../pipelines/cells.ts';
-import { dimsOf, factOf, thingKeyOf } from '../../../pipelines/facts.ts';
+import { dimsOf, type EventOfRun, factOf, thingKeyOf } from '../../../pipelines/facts.ts';
 import type { StoredRecord } from '../../../pipelines/partition.ts';
+import { type Report, reportFactOf, reportKeyOf } from '../../../pipelines/reports.ts';
 import type { LogPrefix, RowBatch, Store, StoredFact, StoredRange, Wanted } from '../../../pipelines/store.ts';
 
 export interface StoredCell {
@@ -50,7 +52,9 @@ class ModelBatch<Row> implements RowBatch<Row> {
   release(): void {}
 
   add(row: Row): void {
-    this.kept.push(this.table.name.endsWith('_cells') ? (frozenCell(row as CellRow) as Row) : { ...row });
+    if (this.table.name === 'orchestrator_cells') this.kept.push(frozenMeasure(row as MeasureRow) as Row);
+    else if (this.table.name.endsWith('_cells')) this.kept.push(frozenCell(row as CellRow) as Row);
+    else this.kept.push({ ...row });
   }
 }
 
@@ -73,6 +77,19 @@ function frozenCell(row: CellRow): StoredCell {
     put(`${name}_sum`, row.sum(distributions.length + position));
     put(`${name}_max`, row.max(distributions.length + position));
   });
+  return { dims: JSON.stringify(row.dims), windowMs: row.windowStartMs, chunk: row.chunk, ver: row.ver, values };
+}
+
+function frozenMeasure(row: MeasureRow): StoredCell {
+  const values = new Map([['n', BigInt(row.n)]]);
+  values.set('value_sum', row.sum);
+  if (row.min !== null) values.set('value_min', row.min);
+  if (row.max !== null) values.set('value_max', row.max);
+  for (const [bucket, n] of row.histogram) values.set(`value_hist[${bucket}]`, BigInt(n));
+  values.set('last_at', BigInt(row.last.atMs));
+  values.set('last_offset', BigInt(row.last.offset));
+  values.set('last_value', row.last.value);
+  for (const { atMs, offset, value } of row.readings) values.set(`readings[${atMs} ${offset}]`, value);
   return { dims: JSON.stringify(row.dims), windowMs: row.windowStartMs, chunk: row.chunk, ver: row.ver, values };
 }
 
@@ -126,12 +143,12 @@ export class ModelStore {
 
   #apply(batch: ModelBatch<unknown>): void {
     for (const row of batch.kept) {
-      if (batch.table.name === 'execution_events') this.raw.set((row as StoredRecord).offset, row as StoredRecord);
+      if (batch.table.name.endsWith('_events')) this.raw.set((row as StoredRecord).offset, row as StoredRecord);
       else if (batch.table.name === 'drops') this.drops.set((row as Place).offset, (row as { reason: string }).reason);
       else if (batch.table.name === 'dead_letters')
         this.dead.set((row as Place).offset, (row as { reason: string }).reason);
       else if (batch.table.name === 'chunks') this.#putChunk(row as ChunkRow);
-      else if (batch.table.name === 'execution_cells') this.#putCell(row as StoredCell);
+      else if (batch.table.name.endsWith('_cells')) this.#putCell(row as StoredCell);
     }
   }
 
@@ -152,10 +169,13 @@ export class ModelStore {
     const dims = new DimsTable();
     const facts: StoredFact[] = [];
     for (const row of [...this.raw.values()].sort((left, right) => left.offset - right.offset)) {
-      const key = thingKeyOf(row.event);
+      const report = row.kind === 'orchestrators' ? (row.event as Report) : undefined;
+      const event = row.event as EventOfRun;
+      const key = report === undefined ? thingKeyOf(event) : reportKeyOf(report);
       if (!keep(row, key)) continue;
-      const fact = factOf(row.event, row.offset, dimsOf(row.event, dims));
-      facts.push({ ...fact, key, dims: [...fact.dims.values] });
+      const fact =
+        report === undefined ? factOf(event, row.offset, dimsOf(event, dims)) : reportFactOf(report, row.offset);
+      facts.push({ ...fact, key, dims: [...fact.dims.values], report });
     }
     return facts;
   }

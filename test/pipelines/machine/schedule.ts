@@ -2,14 +2,16 @@ import { setImmediate as tick } from 'node:timers/promises';
 import type { ChunkRow } from '../../../clickhouse/tables/bookkeeping.ts';
 import { PartitionFold } from '../../../pipelines/partition.ts';
 import { Rejection } from '../../../pipelines/rejections.ts';
-import { acceptedRecord, recompute } from '../../../pipelines/verify/recompute.ts';
+import { acceptedRecord, type Recomputation, recompute } from '../../../pipelines/verify/recompute.ts';
+import { acceptedReport, recomputeReports } from '../../../pipelines/verify/recompute-reports.ts';
 import { type FlushPoint, Writer } from '../../../pipelines/writer.ts';
 import { createRandom, type Random } from '../../../services/simulator/random.ts';
-import { createModelLog, type ModelRecord } from './model-log.ts';
+import { createModelLog, type ModelKind, type ModelRecord } from './model-log.ts';
 import { ModelStore, type StoredCell } from './model-store.ts';
 
 export interface ScheduleOptions {
   seed: number;
+  kind?: ModelKind;
   records?: number;
   steps?: number;
   chunkRecords?: number;
@@ -63,9 +65,9 @@ class Schedule {
   readonly #result: ScheduleResult = { crashes: 0, zombies: 0, trims: 0, asked: 0, problems: [] };
 
   constructor(options: ScheduleOptions) {
-    this.#options = { records: 120, steps: 90, chunkRecords: 16, trimming: false, ...options };
+    this.#options = { kind: 'executions', records: 120, steps: 90, chunkRecords: 16, trimming: false, ...options };
     this.#random = createRandom(options.seed);
-    this.#log = createModelLog(this.#random, this.#options.records);
+    this.#log = createModelLog(this.#options.kind, this.#random, this.#options.records);
   }
 
   get #high(): number {
@@ -102,7 +104,7 @@ class Schedule {
     const settings = {
       topic: 'executions',
       epoch: 1,
-      kind: 'executions' as const,
+      kind: this.#options.kind,
       partition: 0,
       chunkRecords: this.#options.chunkRecords,
       latenessBoundMs: 30_000,
@@ -267,10 +269,7 @@ class Schedule {
   #compareRows(readable: ModelRecord[]): void {
     const { raw, drops, dead } = this.#store;
     const accepted = readable.filter(({ outcome }) => !(outcome instanceof Rejection));
-    const { duplicates } = recompute(
-      accepted.map(({ record, outcome }) => acceptedRecord(outcome as never, record.offset)),
-      { chunkRecords: this.#options.chunkRecords, limitOf: () => Number.MAX_SAFE_INTEGER },
-    );
+    const { duplicates } = this.#recompute(accepted, Number.MAX_SAFE_INTEGER);
     for (const { record, outcome } of readable) {
       const { offset } = record;
       const rejection = outcome instanceof Rejection ? outcome : null;
@@ -283,12 +282,19 @@ class Schedule {
     }
   }
 
+  #recompute(accepted: readonly ModelRecord[], limit: number): Recomputation {
+    const { chunkRecords, kind } = this.#options;
+    const options = { chunkRecords, limitOf: () => limit };
+    const read = <Accepted>(accept: (event: never, offset: number) => Accepted): Accepted[] =>
+      accepted.map(({ record, outcome }) => accept(outcome as never, record.offset));
+    return kind === 'executions'
+      ? recompute(read(acceptedRecord), options)
+      : recomputeReports(read(acceptedReport), options);
+  }
+
   #compareCells(readable: ModelRecord[]): void {
-    const { chunkRecords } = this.#options;
-    const records = readable
-      .filter(({ outcome }) => !(outcome instanceof Rejection))
-      .map(({ record, outcome }) => acceptedRecord(outcome as never, record.offset));
-    const whole = recompute(records, { chunkRecords, limitOf: () => Number.MAX_SAFE_INTEGER });
+    const records = readable.filter(({ outcome }) => !(outcome instanceof Rejection));
+    const whole = this.#recompute(records, Number.MAX_SAFE_INTEGER);
     for (const key of new Set([...whole.cells.keys(), ...this.#store.cells.keys()])) {
       this.#compareValues(`cell ${key}`, whole.cells.get(key), this.#store.cells.get(key)?.values);
     }
@@ -297,12 +303,14 @@ class Schedule {
   }
 
   /** A cell with version v is the fold of its chunk below v, whoever wrote it and whenever. */
-  #compareVersions(records: ReturnType<typeof acceptedRecord>[], versions: StoredCell[]): void {
+  #compareVersions(records: readonly ModelRecord[], versions: StoredCell[]): void {
     const sample = versions.filter(() => this.#random.chance(0.05));
+    const prefixes = new Map<number, Recomputation>();
     for (const cell of sample) {
       const limit = Number(cell.ver % 2n ** 48n) - 1;
       const key = `${cell.chunk} ${cell.windowMs} ${cell.dims}`;
-      const prefix = recompute(records, { chunkRecords: this.#options.chunkRecords, limitOf: () => limit });
+      const prefix = prefixes.get(limit) ?? this.#recompute(records, limit);
+      prefixes.set(limit, prefix);
       this.#compareValues(`version ${limit + 1} of cell ${key}`, prefix.cells.get(key), cell.values);
     }
   }
