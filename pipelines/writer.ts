@@ -14,6 +14,7 @@ import type { LogRecord } from './decode.ts';
 import type { PartitionFlush, PartitionFold, RecordPlace, RowSink, StoredRecord } from './partition.ts';
 import { type Rejection, rejections } from './rejections.ts';
 import type { RowBatch, Store } from './store.ts';
+import { WaitingEntities } from './waiting-entities.ts';
 
 export interface WriterSettings {
   /** A flush begins when so many rows wait; reading stops at twice as many, so folding goes on during a flush. */
@@ -32,7 +33,7 @@ export interface WriterEffects {
   reached?(point: FlushPoint): void;
 }
 
-export type FlushPoint = 'taken' | 'opened' | 'rows' | 'cells' | 'ledger' | 'committed';
+export type FlushPoint = 'taken' | 'opened' | 'entities' | 'rows' | 'cells' | 'ledger' | 'committed';
 
 export interface FlushReport {
   rows: number;
@@ -108,7 +109,8 @@ class WaitingRows<Row> {
  * repeated blindly and every crash be repaired by folding a chunk again:
  *
  * 1. the first ledger row of every chunk that is new: from here on the chunk counts as begun and incomplete;
- * 2. raw rows and dead letters;
+ * 2. the latest of every execution and attempt; before raw rows, because what a raw row says is never written again once
+ *    retention has taken its record from the log; then raw rows and dead letters;
  * 3. cells, as absolute values, once everything they stand for is acknowledged; with them the drops, because a record may
  *    be booked as a duplicate only when the one it repeats is safe (retention could take both from the log);
  * 4. ledger rows that say how far each chunk is durable;
@@ -124,6 +126,7 @@ export class Writer implements RowSink, CellSink {
   readonly #folds = new Set<PartitionFold>();
   readonly #executions;
   readonly #tasks;
+  readonly #entities;
   readonly #executionCells;
   readonly #taskCells;
   readonly #drops;
@@ -141,6 +144,7 @@ export class Writer implements RowSink, CellSink {
     this.#effects = effects;
     this.#executions = new WaitingRows(store, executionEventsTable);
     this.#tasks = new WaitingRows(store, taskEventsTable);
+    this.#entities = new WaitingEntities(store);
     this.#executionCells = new WaitingRows<CellRow>(store, executionCellsTable);
     this.#taskCells = new WaitingRows<CellRow>(store, taskCellsTable);
     this.#drops = new WaitingRows(store, dropsTable);
@@ -179,6 +183,7 @@ export class Writer implements RowSink, CellSink {
   stored(row: StoredRecord): void {
     const { event } = row;
     const { eventTimeMs } = event;
+    this.#entities.add(row);
     if (event.kind === 'execution') this.#executions.add(row as StoredRecord & { event: ExecutionEvent }, eventTimeMs);
     else this.#tasks.add(row as StoredRecord & { event: TaskEvent }, eventTimeMs);
   }
@@ -243,7 +248,7 @@ export class Writer implements RowSink, CellSink {
       return flush === null ? [] : [{ fold, flush }];
     });
     if (taken.length === 0 && this.waitingRows === 0) return;
-    const { rows, cells, openings, ledger } = this.#takeBatches();
+    const { rows, entities, cells, openings, ledger } = this.#takeBatches();
     const sizes = {
       rows: rows.reduce((sum, batch) => sum + batch.rows, 0),
       cells: cells.reduce((sum, batch) => sum + batch.rows, 0),
@@ -252,6 +257,8 @@ export class Writer implements RowSink, CellSink {
     this.#effects.reached?.('taken');
     await this.#insert('opening chunks', [openings]);
     this.#effects.reached?.('opened');
+    await this.#insert('entities', entities);
+    this.#effects.reached?.('entities');
     await this.#insert('rows', rows);
     this.#effects.reached?.('rows');
     await this.#insert('cells', cells);
@@ -275,12 +282,13 @@ export class Writer implements RowSink, CellSink {
       ...this.#deadLetters.take(),
       ...this.#deadLetterBytes.take(),
     ];
+    const entities = this.#entities.take();
     const cells: RowBatch<never>[] = [...this.#executionCells.take(), ...this.#taskCells.take(), ...this.#drops.take()];
     const openings = this.#openings;
     const ledger = this.#ledger;
     this.#openings = this.#store.createBatch(chunksTable);
     this.#ledger = this.#store.createBatch(chunksTable);
-    return { rows, cells, openings, ledger };
+    return { rows, entities, cells, openings, ledger };
   }
 
   async #insert(step: string, batches: readonly RowBatch<never>[]): Promise<void> {
