@@ -1,14 +1,14 @@
 import type {
   ExecutionRow,
-  ExecutionStanding,
   LastEnd,
   Ranked,
   Standing,
   TaskAttemptRow,
-  TaskEnd,
+  TaskStanding,
   Words,
+  WorkflowNaming,
 } from '../clickhouse/tables/entities.ts';
-import type { ExecutionEvent, RunEvent, TaskEvent, TaskState } from '../schemas/events.ts';
+import type { ExecutionEvent, RunEvent, TaskDependency, TaskEvent, TaskState } from '../schemas/events.ts';
 import { isEnd } from './fold.ts';
 
 /**
@@ -62,26 +62,22 @@ const supersedes = (later: Ranked, earlier: Ranked): boolean =>
 const compareTexts = (left: string, right: string): number =>
   left === right ? 0 : Buffer.compare(Buffer.from(left), Buffer.from(right));
 
-const compareFields = (left: object, right: object): number => {
-  const others = Object.values(right) as unknown[];
-  for (const [index, value] of Object.values(left).entries()) {
-    const other = others[index];
-    const order = typeof value === 'string' ? compareTexts(value, other as string) : Number(value) - Number(other);
-    if (order !== 0) return order;
-  }
-  return 0;
-};
+const compareDependencies = (left: TaskDependency, right: TaskDependency): number =>
+  compareTexts(left.taskId, right.taskId) ||
+  compareTexts(left.type, right.type) ||
+  Number(left.optional) - Number(right.optional) ||
+  compareTexts(left.condition, right.condition);
 
 /** The greater of two lists, as the server compares them: entry by entry, then by length. */
-function greaterList<Entry extends string | object>(
+function greaterList<Entry>(
   left: readonly Entry[],
   right: readonly Entry[],
   compare: (left: Entry, right: Entry) => number,
 ): readonly Entry[] {
-  if (right.length === 0 || left === right) return left;
-  for (const [index, entry] of left.entries()) {
-    if (index === right.length) return left;
-    const order = compare(entry, right[index] as Entry);
+  if (right.length === 0) return left;
+  const both = Math.min(left.length, right.length);
+  for (let index = 0; index < both; index++) {
+    const order = compare(left[index] as Entry, right[index] as Entry);
     if (order !== 0) return order > 0 ? left : right;
   }
   return right.length > left.length ? right : left;
@@ -113,38 +109,24 @@ const executionGreatest: NumberFields<ExecutionRow, ExecutionEvent> = ['executio
 const taskTexts: TextFields<TaskAttemptRow, TaskEvent> = [
   'project',
   'workflowId',
-  'workflowName',
   'workflowVersion',
   'taskName',
   'taskType',
-  'operator',
-  'taskGroup',
   'orchestratorId',
   'pool',
   'queue',
   'workerId',
-  'host',
-  'triggerRule',
-  'compensates',
-  'cacheStatus',
   'childExecutionId',
-  'retryReason',
 ];
 const taskGreatest: NumberFields<TaskAttemptRow, TaskEvent> = [
-  'queueUs',
-  'stepOrder',
-  'loopIteration',
-  'priority',
-  'maxAttempts',
-  'retryDelayUs',
-  'nextRetryAtMs',
-];
-const taskLeast: NumberFields<TaskAttemptRow, TaskEvent> = [
-  'scheduledAtMs',
   'readyAtMs',
   'queuedAtMs',
   'dispatchedAtMs',
-  'startedAtMs',
+  'queueUs',
+  'stepOrder',
+  'maxAttempts',
+  'retryDelayUs',
+  'nextRetryAtMs',
 ];
 
 function takeTexts<Row, Event>(row: Row, event: Event, fields: TextFields<Row, Event>): void {
@@ -158,19 +140,23 @@ function takeTexts<Row, Event>(row: Row, event: Event, fields: TextFields<Row, E
   }
 }
 
-function takeNumbers<Row, Event>(row: Row, event: Event, fields: NumberFields<Row, Event>, sign: 1 | -1): void {
+function takeNumbers<Row, Event>(row: Row, event: Event, fields: NumberFields<Row, Event>): void {
   const known = row as Record<PropertyKey, number | null>;
   const said = event as Record<PropertyKey, number | null>;
   for (const field of fields) {
     const value = said[field] as number | null;
+    if (value === null) continue;
     const before = known[field] as number | null;
-    if (value !== null && (before === null || (value - before) * sign > 0)) known[field] = value;
+    if (before === null || value > before) known[field] = value;
   }
 }
 
-/** What is the same for executions and tasks: when it was seen, its tags, and whether the record's end is the latest. */
+const seenMsOf = ({ startedAtMs, eventTimeMs }: RunEvent): number =>
+  startedAtMs === null ? eventTimeMs : Math.min(startedAtMs, eventTimeMs);
+
+/** What is the same for executions and tasks: when it was seen, and its tags. */
 function takeShared(row: ExecutionRow | TaskAttemptRow, event: RunEvent): void {
-  const seenMs = event.startedAtMs === null ? event.eventTimeMs : Math.min(event.startedAtMs, event.eventTimeMs);
+  const seenMs = seenMsOf(event);
   if (seenMs < row.firstSeenMs) row.firstSeenMs = seenMs;
   if (event.eventTimeMs > row.lastEventMs) row.lastEventMs = event.eventTimeMs;
   row.tags = greaterList(row.tags, event.tags, compareTexts);
@@ -186,163 +172,148 @@ function standingOf({ event, partition, offset }: Said<ExecutionEvent | TaskEven
   };
 }
 
-const endOf = ({ rank, place, state }: Standing, event: RunEvent): LastEnd => ({
-  rank,
-  place,
-  state,
-  durationUs: event.durationUs,
-  queueUs: event.queueUs,
-  costMicros: event.costMicros,
-  cpuUs: event.cpuUs,
-  memoryPeakBytes: event.memoryPeakBytes,
-  errorType: event.error.type,
-  errorCode: event.error.code,
-  errorMessage: event.error.message,
-  cancelReason: event.cancelReason,
-});
-
-const noStanding: ExecutionStanding = {
-  rank: nothing,
-  place: nothing,
-  state: '',
-  progressRatio: null,
-  phase: '',
-  substatus: '',
+const taskStandingOf = (said: Said<ExecutionEvent | TaskEvent>): TaskStanding => {
+  const { event } = said;
+  return {
+    ...standingOf(said),
+    durationUs: event.durationUs,
+    costMicros: event.costMicros,
+    cpuUs: event.cpuUs,
+    memoryPeakBytes: event.memoryPeakBytes,
+    errorType: event.error.type,
+    errorCode: event.error.code,
+    errorMessage: event.error.message,
+  };
 };
-const noEnd: TaskEnd = {
+
+const endOf = (said: Said<ExecutionEvent>): LastEnd => {
+  const { queueUs, cancelReason } = said.event;
+  return { ...taskStandingOf(said), queueUs, cancelReason };
+};
+
+const noEnd: LastEnd = {
   rank: nothing,
   place: nothing,
   state: '',
   durationUs: null,
-  queueUs: null,
   costMicros: null,
   cpuUs: null,
   memoryPeakBytes: null,
   errorType: '',
   errorCode: '',
   errorMessage: '',
-  errorRetryable: null,
+  queueUs: null,
   cancelReason: '',
 };
 
-/** A row that says nothing yet, of the execution that the event speaks of. */
-export const beginExecution = ({ workspace, source, executionId }: ExecutionEvent): ExecutionRow => ({
-  workspace,
-  source,
-  executionId,
-  firstSeenMs: Number.POSITIVE_INFINITY,
-  lastEventMs: 0,
-  now: noStanding,
-  lastEnd: noEnd,
-  workflow: { rank: nothing, place: nothing, workflowId: '', workflowVersion: '' },
-  earliestStart: nothing,
-  earliestQueueing: nothing,
-  earliestSchedule: nothing,
-  workflowName: '',
-  project: '',
-  sourceVersion: '',
-  executionNumber: null,
-  triggerType: '',
-  triggerSource: '',
-  triggeredBy: '',
-  parentExecutionId: '',
-  parentTaskId: '',
-  rootExecutionId: '',
-  tenant: '',
-  environment: '',
-  region: '',
-  correlationId: '',
-  retryReason: '',
-  tags: [],
-});
+/** The row of an execution of which this record is the first. */
+export function beginExecution(said: Said<ExecutionEvent>): ExecutionRow {
+  const { event } = said;
+  const { attempt, progressRatio, phase, substatus } = event;
+  const standing = standingOf(said);
+  return {
+    workspace: event.workspace,
+    source: event.source,
+    executionId: event.executionId,
+    firstSeenMs: seenMsOf(event),
+    lastEventMs: event.eventTimeMs,
+    now: { ...standing, progressRatio, phase, substatus },
+    lastEnd: isEnd(event.state) ? endOf(said) : noEnd,
+    workflow: namingOf(event, standing),
+    earliestStart: earliestOf(attempt, event.startedAtMs),
+    earliestQueueing: earliestOf(attempt, event.queuedAtMs),
+    earliestSchedule: earliestOf(attempt, event.scheduledAtMs),
+    workflowName: event.workflowName,
+    project: event.project,
+    sourceVersion: event.sourceVersion,
+    executionNumber: event.executionNumber,
+    triggerType: event.triggerType,
+    triggerSource: event.triggerSource,
+    triggeredBy: event.triggeredBy,
+    parentExecutionId: event.parentExecutionId,
+    parentTaskId: event.parentTaskId,
+    rootExecutionId: event.rootExecutionId,
+    tenant: event.tenant,
+    environment: event.environment,
+    region: event.region,
+    correlationId: event.correlationId,
+    retryReason: event.retryReason,
+    tags: event.tags,
+  };
+}
 
 export function takeExecution(row: ExecutionRow, said: Said<ExecutionEvent>): void {
   const { event } = said;
   const { attempt, progressRatio, phase, substatus } = event;
   takeShared(row, event);
   takeTexts(row, event, executionTexts);
-  takeNumbers(row, event, executionGreatest, 1);
+  takeNumbers(row, event, executionGreatest);
   row.earliestStart = greaterWords(row.earliestStart, earliestOf(attempt, event.startedAtMs));
   row.earliestQueueing = greaterWords(row.earliestQueueing, earliestOf(attempt, event.queuedAtMs));
   row.earliestSchedule = greaterWords(row.earliestSchedule, earliestOf(attempt, event.scheduledAtMs));
   const standing = standingOf(said);
-  takeWorkflow(row, event, standing);
-  if (isEnd(event.state) && supersedes(standing, row.lastEnd)) row.lastEnd = endOf(standing, event);
+  row.workflow = laterNaming(row.workflow, namingOf(event, standing));
+  if (isEnd(event.state) && supersedes(standing, row.lastEnd)) row.lastEnd = endOf(said);
   if (supersedes(standing, row.now)) row.now = { ...standing, progressRatio, phase, substatus };
 }
 
-/** A record without a version says less than one with it, however late; between such the greatest id stays. */
-function takeWorkflow(row: ExecutionRow, event: ExecutionEvent, { rank, place }: Ranked): void {
-  const { workflowId, workflowVersion } = event;
+/** A record without a version says less than one with it, however late. */
+function namingOf({ workflowId, workflowVersion }: ExecutionEvent, { rank, place }: Ranked): WorkflowNaming {
   const isVersioned = workflowVersion !== '';
-  const said = { rank: isVersioned ? rank : nothing, place: isVersioned ? place : nothing };
-  const naming = { ...said, workflowId, workflowVersion };
-  const { workflow: known } = row;
-  const isLater =
-    isVersioned || known.workflowVersion !== ''
-      ? supersedes(naming, known)
-      : compareTexts(workflowId, known.workflowId) > 0;
-  if (isLater) row.workflow = naming;
+  return { rank: isVersioned ? rank : nothing, place: isVersioned ? place : nothing, workflowId, workflowVersion };
 }
 
-/** A row that says nothing yet, of the attempt that the event speaks of. */
-export const beginAttempt = (event: TaskEvent): TaskAttemptRow => ({
-  workspace: event.workspace,
-  source: event.source,
-  executionId: event.executionId,
-  taskId: event.taskId,
-  mapIndex: event.mapIndex,
-  attempt: event.attempt,
-  firstSeenMs: Number.POSITIVE_INFINITY,
-  lastEventMs: 0,
-  now: noStanding,
-  lastEnd: noEnd,
-  scheduledAtMs: null,
-  readyAtMs: null,
-  queuedAtMs: null,
-  dispatchedAtMs: null,
-  startedAtMs: null,
-  queueUs: null,
-  project: '',
-  workflowId: '',
-  workflowName: '',
-  workflowVersion: '',
-  taskName: '',
-  taskType: '',
-  operator: '',
-  taskGroup: '',
-  orchestratorId: '',
-  pool: '',
-  queue: '',
-  workerId: '',
-  host: '',
-  triggerRule: '',
-  compensates: '',
-  cacheStatus: '',
-  childExecutionId: '',
-  retryReason: '',
-  stepOrder: null,
-  loopIteration: null,
-  priority: null,
-  maxAttempts: null,
-  retryDelayUs: null,
-  nextRetryAtMs: null,
-  dependencies: [],
-  dependents: [],
-  tags: [],
-});
+/** Between two that say no version the greater id stays. */
+function laterNaming(left: WorkflowNaming, right: WorkflowNaming): WorkflowNaming {
+  const isRanked = left.workflowVersion !== '' || right.workflowVersion !== '';
+  if (isRanked) return supersedes(right, left) ? right : left;
+  return compareTexts(right.workflowId, left.workflowId) > 0 ? right : left;
+}
+
+/** The row of an attempt of which this record is the first. */
+export function beginAttempt(said: Said<TaskEvent>): TaskAttemptRow {
+  const { event } = said;
+  return {
+    workspace: event.workspace,
+    source: event.source,
+    executionId: event.executionId,
+    taskId: event.taskId,
+    mapIndex: event.mapIndex,
+    attempt: event.attempt,
+    firstSeenMs: seenMsOf(event),
+    lastEventMs: event.eventTimeMs,
+    now: taskStandingOf(said),
+    readyAtMs: event.readyAtMs,
+    queuedAtMs: event.queuedAtMs,
+    dispatchedAtMs: event.dispatchedAtMs,
+    earliestStart: earliestOf(event.attempt, event.startedAtMs),
+    queueUs: event.queueUs,
+    project: event.project,
+    workflowId: event.workflowId,
+    workflowVersion: event.workflowVersion,
+    taskName: event.taskName,
+    taskType: event.taskType,
+    orchestratorId: event.orchestratorId,
+    pool: event.pool,
+    queue: event.queue,
+    workerId: event.workerId,
+    childExecutionId: event.childExecutionId,
+    stepOrder: event.stepOrder,
+    maxAttempts: event.maxAttempts,
+    retryDelayUs: event.retryDelayUs,
+    nextRetryAtMs: event.nextRetryAtMs,
+    dependencies: event.dependencies,
+    tags: event.tags,
+  };
+}
 
 export function takeAttempt(row: TaskAttemptRow, said: Said<TaskEvent>): void {
   const { event } = said;
   takeShared(row, event);
   takeTexts(row, event, taskTexts);
-  takeNumbers(row, event, taskGreatest, 1);
-  takeNumbers(row, event, taskLeast, -1);
-  row.dependencies = greaterList(row.dependencies, event.dependencies, compareFields);
-  row.dependents = greaterList(row.dependents, event.dependents, compareTexts);
-  const standing = standingOf(said);
-  if (isEnd(event.state) && supersedes(standing, row.lastEnd)) {
-    row.lastEnd = { ...endOf(standing, event), errorRetryable: event.errorRetryable };
-  }
+  takeNumbers(row, event, taskGreatest);
+  row.dependencies = greaterList(row.dependencies, event.dependencies, compareDependencies);
+  row.earliestStart = greaterWords(row.earliestStart, earliestOf(event.attempt, event.startedAtMs));
+  const standing = taskStandingOf(said);
   if (supersedes(standing, row.now)) row.now = standing;
 }

@@ -3,7 +3,7 @@ import {
   type ExecutionRow,
   executionListTable,
   executionsTable,
-  type LastEnd,
+  type Standing,
   type TaskAttemptRow,
   type TaskListRow,
   taskAttemptsTable,
@@ -12,6 +12,7 @@ import {
 import type { ExecutionEvent, TaskEvent } from '../schemas/events.ts';
 import { beginAttempt, beginExecution, type Said, takeAttempt, takeExecution } from './entities.ts';
 import type { FoldableEvent } from './facts.ts';
+import { isEnd } from './fold.ts';
 import type { Hash64 } from './hash.ts';
 import type { RowBatch, Store } from './store.ts';
 
@@ -42,23 +43,17 @@ export class WaitingEntities {
   }
 
   #addExecution(said: Said<ExecutionEvent>, thing: Hash64): void {
-    let row = this.#executions.get(thing);
-    if (row === undefined) {
-      row = beginExecution(said.event);
-      this.#executions.set(thing, row);
-    }
-    takeExecution(row, said);
+    const row = this.#executions.get(thing);
+    if (row === undefined) this.#executions.set(thing, beginExecution(said));
+    else takeExecution(row, said);
   }
 
   #addAttempt(said: Said<TaskEvent>, thing: Hash64): void {
     const known = this.#attempts.get(thing) ?? null;
     let found = known;
     while (found !== null && found.row.attempt !== said.event.attempt) found = found.others;
-    if (found === null) {
-      found = { row: beginAttempt(said.event), others: known };
-      this.#attempts.set(thing, found);
-    }
-    takeAttempt(found.row, said);
+    if (found === null) this.#attempts.set(thing, { row: beginAttempt(said), others: known });
+    else takeAttempt(found.row, said);
   }
 
   /** The rows of all entities, and their places in the lists. */
@@ -84,26 +79,26 @@ export class WaitingEntities {
 }
 
 /** Completing is what most do: a list of it would be the list of all once more. */
-const isListed = (end: LastEnd): boolean => end.state !== '' && end.state !== 'completed';
+const isListed = (state: string): boolean => isEnd(state) && state !== 'completed';
 
-const endedAtMs = ({ rank }: LastEnd): number => (rank.high % 2 ** 11) * 2 ** 32 + rank.low;
+const timeMsOf = ({ rank }: Standing): number => (rank.high % 2 ** 11) * 2 ** 32 + rank.low;
 
 function listExecution(row: ExecutionRow, list: (entry: ExecutionListRow) => void): void {
   const { workspace, source, executionId, lastEnd, workflow } = row;
   for (const workflowId of ['', workflow.workflowId]) {
     const entry = { workspace, workflowId, source, executionId };
     list({ ...entry, state: '', atMs: row.firstSeenMs, errorType: '' });
-    if (isListed(lastEnd)) {
-      list({ ...entry, state: lastEnd.state, atMs: endedAtMs(lastEnd), errorType: lastEnd.errorType });
+    if (isListed(lastEnd.state)) {
+      list({ ...entry, state: lastEnd.state, atMs: timeMsOf(lastEnd), errorType: lastEnd.errorType });
     }
   }
 }
 
 function listAttempt(attempt: TaskAttemptRow, list: (entry: TaskListRow) => void): void {
-  const { workspace, taskId, lastEnd } = attempt;
+  const { workspace, taskId, now } = attempt;
   list({ workspace, taskId, state: '', atMs: attempt.firstSeenMs, attempt, errorType: '' });
-  if (!isListed(lastEnd)) return;
-  const end = { workspace, state: lastEnd.state, atMs: endedAtMs(lastEnd), attempt, errorType: lastEnd.errorType };
+  if (!isListed(now.state)) return;
+  const end = { workspace, state: now.state, atMs: timeMsOf(now), attempt, errorType: now.errorType };
   list({ ...end, taskId });
   list({ ...end, taskId: '' });
 }

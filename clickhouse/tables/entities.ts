@@ -1,7 +1,6 @@
 import type { TaskDependency } from '../../schemas/events.ts';
 import {
   array,
-  bool,
   type Column,
   column,
   columnsOf,
@@ -43,21 +42,21 @@ export interface ExecutionStanding extends Standing {
   substatus: string;
 }
 
-/** An end with everything it says; rank 0 where there was none. */
-export interface LastEnd extends Standing {
+/** A state with what its record says of the run; of an end, what the run came to. */
+export interface TaskStanding extends Standing {
   durationUs: number | null;
-  queueUs: number | null;
   costMicros: number | null;
   cpuUs: number | null;
   memoryPeakBytes: number | null;
   errorType: string;
   errorCode: string;
   errorMessage: string;
-  cancelReason: string;
 }
 
-export interface TaskEnd extends LastEnd {
-  errorRetryable: boolean | null;
+/** An end of an execution; rank 0 where there was none. */
+export interface LastEnd extends TaskStanding {
+  queueUs: number | null;
+  cancelReason: string;
 }
 
 /** Which workflow an execution is of, as a record says. */
@@ -72,9 +71,7 @@ interface Entity {
   executionId: string;
   firstSeenMs: number;
   lastEventMs: number;
-  workflowName: string;
   project: string;
-  retryReason: string;
   tags: readonly string[];
 }
 
@@ -83,6 +80,7 @@ export interface ExecutionRow extends Entity {
   now: ExecutionStanding;
   lastEnd: LastEnd;
   workflow: WorkflowNaming;
+  workflowName: string;
   earliestStart: Words;
   earliestQueueing: Words;
   earliestSchedule: Words;
@@ -98,6 +96,7 @@ export interface ExecutionRow extends Entity {
   environment: string;
   region: string;
   correlationId: string;
+  retryReason: string;
 }
 
 /** A row of `task_attempts`: what the records of one flush say of one attempt of a task. */
@@ -105,37 +104,26 @@ export interface TaskAttemptRow extends Entity {
   taskId: string;
   mapIndex: number;
   attempt: number;
-  now: Standing;
-  lastEnd: TaskEnd;
-  scheduledAtMs: number | null;
+  now: TaskStanding;
   readyAtMs: number | null;
   queuedAtMs: number | null;
   dispatchedAtMs: number | null;
-  startedAtMs: number | null;
+  earliestStart: Words;
   queueUs: number | null;
   workflowId: string;
   workflowVersion: string;
   taskName: string;
   taskType: string;
-  operator: string;
-  taskGroup: string;
   orchestratorId: string;
   pool: string;
   queue: string;
   workerId: string;
-  host: string;
-  triggerRule: string;
-  compensates: string;
-  cacheStatus: string;
   childExecutionId: string;
   stepOrder: number | null;
-  loopIteration: number | null;
-  priority: number | null;
   maxAttempts: number | null;
   retryDelayUs: number | null;
   nextRetryAtMs: number | null;
   dependencies: readonly TaskDependency[];
-  dependents: readonly string[];
 }
 
 /** A row of `execution_list`; the state is '' in the list of all. */
@@ -160,7 +148,6 @@ export interface TaskListRow {
 }
 
 const optionalInt = nullable(int64);
-const optionalInstant = nullable(instant);
 const texts = array(text);
 
 /**
@@ -179,16 +166,15 @@ const standingFields = <Value extends Standing>(): Column<Value>[] => [
   ...rankedFields<Value>(),
   column('state', text, (value) => value.state),
 ];
-const spentFields = <Value extends LastEnd>(): Column<Value>[] => [
+const spentFields = <Value extends TaskStanding>(): Column<Value>[] => [
   ...standingFields<Value>(),
-  column('duration_us', optionalInt, (end) => end.durationUs),
-  column('queue_us', optionalInt, (end) => end.queueUs),
-  column('cost_micros', optionalInt, (end) => end.costMicros),
-  column('cpu_us', optionalInt, (end) => end.cpuUs),
-  column('memory_peak_bytes', optionalInt, (end) => end.memoryPeakBytes),
-  column('error_type', text, (end) => end.errorType),
-  column('error_code', text, (end) => end.errorCode),
-  column('error_message', text, (end) => end.errorMessage),
+  column('duration_us', optionalInt, (said) => said.durationUs),
+  column('cost_micros', optionalInt, (said) => said.costMicros),
+  column('cpu_us', optionalInt, (said) => said.cpuUs),
+  column('memory_peak_bytes', optionalInt, (said) => said.memoryPeakBytes),
+  column('error_type', text, (said) => said.errorType),
+  column('error_code', text, (said) => said.errorCode),
+  column('error_message', text, (said) => said.errorMessage),
 ];
 
 const ofStanding = columnsOf<ExecutionStanding>();
@@ -199,12 +185,10 @@ const executionStandingCodec = tuple([
   ofStanding('substatus', text, (now) => now.substatus),
 ]);
 const ofEnd = columnsOf<LastEnd>();
-const executionEndCodec = tuple([...spentFields<LastEnd>(), ofEnd('cancel_reason', text, (end) => end.cancelReason)]);
-const ofTaskEnd = columnsOf<TaskEnd>();
-const taskEndCodec = tuple([
-  ...spentFields<TaskEnd>(),
-  ofTaskEnd('error_retryable', nullable(bool), (end) => end.errorRetryable),
-  ofTaskEnd('cancel_reason', text, (end) => end.cancelReason),
+const lastEndCodec = tuple([
+  ...spentFields<LastEnd>(),
+  ofEnd('queue_us', optionalInt, (end) => end.queueUs),
+  ofEnd('cancel_reason', text, (end) => end.cancelReason),
 ]);
 const ofNaming = columnsOf<WorkflowNaming>();
 const workflowCodec = tuple([
@@ -235,7 +219,7 @@ export const executionsTable: Table<ExecutionRow> = {
     ...seenColumns<ExecutionRow>(),
     ...[
       ofExecution('now', executionStandingCodec, (row) => row.now),
-      ofExecution('last_end', executionEndCodec, (row) => row.lastEnd),
+      ofExecution('last_end', lastEndCodec, (row) => row.lastEnd),
       ofExecution('workflow', workflowCodec, (row) => row.workflow),
       ofExecution('earliest_start', wordPair, (row) => row.earliestStart),
       ofExecution('earliest_queueing', wordPair, (row) => row.earliestQueueing),
@@ -271,42 +255,27 @@ export const taskAttemptsTable: Table<TaskAttemptRow> = {
     ofAttempt('attempt', uint32, (row) => row.attempt),
     ...seenColumns<TaskAttemptRow>(),
     ...[
-      ofAttempt('scheduled_at', optionalInstant, (row) => row.scheduledAtMs),
-      ofAttempt('ready_at', optionalInstant, (row) => row.readyAtMs),
-      ofAttempt('queued_at', optionalInstant, (row) => row.queuedAtMs),
-      ofAttempt('dispatched_at', optionalInstant, (row) => row.dispatchedAtMs),
-      ofAttempt('started_at', optionalInstant, (row) => row.startedAtMs),
-    ].map((entry) => greatest(entry, 'min')),
-    ...[
-      ofAttempt('now', tuple(standingFields<Standing>()), (row) => row.now),
-      ofAttempt('last_end', taskEndCodec, (row) => row.lastEnd),
+      ofAttempt('now', tuple(spentFields<TaskStanding>()), (row) => row.now),
+      ofAttempt('ready_at', instant, (row) => row.readyAtMs ?? 0),
+      ofAttempt('queued_at', instant, (row) => row.queuedAtMs ?? 0),
+      ofAttempt('dispatched_at', instant, (row) => row.dispatchedAtMs ?? 0),
+      ofAttempt('earliest_start', wordPair, (row) => row.earliestStart),
       ofAttempt('queue_us', optionalInt, (row) => row.queueUs),
       ofAttempt('project', name, (row) => row.project),
       ofAttempt('workflow_id', name, (row) => row.workflowId),
-      ofAttempt('workflow_name', name, (row) => row.workflowName),
       ofAttempt('workflow_version', name, (row) => row.workflowVersion),
       ofAttempt('task_name', name, (row) => row.taskName),
       ofAttempt('task_type', name, (row) => row.taskType),
-      ofAttempt('operator', name, (row) => row.operator),
-      ofAttempt('task_group', name, (row) => row.taskGroup),
       ofAttempt('orchestrator_id', name, (row) => row.orchestratorId),
       ofAttempt('pool', name, (row) => row.pool),
       ofAttempt('queue', name, (row) => row.queue),
       ofAttempt('worker_id', name, (row) => row.workerId),
-      ofAttempt('host', name, (row) => row.host),
-      ofAttempt('trigger_rule', name, (row) => row.triggerRule),
-      ofAttempt('compensates', name, (row) => row.compensates),
-      ofAttempt('cache_status', name, (row) => row.cacheStatus),
       ofAttempt('child_execution_id', text, (row) => row.childExecutionId),
-      ofAttempt('retry_reason', text, (row) => row.retryReason),
       ofAttempt('step_order', optionalInt, (row) => row.stepOrder),
-      ofAttempt('loop_iteration', optionalInt, (row) => row.loopIteration),
-      ofAttempt('priority', optionalInt, (row) => row.priority),
       ofAttempt('max_attempts', optionalInt, (row) => row.maxAttempts),
       ofAttempt('retry_delay_us', optionalInt, (row) => row.retryDelayUs),
-      ofAttempt('next_retry_at', optionalInstant, (row) => row.nextRetryAtMs),
+      ofAttempt('next_retry_at', instant, (row) => row.nextRetryAtMs ?? 0),
       ofAttempt('dependencies', array(dependencyCodec), (row) => row.dependencies),
-      ofAttempt('dependents', texts, (row) => row.dependents),
       ofAttempt('tags', texts, (row) => row.tags),
     ].map((entry) => greatest(entry)),
   ],
@@ -341,7 +310,6 @@ export const taskListTable: Table<TaskListRow> = {
     ofTaskList('listed_task', name, ({ attempt }) => attempt.taskId),
     ofTaskList('map_index', int32, ({ attempt }) => attempt.mapIndex),
     ofTaskList('attempt', uint32, ({ attempt }) => attempt.attempt),
-    ofTaskList('workflow_id', name, ({ attempt }) => attempt.workflowId),
     ofTaskList('error_type', name, (row) => row.errorType),
   ],
 };
