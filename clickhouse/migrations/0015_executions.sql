@@ -37,7 +37,7 @@ CREATE TABLE IF NOT EXISTS executions
     retry_reason        SimpleAggregateFunction(max, String) COMMENT 'why it was run again',
     tags                SimpleAggregateFunction(max, Array(String)) COMMENT 'tags',
     -- What runs now is scattered over all executions; this index leaves out the granules in which everything has ended.
-    INDEX is_open bitAnd(now.rank, 8796093022208) = 0 TYPE minmax GRANULARITY 1
+    INDEX is_open bitAnd(tupleElement(now, 'rank'), 8796093022208) = 0 TYPE minmax GRANULARITY 1
 )
 ENGINE = AggregatingMergeTree
 ORDER BY (workspace, source, execution_id)
