@@ -10,6 +10,7 @@ export interface Retention {
   cellDays: number;
   hourDays: number;
   dayDays: number;
+  entityDays: number;
   deadLetterDays: number;
   deadLetterBytesDays: number;
 }
@@ -31,6 +32,7 @@ export function migrateOptions(settings: Settings): MigrateOptions {
       cellDays: settings.cellsRetentionDays,
       hourDays: settings.hourRetentionDays,
       dayDays: settings.dayRetentionDays,
+      entityDays: settings.entityRetentionDays,
       deadLetterDays: settings.deadLetterRetentionDays,
       deadLetterBytesDays: settings.deadLetterBytesRetentionDays,
     },
@@ -180,6 +182,10 @@ function wantedRetention(retention: Retention): Record<string, string> {
     execution_days: after('toDateTime64(written_at, 0)', retention.dayDays),
     task_days: after('toDateTime64(written_at, 0)', retention.dayDays),
     orchestrator_days: after('toDateTime64(written_at, 0)', retention.dayDays),
+    executions: after('last_event_at', retention.entityDays),
+    task_attempts: after('last_event_at', retention.entityDays),
+    execution_list: after('at', retention.entityDays),
+    task_list: after('at', retention.entityDays),
     drops: after('record_time', retention.deadLetterDays),
     dead_letters: after('record_time', retention.deadLetterDays),
     dead_letter_bytes: after('record_time', retention.deadLetterBytesDays),

@@ -18,6 +18,7 @@ import type { FoldableKind } from './facts.ts';
 import type { PartitionFlush, PartitionFold, RecordPlace, RowSink, StoredRecord } from './partition.ts';
 import { type Rejection, rejections } from './rejections.ts';
 import type { RowBatch, Store } from './store.ts';
+import { WaitingEntities } from './waiting-entities.ts';
 
 export interface WriterSettings {
   /** A flush begins when so many rows wait; reading stops at twice as many, so folding goes on during a flush. */
@@ -36,7 +37,7 @@ export interface WriterEffects {
   reached?(point: FlushPoint): void;
 }
 
-export type FlushPoint = 'taken' | 'opened' | 'rows' | 'cells' | 'ledger' | 'committed';
+export type FlushPoint = 'taken' | 'opened' | 'entities' | 'rows' | 'cells' | 'ledger' | 'committed';
 
 export interface FlushReport {
   rows: number;
@@ -112,7 +113,8 @@ class WaitingRows<Row> {
  * repeated blindly and every crash be repaired by folding a chunk again:
  *
  * 1. the first ledger row of every chunk that is new: from here on the chunk counts as begun and incomplete;
- * 2. raw rows and dead letters;
+ * 2. the latest of every execution and attempt; before raw rows, because what a raw row says is never written again once
+ *    retention has taken its record from the log; then raw rows and dead letters;
  * 3. cells, as absolute values, once everything they stand for is acknowledged; with them the drops, because a record may
  *    be booked as a duplicate only when the one it repeats is safe (retention could take both from the log);
  * 4. ledger rows that say how far each chunk is durable;
@@ -129,6 +131,7 @@ export class Writer implements RowSink, CellSink {
   readonly #executions;
   readonly #tasks;
   readonly #reports;
+  readonly #entities;
   readonly #executionCells;
   readonly #taskCells;
   readonly #reportCells;
@@ -148,6 +151,7 @@ export class Writer implements RowSink, CellSink {
     this.#executions = new WaitingRows(store, executionEventsTable);
     this.#tasks = new WaitingRows(store, taskEventsTable);
     this.#reports = new WaitingRows(store, orchestratorEventsTable);
+    this.#entities = new WaitingEntities(store);
     this.#executionCells = new WaitingRows<CellRow>(store, executionCellsTable);
     this.#taskCells = new WaitingRows<CellRow>(store, taskCellsTable);
     this.#reportCells = new WaitingRows<MeasureRow>(store, orchestratorCellsTable);
@@ -189,14 +193,16 @@ export class Writer implements RowSink, CellSink {
   /** By the kind of the stream, which is looked at in one place, rather than by events of ten shapes. */
   stored(row: StoredRecord): void {
     if (row.kind === 'tasks') {
-      const event = row.event as TaskEvent;
-      this.#tasks.add(row as StoredRecord & { event: TaskEvent }, event.eventTimeMs);
+      const task = row as StoredRecord & { event: TaskEvent };
+      this.#entities.add(task);
+      this.#tasks.add(task, task.event.eventTimeMs);
     } else if (row.kind === 'executions') {
-      const event = row.event as ExecutionEvent;
-      this.#executions.add(row as StoredRecord & { event: ExecutionEvent }, event.eventTimeMs);
+      const execution = row as StoredRecord & { event: ExecutionEvent };
+      this.#entities.add(execution);
+      this.#executions.add(execution, execution.event.eventTimeMs);
     } else {
-      const event = row.event as OrchestratorEvent;
-      this.#reports.add(row as StoredRecord & { event: OrchestratorEvent }, event.eventTimeMs);
+      const report = row as StoredRecord & { event: OrchestratorEvent };
+      this.#reports.add(report, report.event.eventTimeMs);
     }
   }
 
@@ -264,7 +270,7 @@ export class Writer implements RowSink, CellSink {
       return flush === null ? [] : [{ fold, flush }];
     });
     if (taken.length === 0 && this.waitingRows === 0) return;
-    const { rows, cells, openings, ledger } = this.#takeBatches();
+    const { rows, entities, cells, openings, ledger } = this.#takeBatches();
     const sizes = {
       rows: rows.reduce((sum, batch) => sum + batch.rows, 0),
       cells: cells.reduce((sum, batch) => sum + batch.rows, 0),
@@ -273,6 +279,8 @@ export class Writer implements RowSink, CellSink {
     this.#effects.reached?.('taken');
     await this.#insert('opening chunks', [openings]);
     this.#effects.reached?.('opened');
+    await this.#insert('entities', entities);
+    this.#effects.reached?.('entities');
     await this.#insert('rows', rows);
     this.#effects.reached?.('rows');
     await this.#insert('cells', cells);
@@ -297,6 +305,7 @@ export class Writer implements RowSink, CellSink {
       ...this.#deadLetters.take(),
       ...this.#deadLetterBytes.take(),
     ];
+    const entities = this.#entities.take();
     const cells: RowBatch<never>[] = [
       ...this.#executionCells.take(),
       ...this.#taskCells.take(),
@@ -307,7 +316,7 @@ export class Writer implements RowSink, CellSink {
     const ledger = this.#ledger;
     this.#openings = this.#store.createBatch(chunksTable);
     this.#ledger = this.#store.createBatch(chunksTable);
-    return { rows, cells, openings, ledger };
+    return { rows, entities, cells, openings, ledger };
   }
 
   async #insert(step: string, batches: readonly RowBatch<never>[]): Promise<void> {

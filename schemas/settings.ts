@@ -208,6 +208,13 @@ export const settingsTable = {
     fallback: '1100',
     meaning: 'How long days live after they were computed; at least as long as hours.',
   }),
+  entityRetentionDays: row({
+    env: 'WEIR_ENTITY_RETENTION_DAYS',
+    kind: days,
+    fallback: '90',
+    meaning:
+      'How long the latest state of an execution or attempt lives after its last event; at least 16 days more than the topics.',
+  }),
   deadLetterRetentionDays: row({
     env: 'WEIR_DEAD_LETTER_RETENTION_DAYS',
     kind: days,
@@ -435,6 +442,8 @@ function checkTogether(settings: Settings): SettingProblem[] {
   };
   const raw = lateDays + lookBackDays + graceDays;
   atLeast('WEIR_RAW_RETENTION_DAYS', settings.rawRetentionDays, raw, 'a replay has to find what its records join');
+  const entities = settings.entityRetentionDays;
+  atLeast('WEIR_ENTITY_RETENTION_DAYS', entities, raw, 'a late end has to find the row of its start');
   const cells = lateDays + graceDays;
   atLeast('WEIR_CELLS_RETENTION_DAYS', settings.cellsRetentionDays, cells, 'a late event has to find its whole hour');
   const dead = settings.deadLetterRetentionDays;

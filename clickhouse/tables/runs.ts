@@ -63,7 +63,7 @@ const errorCodec = tuple([
   ofError('at', optionalInstant, (error) => error.atMs),
 ]);
 const ofDependency = columnsOf<TaskDependency>();
-const dependencyCodec = tuple([
+export const dependencyCodec = tuple([
   ofDependency('task_id', text, (dependency) => dependency.taskId),
   ofDependency('type', text, (dependency) => dependency.type),
   ofDependency('optional', bool, (dependency) => dependency.optional),

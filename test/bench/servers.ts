@@ -73,6 +73,7 @@ export class BenchServers {
       cellDays: 60,
       hourDays: 400,
       dayDays: 1100,
+      entityDays: 90,
       deadLetterDays: 60,
       deadLetterBytesDays: 14,
     };

@@ -209,6 +209,7 @@ describe('retention', async () => {
       cellDays: days,
       hourDays: days,
       dayDays: days,
+      entityDays: days,
       deadLetterDays: days,
       deadLetterBytesDays: days,
     };

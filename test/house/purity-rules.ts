@@ -2,7 +2,7 @@ import { findImports, type SourceFile, stripComments } from './source-tree.ts';
 
 /** Time, chance and the outside world are arguments here, so that a seed and a log say everything about a run. */
 export const pureFiles =
-  /^(pipelines\/(fold|cells|histogram|history|forgotten|hash|facts|reports|report-cells|normalise|redact)\.ts$|pipelines\/scoring\/|services\/analysis\/|services\/simulator\/(?!(main|demo-producer|seed|simulate)\.ts$))/;
+  /^(pipelines\/(fold|cells|entities|histogram|history|forgotten|hash|facts|reports|report-cells|normalise|redact)\.ts$|pipelines\/scoring\/|services\/analysis\/|services\/simulator\/(?!(main|demo-producer|seed|simulate)\.ts$))/;
 
 const impureCode: Record<string, RegExp> = {
   'the clock': /\bDate\.now\b|\bnew Date\(\s*\)|\bperformance\.|\bhrtime\b/,

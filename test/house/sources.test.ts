@@ -63,6 +63,7 @@ describe('pure files', () => {
     const found = sources.filter((file) => pureFiles.test(file.path) && file.path.startsWith('pipelines/'));
     expect(found.map((file) => file.path.slice('pipelines/'.length, -'.ts'.length))).toEqual([
       'cells',
+      'entities',
       'facts',
       'fold',
       'forgotten',

@@ -1,6 +1,8 @@
 import type { Type } from 'avsc';
-import type { LogRecord } from '../../pipelines/decode.ts';
+import { createDecoder, type LogRecord } from '../../pipelines/decode.ts';
 import { canonicalName } from '../../pipelines/orchestrator-normalise.ts';
+import { Rejection } from '../../pipelines/rejections.ts';
+import type { ExecutionEvent, TaskEvent } from '../../schemas/events.ts';
 import type { ExecutionRecord, OrchestratorRecord, TaskRecord } from '../../schemas/records.ts';
 
 /** Records and tools that the tests of decoding share. */
@@ -158,4 +160,13 @@ function wireValue(node: SchemaNode, canonical: string, value: unknown): unknown
     return value.map((item) => toWire(node.itemsType as unknown as Type, item as object));
   }
   return value;
+}
+
+/** The canonical event that a JSON record of a run comes to. */
+export function decodeEvent(kind: 'executions' | 'tasks', record: Record<string, unknown>): ExecutionEvent | TaskEvent {
+  const decoder = createDecoder({ kind, registry: null, maxValueBytes: 100_000 });
+  const event = decoder.decode(logRecord(JSON.stringify(record)));
+  if (event instanceof Rejection) throw new Error(`${event.reason}: ${event.detail}`);
+  if (event.kind !== 'execution' && event.kind !== 'task') throw new Error(`no run but a ${event.kind}`);
+  return event;
 }

@@ -76,6 +76,7 @@ export class Telemetry {
             cellDays: 90,
             hourDays: 400,
             dayDays: 1100,
+            entityDays: 90,
             deadLetterDays: 60,
             deadLetterBytesDays: 14,
             ...this.#options.retention,

@@ -29,6 +29,7 @@ beforeAll(async () => {
         cellDays: 90,
         hourDays: 400,
         dayDays: 1100,
+        entityDays: 90,
         deadLetterDays: 60,
         deadLetterBytesDays: 14,
       },
