@@ -201,14 +201,14 @@ export function createDecoder(options: DecoderOptions): Decoder {
       try {
         return decodeValue(value);
       } catch (error) {
-        return new Rejection(reasonOf(error), (error as Error).message, makeExcerpt(value));
+        return new Rejection(reasonOfNoise(error), (error as Error).message, makeExcerpt(value));
       }
     },
   };
 }
 
 /** Tells bad data from a mistake of ours, which must not hide among the dead letters. */
-function reasonOf(error: unknown): RejectReason {
+export function reasonOfNoise(error: unknown): RejectReason {
   if (error instanceof Refusal || error instanceof AvroProblem) return error.reason;
   const message = error instanceof Error ? error.message : '';
   // What the library says of noise: these are its own sentences, there are no codes.

@@ -171,6 +171,9 @@ export interface TopicSpec {
   retentionMs: number;
 }
 
+/** What people decided is the audit trail: in one order, and kept for ever. */
+export const stateTopicSpec = (topic: string): TopicSpec => ({ topic, partitions: 1, retentionMs: -1 });
+
 /** Makes the topics that do not exist yet; a producer's runaway clock is refused by the broker beyond an hour. */
 export async function createTopics(admin: Admin, topics: TopicSpec[], replicationFactor = 1): Promise<string[]> {
   const existing = new Set(await admin.listTopics());

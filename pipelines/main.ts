@@ -8,6 +8,7 @@ import { RollupJob } from './rollup.ts';
 import { createRollupMetrics } from './rollup-metrics.ts';
 import { SchemaRegistry } from './schema-registry.ts';
 import { databaseOptions, kafkaOptions } from './servers.ts';
+import { StateReader } from './state/reader.ts';
 
 const { settings, log, registry: metricsRegistry, reportReadiness, onStop } = await startProcess({ name: 'pipelines' });
 
@@ -22,16 +23,14 @@ const registry =
         password: settings.schemaRegistryPassword,
       });
 
-const pipeline = new Pipeline({
-  settings,
-  kafka: createKafka(kafkaOptions(settings), log),
-  store: new ClickHouseStore(database),
-  registry,
-  metrics: createPipelineMetrics(metricsRegistry, Date.now),
-  log,
-});
-reportReadiness(() => pipeline.whyNotReady());
+const kafka = createKafka(kafkaOptions(settings), log);
+const metrics = createPipelineMetrics(metricsRegistry, Date.now);
+const store = new ClickHouseStore(database);
+const pipeline = new Pipeline({ settings, kafka, store, registry, metrics, log });
+const state = new StateReader({ settings, kafka, database, metrics, log });
+reportReadiness(() => pipeline.whyNotReady() || state.whyNotReady());
 onStop('pipeline', () => pipeline.stop());
+onStop('state', () => state.stop());
 
 // Every pipeline carries the roll-up job: instances share it, and any of them may die in the middle of it.
 const rollup = new RollupJob({
@@ -42,4 +41,5 @@ const rollup = new RollupJob({
 });
 onStop('roll-up job', () => rollup.stop());
 rollup.start();
+state.start();
 await pipeline.start();

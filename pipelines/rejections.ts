@@ -27,6 +27,10 @@ export const rejections = {
     'The same event was already accepted from an earlier offset of the partition.',
     'Nothing; producers may send twice. A steady share of duplicates means that a producer retries too soon.',
   ),
+  anonymous_deletion: dead(
+    'A record of the state topic has no value: it would remove an entry without saying who did so.',
+    'Send a state record that is marked as deleted, with its author.',
+  ),
   empty_value: dead('The value has no bytes.', 'Send a value in one of the three encodings, or a tombstone if meant.'),
   too_large: dead(
     'The value is larger than the largest that is decoded.',

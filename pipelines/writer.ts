@@ -358,7 +358,7 @@ export class Writer implements RowSink, CellSink {
   }
 }
 
-function headersOf(record: LogRecord): { name: string; value: Buffer }[] {
+export function headersOf(record: LogRecord): { name: string; value: Buffer }[] {
   return Object.entries(record.headers ?? {}).flatMap(([name, values]) =>
     (Array.isArray(values) ? values : [values]).flatMap((value) =>
       // A header may have no value at all, which the column cannot tell from an empty one.

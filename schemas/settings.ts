@@ -32,6 +32,8 @@ const row = <Value>(setting: Setting<Value>): Setting<Value> => setting;
 const port = whole({ min: 0, max: 65_535 });
 const days = whole({ min: 1, max: 36_500, unit: 'days' });
 const epoch = whole({ min: 1, max: 65_535 });
+/** Revisions of state hold the epoch and an offset in one number that JSON carries exactly. */
+const stateEpoch = whole({ min: 1, max: 31 });
 
 export const settingsTable = {
   kafkaBrokers: row({
@@ -148,6 +150,12 @@ export const settingsTable = {
     fallback: 'telemetry.orchestrators',
     meaning: 'Topic of orchestrator events.',
   }),
+  topicState: row({
+    env: 'WEIR_TOPIC_STATE',
+    kind: kafkaName,
+    fallback: 'weir.state',
+    meaning: 'Topic of what people set up: rules, silences, definitions and the like. One partition, kept for ever.',
+  }),
   streamEpochExecutions: row({
     env: 'WEIR_STREAM_EPOCH_EXECUTIONS',
     kind: epoch,
@@ -165,6 +173,12 @@ export const settingsTable = {
     kind: epoch,
     fallback: '1',
     meaning: 'Raise by one when the orchestrators topic was deleted and made again.',
+  }),
+  streamEpochState: row({
+    env: 'WEIR_STREAM_EPOCH_STATE',
+    kind: stateEpoch,
+    fallback: '1',
+    meaning: 'Raise by one when the state topic was deleted and made again; what was set up before stays.',
   }),
   groupId: row({
     env: 'WEIR_GROUP_ID',

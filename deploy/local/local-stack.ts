@@ -2,7 +2,7 @@ import path from 'node:path';
 import { pino } from 'pino';
 import type { DatabaseOptions } from '../../clickhouse/client.ts';
 import { migrate, migrateOptions } from '../../clickhouse/migrate.ts';
-import { createKafka, createTopics, type TopicSpec } from '../../pipelines/kafka.ts';
+import { createKafka, createTopics, stateTopicSpec, type TopicSpec } from '../../pipelines/kafka.ts';
 import { databaseOptions, kafkaOptions } from '../../pipelines/servers.ts';
 import type { Settings } from '../../schemas/settings.ts';
 import { type EmbeddedClickHouse, startClickHouse } from './clickhouse.ts';
@@ -92,7 +92,6 @@ async function makeTopics(settings: Settings, brokers: readonly string[], embedd
 }
 
 const dayMs = 86_400_000;
-const forEver = -1;
 
 function listTopics(settings: Settings): TopicSpec[] {
   const { partitions } = settings;
@@ -102,8 +101,7 @@ function listTopics(settings: Settings): TopicSpec[] {
     ...telemetry.map((topic) => ({ topic, partitions, retentionMs })),
     { topic: 'weir.commands', partitions, retentionMs: 7 * dayMs },
     { topic: 'weir.alerts', partitions, retentionMs },
-    // What people decided is the audit trail, in one order.
-    { topic: 'weir.state', partitions: 1, retentionMs: forEver },
+    stateTopicSpec(settings.topicState),
   ];
 }
 

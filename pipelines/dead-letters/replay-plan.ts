@@ -14,6 +14,8 @@ export interface TelemetryTopic {
 
 export interface PlanOptions {
   topics: readonly TelemetryTopic[];
+  /** Changes of what people set up are not telemetry, wherever they would be sent. */
+  stateTopic: string;
   toTopic: string | null;
   again: boolean;
   /** Records first sent before this instant are no longer replayed. */
@@ -35,6 +37,7 @@ export const hindrances = {
     'are too old: after so long a second replay could no longer be told from the first; raise WEIR_RAW_RETENTION_DAYS before the next time',
   older_epoch:
     'are of an earlier epoch of their topic, which was made again since: their offsets now name other records',
+  state: 'are changes of what people set up, which are made anew and not replayed',
   no_topic: 'came from a topic that does not exist or is not read any more; --to-topic names another one',
   no_bytes: 'have outlived their original bytes, which are kept for WEIR_DEAD_LETTER_BYTES_RETENTION_DAYS',
 } as const;
@@ -63,7 +66,8 @@ export function oldestReplayable(settings: Settings, nowMs: number): number {
 }
 
 /** Decides for each letter where it goes, or why it goes nowhere. */
-export function createPlan({ topics, toTopic, again, oldestMs }: PlanOptions): (letter: Letter) => Planned | Hindrance {
+export function createPlan(options: PlanOptions): (letter: Letter) => Planned | Hindrance {
+  const { topics, stateTopic, toTopic, again, oldestMs } = options;
   const byName = new Map(topics.map((topic) => [topic.topic, topic]));
   const wanted = toTopic === null ? undefined : byName.get(toTopic);
   if (toTopic !== null && (wanted === undefined || wanted.partitions === 0)) {
@@ -71,6 +75,7 @@ export function createPlan({ topics, toTopic, again, oldestMs }: PlanOptions): (
     throw new Problem(`--to-topic ${toTopic} is none of the telemetry topics ${known.join(', ')}`, 2);
   }
   return (letter) => {
+    if (letter.topic === stateTopic) return 'state';
     const own = byName.get(letter.topic);
     if (own !== undefined && own.stream !== letter.stream) return 'older_epoch';
     const target = wanted ?? own;

@@ -37,7 +37,8 @@ export async function replay(options: ReplayOptions, parts: ReplayParts): Promis
   deadLetters.requireBytes();
   const startedMs = parts.nowMs();
   const topics = await readTopics(parts.kafka, settings);
-  const plan = createPlan({ ...options, topics, oldestMs: oldestReplayable(settings, startedMs) });
+  const oldestMs = oldestReplayable(settings, startedMs);
+  const plan = createPlan({ ...options, topics, stateTopic: settings.topicState, oldestMs });
   const planned = () => planAll(deadLetters.readAll(options.filter), plan, { limit: options.limit, startedMs });
   const selection = await select(planned());
   for (const line of describeHindered(selection.hindered)) screen.write(`${line}\n`);

@@ -12,10 +12,6 @@ export interface SeedTarget {
 export const definitionKey = ({ workspace, project }: SeedTarget, workflowId: string): string =>
   `${workspace}/${project}/${workflowId}`;
 
-/** The key of the Kafka record: changes of one entry stay in order. */
-export const stateRecordKey = ({ workspace = 'default', collection, key }: StateRecord): string =>
-  `${workspace}/${collection}/${key}`;
-
 /** The record that registers a workflow in a project. */
 export function registerDefinition(definition: WorkflowDefinition, target: SeedTarget): StateRecord {
   return {

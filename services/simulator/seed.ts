@@ -1,16 +1,18 @@
 import { parseArgs } from 'node:util';
-import { createKafka, createProducer, createTopics, type Kafka, type KafkaLog } from '../../pipelines/kafka.ts';
+import {
+  createKafka,
+  createProducer,
+  createTopics,
+  type Kafka,
+  type KafkaLog,
+  stateTopicSpec,
+} from '../../pipelines/kafka.ts';
 import { kafkaOptions, readRunningServers } from '../../pipelines/servers.ts';
 import type { StateRecord } from '../../schemas/records.ts';
 import { formatProblems, parseSettings, type Settings } from '../../schemas/settings.ts';
+import { stateRecordKey } from '../../schemas/state.ts';
 import { decodeStateRecord, encodeStateRecord } from '../../schemas/wire.ts';
-import {
-  definitionKey,
-  foldDefinitionKeys,
-  registerDefinition,
-  type SeedTarget,
-  stateRecordKey,
-} from './seed-records.ts';
+import { definitionKey, foldDefinitionKeys, registerDefinition, type SeedTarget } from './seed-records.ts';
 import { exampleWorkflows } from './workflow-catalogue.ts';
 import type { WorkflowDefinition } from './workflow-model.ts';
 
@@ -21,11 +23,10 @@ const help = `npm run seed: registers the four example workflows.
   --workspace-id W   workspace that they belong to
   --project-id P     project that they belong to; default without it
   --skip-existing    leave those alone that the project has already
-  --topic T          topic of state records; weir.state without it
   --data DIR         data folder of a running npm start; .weir without it
   --help             this text
 
-KAFKA_BROKERS names brokers of your own.`;
+KAFKA_BROKERS names brokers of your own, WEIR_TOPIC_STATE the topic of what people set up.`;
 
 const badUsageExitCode = 2;
 
@@ -41,7 +42,6 @@ function readOptions() {
     'workspace-id': text,
     'project-id': { ...text, default: 'default' },
     'skip-existing': flag,
-    topic: { ...text, default: 'weir.state' },
     data: { ...text, default: '.weir' },
     help: flag,
   };
@@ -64,12 +64,11 @@ const stderrLog: KafkaLog = {
   debug: () => undefined,
 };
 
-/** State is kept for ever and in one order, so its topic has one partition and no end of retention. */
 async function prepareTopic(kafka: Kafka, topic: string): Promise<void> {
   const admin = kafka.admin();
   await admin.connect();
   try {
-    await createTopics(admin, [{ topic, partitions: 1, retentionMs: -1 }]);
+    await createTopics(admin, [stateTopicSpec(topic)], -1);
   } finally {
     await admin.disconnect();
   }
@@ -140,15 +139,15 @@ if (options.help) {
 }
 const workspace = options['workspace-id'] ?? endBadUsage(`--workspace-id is missing\n\n${help}`);
 const target: SeedTarget = { workspace, project: options['project-id'], nowMs: Date.now() };
-const kafka = createKafka(kafkaOptions(readSettings(options.data)), stderrLog);
+const settings = readSettings(options.data);
+const kafka = createKafka(kafkaOptions(settings), stderrLog);
+const topic = settings.topicState;
 
-await prepareTopic(kafka, options.topic);
-const existing = options['skip-existing']
-  ? foldDefinitionKeys(await readTopic(kafka, options.topic))
-  : new Set<string>();
+await prepareTopic(kafka, topic);
+const existing = options['skip-existing'] ? foldDefinitionKeys(await readTopic(kafka, topic)) : new Set<string>();
 const isNew = ({ id }: WorkflowDefinition) => !existing.has(definitionKey(target, id));
 const registered = exampleWorkflows.filter(isNew).map((definition) => registerDefinition(definition, target));
-await publish(kafka, options.topic, registered);
+await publish(kafka, topic, registered);
 for (const definition of exampleWorkflows) {
   const verb = isNew(definition) ? 'registered' : 'left alone ';
   process.stdout.write(`${verb} ${definition.id}: ${definition.name}\n`);

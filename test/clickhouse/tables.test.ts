@@ -15,6 +15,7 @@ import {
 } from '../../clickhouse/tables/cells.ts';
 import { rollupCursorsTable, rollupPairs } from '../../clickhouse/tables/rollups.ts';
 import { executionEventsTable, taskEventsTable } from '../../clickhouse/tables/runs.ts';
+import { stateChangesTable, stateTable } from '../../clickhouse/tables/state.ts';
 import { createTestDatabase } from '../support/stack.ts';
 import { defaultSettings } from './default-settings.ts';
 
@@ -35,13 +36,15 @@ const tables = [
   executionCellsTable,
   taskCellsTable,
 ];
+/** Keyed by an entry, and by its revision, which is a place in the log. */
+const entries = [stateTable, stateChangesTable];
 /** Filled by the roll-up job inside ClickHouse; their rows are no place in the log. */
 const rolledUp = rollupPairs.flatMap(({ hours, days }) => [hours, days]);
 
 const readLines = async (statement: string) => (await database.query(statement)).split('\n');
 
 describe('the columns that we write', () => {
-  it.each([...tables, rollupCursorsTable].map((table) => [table.name, table] as const))(
+  it.each([...tables, ...entries, rollupCursorsTable].map((table) => [table.name, table] as const))(
     'are those of the table %s',
     async (name, table) => {
       const stored = await readLines(
@@ -57,7 +60,7 @@ describe('the columns that we write', () => {
       "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree' AND name != 'schema_migrations' ORDER BY name",
     );
     const known = [
-      ...tables.map((table) => table.name),
+      ...[...tables, ...entries].map((table) => table.name),
       ...rolledUp.map(({ target }) => target),
       rollupCursorsTable.name,
     ];

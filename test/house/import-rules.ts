@@ -17,8 +17,8 @@ interface Reach {
 }
 
 const ours = /^(schemas|clickhouse|pipelines|services|deploy|test)\//;
-/** The one module that processes share, and the door to Kafka. */
-const processParts = 'pipelines/(kafka|process|servers)\\.ts$';
+/** The one module that processes share, the door to Kafka, and how state that people make is published. */
+const processParts = 'pipelines/(kafka|process|servers|state/publisher)\\.ts$';
 const rim = 'services/simulator/(main|demo-producer|seed|simulate)\\.ts';
 
 const importing = (path: string, specifier: string): SourceFile => ({

@@ -114,6 +114,7 @@ export class Telemetry {
       WEIR_TOPIC_EXECUTIONS: this.topics.executions,
       WEIR_TOPIC_TASKS: this.topics.tasks,
       WEIR_TOPIC_ORCHESTRATORS: this.topics.orchestrators,
+      WEIR_TOPIC_STATE: this.topics.state,
       WEIR_GROUP_ID: this.topics.group,
       WEIR_CHUNK_RECORDS: '1024',
       WEIR_FLUSH_INTERVAL_MS: '200',

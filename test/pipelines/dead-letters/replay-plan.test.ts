@@ -14,6 +14,7 @@ const options: PlanOptions = {
     { topic: 'telemetry.tasks', kind: 'tasks', stream: 'telemetry.tasks@1', partitions: 4 },
     { topic: 'telemetry.orchestrators', kind: 'orchestrators', stream: 'telemetry.orchestrators@1', partitions: 0 },
   ],
+  stateTopic: 'weir.state',
   toTopic: null,
   again: false,
   oldestMs: nowMs - 14 * dayMs,
@@ -51,6 +52,8 @@ it('a letter stays where it is for a reason that can be said', () => {
   expect(plan(letter({ stream: 'telemetry.executions@1', topic: 'telemetry.executions' }))).toBe('older_epoch');
   expect(plan(letter({ stream: 'gone@1', topic: 'gone' }))).toBe('no_topic');
   expect(plan(letter({ stream: 'telemetry.orchestrators@1', topic: 'telemetry.orchestrators' }))).toBe('no_topic');
+  const elsewhere = createPlan({ ...options, toTopic: 'telemetry.executions' });
+  expect(elsewhere(letter({ stream: 'weir.state@1', topic: 'weir.state' }))).toBe('state');
   const again = createPlan({ ...options, again: true });
   expect(again(letter({ isStored: true }))).toMatchObject({ partition: 3 });
   expect(again(letter({ originTimeMs: nowMs - 15 * dayMs }))).toBe('too_old');

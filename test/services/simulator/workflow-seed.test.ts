@@ -32,8 +32,8 @@ describe('records that register workflows', () => {
 describe('the seed command', () => {
   const { state } = uniqueTopics('seed');
   const run = async (...args: string[]) => {
-    const env = { PATH: process.env.PATH, KAFKA_BROKERS: useStack().brokers.join(',') };
-    const { stdout } = await promisify(execFile)(process.execPath, [script, '--topic', state, ...args], { env });
+    const env = { PATH: process.env.PATH, KAFKA_BROKERS: useStack().brokers.join(','), WEIR_TOPIC_STATE: state };
+    const { stdout } = await promisify(execFile)(process.execPath, [script, ...args], { env });
     return stdout.trim().split('\n').at(-1);
   };
 
