@@ -1,5 +1,5 @@
 import type { StateOutcome } from '../../schemas/state.ts';
-import { bool, columnsOf, hash64, instant, name, nullable, type Table, text, uint32, uint64 } from '../row-binary.ts';
+import { bool, columnsOf, hash64, instant, name, nullable, type Table, text, uint32, uint64 } from '../columns.ts';
 
 /** Which entry a change is about. */
 export interface StateEntryName {

@@ -1,5 +1,6 @@
+import { Block } from '../../clickhouse/block.ts';
 import type { Database } from '../../clickhouse/client.ts';
-import { ByteWriter, type Table, writeRow } from '../../clickhouse/row-binary.ts';
+import type { Table } from '../../clickhouse/columns.ts';
 import { deadLetterBytesTable, deadLettersTable } from '../../clickhouse/tables/bookkeeping.ts';
 import { type StateChangeRow, stateChangesTable, stateTable } from '../../clickhouse/tables/state.ts';
 import type { LogRecord } from '../decode.ts';
@@ -19,10 +20,7 @@ export type StatePoint = 'entries' | 'changes';
 const foldVersion = 1;
 
 async function insertAll<Row>(database: Database, table: Table<Row>, rows: readonly Row[]): Promise<void> {
-  const bytes = new ByteWriter();
-  for (const row of rows) writeRow(bytes, table, row);
-  await database.insert(table, bytes);
-  bytes.release();
+  await database.insert(new Block(table, rows));
 }
 
 /**

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Database } from '../../clickhouse/client.ts';
 import { migrate, migrateOptions } from '../../clickhouse/migrate.ts';
 import { ClickHouseStore } from '../../pipelines/clickhouse-store.ts';
-import type { FoldableEvent } from '../../pipelines/facts.ts';
+import type { EventOfRun } from '../../pipelines/facts.ts';
 import { WaitingEntities } from '../../pipelines/waiting-entities.ts';
 import { createRandom } from '../../services/simulator/random.ts';
 import { defaultSettings } from '../clickhouse/default-settings.ts';
@@ -21,7 +21,7 @@ afterAll(() => database.close());
 
 type Fields = Record<string, unknown>;
 const shared = { workspace: 'acme', source: 'airflow', workflow_id: 'orders', execution_id: 'run' };
-const say = (kind: 'executions' | 'tasks', state: string, afterMs: number, fields: Fields = {}): FoldableEvent =>
+const say = (kind: 'executions' | 'tasks', state: string, afterMs: number, fields: Fields = {}): EventOfRun =>
   decodeEvent(kind, { ...shared, state, event_time: noonMs + afterMs, ...fields });
 const execution = (state: string, afterMs: number, fields?: Fields) => say('executions', state, afterMs, fields);
 const task = (state: string, afterMs: number, fields?: Fields) =>
@@ -65,7 +65,7 @@ function permutations<Item>(items: readonly Item[]): Item[][] {
 }
 
 interface Placed {
-  event: FoldableEvent;
+  event: EventOfRun;
   offset: number;
 }
 
@@ -96,9 +96,9 @@ async function tell(name: string, lives: Placed[][], seed: number): Promise<void
   for (const flush of flushes) await Promise.all(flush.take().map((batch) => store.insert(batch)));
 }
 
-const inTheirPlaces = (life: readonly FoldableEvent[]) =>
+const inTheirPlaces = (life: readonly EventOfRun[]) =>
   permutations(life.map((event, offset) => ({ event, offset: 2 ** 33 + offset })));
-const inAnyPlace = (life: readonly FoldableEvent[]) =>
+const inAnyPlace = (life: readonly EventOfRun[]) =>
   permutations(life).map((events) => events.map((event, offset) => ({ event, offset })));
 
 async function distinct(name: string, relation: string): Promise<Fields[]> {
