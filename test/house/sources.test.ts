@@ -71,6 +71,8 @@ describe('pure files', () => {
       'history',
       'normalise',
       'redact',
+      'report-cells',
+      'reports',
     ]);
   });
 });
