@@ -72,6 +72,8 @@ describe('pure files', () => {
       'history',
       'normalise',
       'redact',
+      'report-cells',
+      'reports',
     ]);
   });
 });

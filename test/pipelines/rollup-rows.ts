@@ -113,7 +113,7 @@ export class Rollups {
   }
 }
 
-export const allRollups: readonly Rollup[] = rollupPairs.flatMap(({ hours, days }) => [hours, days]);
+export const allRollups: readonly Rollup[] = kinds.flatMap((kind) => [pairs[kind].hours, pairs[kind].days]);
 
 export function drawContent(random: Random): CellContent {
   const durations = (n: number, medianUs: number) =>
