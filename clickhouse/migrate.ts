@@ -176,6 +176,9 @@ function wantedRetention(retention: Retention): Record<string, string> {
     task_hours: after('toDateTime64(written_at, 0)', retention.hourDays),
     execution_days: after('toDateTime64(written_at, 0)', retention.dayDays),
     task_days: after('toDateTime64(written_at, 0)', retention.dayDays),
+    // A score says which baseline it stood on; so these live as long as the rows that are scored.
+    baselines: after('toDateTime64(valid_from, 0)', retention.rawDays),
+    baseline_generations: after('toDateTime64(valid_from, 0)', retention.rawDays),
     drops: after('record_time', retention.deadLetterDays),
     dead_letters: after('record_time', retention.deadLetterDays),
     dead_letter_bytes: after('record_time', retention.deadLetterBytesDays),

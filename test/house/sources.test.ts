@@ -71,6 +71,9 @@ describe('pure files', () => {
       'history',
       'normalise',
       'redact',
+      'scoring/baselines',
+      'scoring/season',
+      'scoring/weighted',
     ]);
   });
 });
