@@ -186,6 +186,9 @@ function wantedRetention(retention: Retention): Record<string, string> {
     task_attempts: after('last_event_at', retention.entityDays),
     execution_list: after('at', retention.entityDays),
     task_list: after('at', retention.entityDays),
+    // A score says which baseline it stood on; so these live as long as the rows that are scored.
+    baselines: after('toDateTime64(valid_from, 0)', retention.rawDays),
+    baseline_generations: after('toDateTime64(valid_from, 0)', retention.rawDays),
     drops: after('record_time', retention.deadLetterDays),
     dead_letters: after('record_time', retention.deadLetterDays),
     dead_letter_bytes: after('record_time', retention.deadLetterBytesDays),

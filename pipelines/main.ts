@@ -1,4 +1,6 @@
 import { Database } from '../clickhouse/client.ts';
+import { BaselineJob } from './baseline-job.ts';
+import { createBaselineMetrics } from './baseline-metrics.ts';
 import { ClickHouseStore } from './clickhouse-store.ts';
 import { createKafka } from './kafka.ts';
 import { createPipelineMetrics } from './metrics.ts';
@@ -7,7 +9,7 @@ import { startProcess } from './process.ts';
 import { RollupJob } from './rollup.ts';
 import { createRollupMetrics } from './rollup-metrics.ts';
 import { SchemaRegistry } from './schema-registry.ts';
-import { databaseOptions, kafkaOptions } from './servers.ts';
+import { databaseOptions, kafkaOptions, telemetryStreams } from './servers.ts';
 import { StateReader } from './state/reader.ts';
 
 const { settings, log, registry: metricsRegistry, reportReadiness, onStop } = await startProcess({ name: 'pipelines' });
@@ -32,7 +34,7 @@ reportReadiness(() => pipeline.whyNotReady() || state.whyNotReady());
 onStop('pipeline', () => pipeline.stop());
 onStop('state', () => state.stop());
 
-// Every pipeline carries the roll-up job: instances share it, and any of them may die in the middle of it.
+// Every pipeline carries these jobs: instances share them, and any of them may die in the middle of it.
 const rollup = new RollupJob({
   database,
   metrics: createRollupMetrics(metricsRegistry),
@@ -40,6 +42,15 @@ const rollup = new RollupJob({
   intervalMs: settings.rollupIntervalMs,
 });
 onStop('roll-up job', () => rollup.stop());
+
+const baselines = new BaselineJob({
+  database,
+  metrics: createBaselineMetrics(metricsRegistry),
+  log,
+  streams: telemetryStreams(settings),
+});
+onStop('baseline job', () => baselines.stop());
 rollup.start();
+baselines.start();
 state.start();
 await pipeline.start();

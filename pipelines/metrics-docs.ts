@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Registry } from 'prom-client';
 import { insertTable } from '../schemas/settings-docs.ts';
+import { createBaselineMetrics } from './baseline-metrics.ts';
 import { createPipelineMetrics } from './metrics.ts';
 import { createRollupMetrics } from './rollup-metrics.ts';
 
@@ -18,6 +19,7 @@ export function insertMetricsTable(readme: string): string {
   const registry = new Registry();
   createPipelineMetrics(registry, Date.now);
   createRollupMetrics(registry);
+  createBaselineMetrics(registry);
   const rows = registry.getMetricsAsArray().map((metric) => {
     const { name, help, type, labelNames } = metric as unknown as MetricDescription;
     return `| \`${name}\` | ${type} | ${labelNames.map((label) => `\`${label}\``).join(' ')} | ${help} |`;

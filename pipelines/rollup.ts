@@ -11,6 +11,7 @@ import {
   sweepCells,
 } from '../clickhouse/queries/rollups.ts';
 import { type CursorRow, type Rollup, rollupPairs } from '../clickhouse/tables/rollups.ts';
+import { type JobLog, JobTurns } from './job-turns.ts';
 import type { RollupMetrics } from './rollup-metrics.ts';
 import { findHoursEnd, floorTo, planSlices, planStep, type RollupLimits, rollupDefaults } from './rollup-plan.ts';
 
@@ -23,16 +24,10 @@ const codeVersion = 1;
 /** Named points between the steps, where a test may let the process die. */
 export type RollupPoint = 'swept' | 'planned' | 'rows' | 'boundary' | 'cursors';
 
-export interface RollupLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
-
 export interface RollupOptions {
   database: Database;
   metrics: RollupMetrics;
-  log: RollupLog;
+  log: JobLog;
   intervalMs: number;
   jobVersion?: number;
   limits?: Partial<RollupLimits>;
@@ -41,8 +36,6 @@ export interface RollupOptions {
 
 const dayMs = 24 * 3600 * 1000;
 const alarmEveryMs = 3600 * 1000;
-/** A job that is asked to stop waits so long for its statement; the server goes on with it, which is harmless. */
-const stopTimeoutMs = 1_000;
 
 const markKey = ({ startSeconds, writtenSlot }: DirtyMark): string => `${startSeconds} ${writtenSlot}`;
 
@@ -70,27 +63,31 @@ export class RollupJob {
   /** Marks of what was written lately and is in the rows, by table, and since when they have been kept. */
   readonly #seen = new Map<string, Map<string, string>>();
   #seenSinceSeconds = 0;
-  #timer: NodeJS.Timeout | undefined;
-  #running: Promise<void> | null = null;
-  #stopped = false;
+  readonly #turns: JobTurns;
   #alarmedMs = 0;
-  #failure = '';
 
   constructor(options: RollupOptions) {
     this.#options = options;
     this.#limits = { ...rollupDefaults, ...options.limits };
     this.#jobVersion = options.jobVersion ?? codeVersion;
+    const { intervalMs, log, metrics } = options;
+    this.#turns = new JobTurns({
+      name: 'the roll-up job',
+      intervalMs,
+      log,
+      // Instances share the work by looking at when one of them was last done.
+      turn: async () => !(await this.#isDue()) || (await this.run()),
+      ended: () => this.#reportLag(),
+      failed: () => metrics.failures.inc(),
+    });
   }
 
   start(): void {
-    this.#schedule(0);
+    this.#turns.start();
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
-    clearTimeout(this.#timer);
-    const overdue = new Promise((resolve) => setTimeout(resolve, stopTimeoutMs).unref());
-    await Promise.race([this.#running, overdue]);
+    await this.#turns.stop();
   }
 
   /** Runs until nothing is left to do; for a run by hand. */
@@ -126,34 +123,6 @@ export class RollupJob {
     return isDone;
   }
 
-  #schedule(delayMs: number): void {
-    if (this.#stopped) return;
-    this.#timer = setTimeout(() => {
-      this.#running = this.#takeTurn().then((nextMs) => this.#schedule(nextMs));
-    }, delayMs);
-  }
-
-  /** Answers when to run next. A run that takes long is followed by a longer pause: the job leaves room for others. */
-  async #takeTurn(): Promise<number> {
-    const { intervalMs, log, metrics } = this.#options;
-    const startedMs = performance.now();
-    let isDone = true;
-    try {
-      // Instances share the work by looking at when one of them was last done.
-      if (await this.#isDue()) isDone = await this.run();
-      if (this.#failure !== '') log.info({}, 'the roll-up job goes on');
-      this.#failure = '';
-    } catch (error) {
-      if (this.#stopped) return 0;
-      metrics.failures.inc();
-      const { message } = error as Error;
-      if (message !== this.#failure) log.warn({ error: message }, 'the roll-up job failed, and tries again');
-      this.#failure = message;
-    }
-    this.#reportLag();
-    return isDone ? Math.max(intervalMs, 2 * (performance.now() - startedMs)) : Math.min(intervalMs, 100);
-  }
-
   async #isDue(): Promise<boolean> {
     await this.#readCursors();
     const mine = [...this.#cursors.values()];
@@ -171,7 +140,7 @@ export class RollupJob {
     if (lagMs < dayMs || Date.now() - this.#alarmedMs < alarmEveryMs) return;
     this.#alarmedMs = Date.now();
     const lagHours = Math.floor(lagMs / 3_600_000);
-    log.error({ lagHours, failure: this.#failure }, 'hours and days have not been complete for a day or more');
+    log.error({ lagHours, failure: this.#turns.failure }, 'hours and days have not been complete for a day or more');
   }
 
   /** Refuses older code: its rows would lose against those of the newer, and windows would stand still without a word. */
@@ -199,7 +168,7 @@ export class RollupJob {
 
   #reach(point: RollupPoint): void {
     this.#options.reached?.(point);
-    if (this.#stopped) throw new Error('stopped');
+    if (this.#turns.isStopped) throw new Error('stopped');
   }
 
   async #sweep(hours: Rollup): Promise<void> {

@@ -26,6 +26,14 @@ export function databaseOptions(settings: Settings): DatabaseOptions {
   };
 }
 
+/** The logs that pipelines read now, as topic@epoch. */
+export function telemetryStreams(settings: Settings): Record<'executions' | 'tasks', string> {
+  return {
+    executions: `${settings.topicExecutions}@${settings.streamEpochExecutions}`,
+    tasks: `${settings.topicTasks}@${settings.streamEpochTasks}`,
+  };
+}
+
 const runningServersFile = 'servers.json';
 
 /** Where a running `npm start` leaves the addresses and the writer's password, for its owner's eyes only. */

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { migrate, migrateOptions } from '../../clickhouse/migrate.ts';
+import { baselinesTable, generationsTable } from '../../clickhouse/tables/baselines.ts';
 import {
   chunksTable,
   deadLetterBytesTable,
@@ -42,13 +43,15 @@ const tables = [
 ];
 /** Keyed by an entry, and by its revision, which is a place in the log. */
 const entries = [stateTable, stateChangesTable];
+/** Keyed by what they are about, and by time. */
+const published = [baselinesTable, generationsTable];
 /** Filled by the roll-up job inside ClickHouse; their rows are no place in the log. */
 const rolledUp = rollupPairs.flatMap(({ hours, days }) => [hours, days]);
 
 const readLines = async (statement: string) => (await database.query(statement)).split('\n');
 
 describe('the columns that we write', () => {
-  it.each([...tables, ...entries, rollupCursorsTable].map((table) => [table.name, table] as const))(
+  it.each([...tables, ...entries, ...published, rollupCursorsTable].map((table) => [table.name, table] as const))(
     'are those of the table %s',
     async (name, table) => {
       const stored = await readLines(
@@ -64,7 +67,7 @@ describe('the columns that we write', () => {
       "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree' AND name != 'schema_migrations' ORDER BY name",
     );
     const known = [
-      ...[...tables, ...entries].map((table) => table.name),
+      ...[...tables, ...entries, ...published].map((table) => table.name),
       ...rolledUp.map(({ target }) => target),
       rollupCursorsTable.name,
     ];

@@ -74,6 +74,9 @@ describe('pure files', () => {
       'redact',
       'report-cells',
       'reports',
+      'scoring/baselines',
+      'scoring/season',
+      'scoring/weighted',
     ]);
   });
 });
