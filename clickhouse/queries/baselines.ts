@@ -142,7 +142,6 @@ export async function readPublished(
 
 export async function publishBaselines(database: Database, baselines: readonly BaselineRow[]): Promise<void> {
   await database.insert(new Block(baselinesTable, baselines));
-  rows.release();
 }
 
 export async function storeGeneration(database: Database, generation: GenerationRow): Promise<void> {
