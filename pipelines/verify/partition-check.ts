@@ -68,13 +68,15 @@ export class PartitionCheck {
     if (this.#slice.length >= sliceRecords) await this.#checkSlice(offset);
   }
 
-  async finish(): Promise<void> {
+  /** Answers which records repeat earlier ones. */
+  async finish(): Promise<ReadonlySet<number>> {
     const { coverage, cells, report } = this.#source;
     if (coverage.lastOffset >= this.#sliceFrom) await this.#checkSlice(coverage.lastOffset);
     const duplicates = compareCells(coverage, this.#records, cells, report);
     this.#compareDuplicates(duplicates);
     this.#tally.compare(report);
     if (coverage.lastOffset >= coverage.firstOffset) await this.#checkHashes();
+    return duplicates;
   }
 
   #intern(text: string): string {

@@ -5,6 +5,7 @@ import type { Decoder, LogRecord } from '../decode.ts';
 import type { Admin, Kafka, KafkaMessage } from '../kafka.ts';
 import { Rejection, type RejectReason } from '../rejections.ts';
 import { type Coverage, coverageOf, lastCellPosition } from './compare.ts';
+import { EntityCheck } from './entity-check.ts';
 import { type Decoded, PartitionCheck } from './partition-check.ts';
 import { type LogRange, readLog, readLogRanges } from './read-log.ts';
 import { TopicReport } from './report.ts';
@@ -88,6 +89,8 @@ async function verifyPartition(check: TopicCheck, coverage: Coverage, report: To
   const logEnd = (await readLogRanges(check.admin, topic)).find((range) => range.partition === partition)?.end ?? end;
   const source = { database, stream, rawTable: tablesOf[kind].raw, coverage, cells, report };
   const partitionCheck = new PartitionCheck(source);
+  const { lastOffset } = coverage;
+  const entityCheck = new EntityCheck({ database, kind, stream, partition, firstOffset, lastOffset, report });
   const range = { partition, first: firstOffset, end: Math.min(end, logEnd) };
   const standing = await readStanding(database, stream, range);
   let believed = 0;
@@ -96,9 +99,10 @@ async function verifyPartition(check: TopicCheck, coverage: Coverage, report: To
       const reason = standing.get(record.offset);
       if (reason !== undefined && 'event' in record) believed++;
       await partitionCheck.add(reason === undefined ? record : refuse(record, reason));
+      if (reason === undefined && 'event' in record) entityCheck.add(record.event, record.offset);
     }
   });
-  await partitionCheck.finish();
+  await entityCheck.compare(await partitionCheck.finish());
   if (believed > 0) {
     report.notes.push(`partition ${partition}: ${believed} dead letters could be read by now; replay brings them in`);
   }
