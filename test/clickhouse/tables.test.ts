@@ -13,6 +13,12 @@ import {
   taskCellsTable,
   taskDimensions,
 } from '../../clickhouse/tables/cells.ts';
+import {
+  executionListTable,
+  executionsTable,
+  taskAttemptsTable,
+  taskListTable,
+} from '../../clickhouse/tables/entities.ts';
 import { rollupCursorsTable, rollupPairs } from '../../clickhouse/tables/rollups.ts';
 import { executionEventsTable, taskEventsTable } from '../../clickhouse/tables/runs.ts';
 import { createTestDatabase } from '../support/stack.ts';
@@ -35,13 +41,15 @@ const tables = [
   executionCellsTable,
   taskCellsTable,
 ];
+/** Keyed by what they speak of; any row may be written again. */
+const entities = [executionsTable, executionListTable, taskAttemptsTable, taskListTable];
 /** Filled by the roll-up job inside ClickHouse; their rows are no place in the log. */
 const rolledUp = rollupPairs.flatMap(({ hours, days }) => [hours, days]);
 
 const readLines = async (statement: string) => (await database.query(statement)).split('\n');
 
 describe('the columns that we write', () => {
-  it.each([...tables, rollupCursorsTable].map((table) => [table.name, table] as const))(
+  it.each([...tables, ...entities, rollupCursorsTable].map((table) => [table.name, table] as const))(
     'are those of the table %s',
     async (name, table) => {
       const stored = await readLines(
@@ -57,7 +65,7 @@ describe('the columns that we write', () => {
       "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree' AND name != 'schema_migrations' ORDER BY name",
     );
     const known = [
-      ...tables.map((table) => table.name),
+      ...[...tables, ...entities].map((table) => table.name),
       ...rolledUp.map(({ target }) => target),
       rollupCursorsTable.name,
     ];

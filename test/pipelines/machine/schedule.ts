@@ -2,6 +2,7 @@ import { setImmediate as tick } from 'node:timers/promises';
 import type { ChunkRow } from '../../../clickhouse/tables/bookkeeping.ts';
 import { PartitionFold } from '../../../pipelines/partition.ts';
 import { Rejection } from '../../../pipelines/rejections.ts';
+import { type EntityRecord, entityRecord, expectEntity } from '../../../pipelines/verify/expected-entities.ts';
 import { acceptedRecord, recompute } from '../../../pipelines/verify/recompute.ts';
 import { type FlushPoint, Writer } from '../../../pipelines/writer.ts';
 import { createRandom, type Random } from '../../../services/simulator/random.ts';
@@ -34,7 +35,7 @@ interface Process {
   dieAt: FlushPoint | null;
 }
 
-const flushPoints: FlushPoint[] = ['taken', 'opened', 'rows', 'cells', 'ledger', 'committed'];
+const flushPoints: FlushPoint[] = ['taken', 'opened', 'entities', 'rows', 'cells', 'ledger', 'committed'];
 const noWait = async () => undefined;
 const never = new Promise<never>(() => undefined);
 
@@ -252,6 +253,8 @@ class Schedule {
     this.#compareRows(readable);
     this.#compareCells(readable);
     this.#compareLedger(readable);
+    // An execution may know what a record said that retention took before its raw row was written.
+    if (this.#lost.size === 0) this.#compareEntities(readable);
     return this.#result;
   }
 
@@ -280,6 +283,33 @@ class Schedule {
       );
       if (found.join('+') !== expected)
         this.#problem(`offset ${offset} is ${found.join('+') || 'nowhere'} instead of ${expected}`);
+    }
+  }
+
+  #compareEntities(readable: ModelRecord[]): void {
+    const executions = new Map<string, EntityRecord[]>();
+    for (const { record, outcome } of readable) {
+      if (outcome instanceof Rejection || !this.#store.raw.has(record.offset)) continue;
+      const known = executions.get(outcome.executionId) ?? [];
+      executions.set(outcome.executionId, [...known, entityRecord(outcome, record.offset)]);
+    }
+    if (executions.size !== this.#store.executions.size)
+      this.#problem(`${this.#store.executions.size} executions instead of ${executions.size}`);
+    for (const [id, records] of executions) {
+      const found = this.#store.executions.get(id);
+      const { state, last_end_state, attempts, first_seen_at, last_event_at } = expectEntity(records);
+      const expected = [state, last_end_state, attempts, first_seen_at, last_event_at].join(' ');
+      const shown =
+        found === undefined
+          ? 'nothing'
+          : [
+              found.now.state,
+              found.lastEnd.state,
+              Math.floor(found.now.rank.high / 4096),
+              new Date(found.firstSeenMs).toISOString(),
+              new Date(found.lastEventMs).toISOString(),
+            ].join(' ');
+      if (shown !== expected) this.#problem(`execution ${id} is ${shown} instead of ${expected}`);
     }
   }
 
