@@ -80,7 +80,8 @@ export function renderUsersFile(input: UsersFileInput): string {
 
 /**
  * `readonly` 1 refuses every setting in a query, so its limits cannot be lifted by one. The two output settings
- * are those that our client sends with every query: a setting that changes nothing is let through.
+ * are those that our client sends with every query: a setting that changes nothing is let through. A query may do without
+ * FINAL: pages of a list are read from its end, which FINAL would turn into reading all of it.
  */
 const apiProfile = `<api>
       <readonly>1</readonly>
@@ -91,7 +92,10 @@ const apiProfile = `<api>
       <max_memory_usage>1000000000</max_memory_usage>
       <max_rows_to_read>2000000000</max_rows_to_read>
       <max_result_rows>1000000</max_result_rows>
-      <constraints><log_comment><changeable_in_readonly/></log_comment></constraints>
+      <constraints>
+        <log_comment><changeable_in_readonly/></log_comment>
+        <final><changeable_in_readonly/></final>
+      </constraints>
     </api>`;
 
 /**

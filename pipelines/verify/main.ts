@@ -5,12 +5,13 @@ import { createKafka, type KafkaLog } from '../kafka.ts';
 import { readSettings } from '../process.ts';
 import { SchemaRegistry } from '../schema-registry.ts';
 import { databaseOptions, kafkaOptions, readRunningServers } from '../servers.ts';
+import { verifyOutcomes } from './outcome-check.ts';
 import { verifyRollups } from './rollup-check.ts';
 import { verifyTopic } from './topic-check.ts';
 
 /**
  * `npm run verify -- --wait SECONDS --data DIR`: recomputes every count and rollup from the Kafka log and compares them with
- * ClickHouse, and hours and days from the minutes. One line each; the exit code is 1 when anything differs.
+ * ClickHouse, the latest states of executions and attempts too, and hours and days from the minutes. One line each; the exit code is 1 when anything differs.
  */
 const { values: args } = parseArgs({
   options: { wait: { type: 'string', default: '30' }, data: { type: 'string', default: '.weir' } },
@@ -70,9 +71,11 @@ async function verifyTopics(): Promise<number> {
     process.stdout.write(`${report.lines().join('\n')}\n`);
     different += report.different;
   }
-  const { cellsRetentionDays } = settings;
+  const { cellsRetentionDays, entityRetentionDays } = settings;
   for (const { kind } of topics) {
-    for (const list of await verifyRollups({ database, kind, cellsRetentionDays, waitMs })) {
+    const outcomes =
+      kind === 'orchestrators' ? [] : [await verifyOutcomes({ database, kind, entityRetentionDays, waitMs })];
+    for (const list of [...outcomes, ...(await verifyRollups({ database, kind, cellsRetentionDays, waitMs }))]) {
       process.stdout.write(`${list.lines().join('\n')}\n`);
       different += list.different;
     }

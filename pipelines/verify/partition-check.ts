@@ -77,7 +77,8 @@ export class PartitionCheck {
     this.#records.push(accepted);
   }
 
-  async finish(): Promise<void> {
+  /** Answers which records repeat earlier ones. */
+  async finish(): Promise<ReadonlySet<number>> {
     const { coverage, cells, report } = this.#source;
     if (coverage.lastOffset >= this.#sliceFrom) await this.#checkSlice(coverage.lastOffset);
     const recomputed: Recompute = (options) =>
@@ -86,6 +87,7 @@ export class PartitionCheck {
     this.#compareDuplicates(duplicates);
     this.#tally.compare(report);
     if (coverage.lastOffset >= coverage.firstOffset) await this.#checkHashes();
+    return duplicates;
   }
 
   #intern(text: string): string {
@@ -189,7 +191,7 @@ export class PartitionCheck {
   }
 }
 
-const isOfRun = (event: TelemetryEvent): event is Exclude<TelemetryEvent, OrchestratorEvent> =>
+export const isOfRun = (event: TelemetryEvent): event is Exclude<TelemetryEvent, OrchestratorEvent> =>
   event.kind === 'execution' || event.kind === 'task';
 
 function listFound({ rows, drops, deadLetters }: Found): string[] {

@@ -6,13 +6,14 @@ export interface TopicTotals {
   dead: number;
   duplicate: number;
   cells: number;
+  entities: number;
 }
 
 const detailsKept = 20;
 
 export class TopicReport {
   readonly topic: string;
-  readonly totals: TopicTotals = { records: 0, stored: 0, dropped: 0, dead: 0, duplicate: 0, cells: 0 };
+  readonly totals: TopicTotals = { records: 0, stored: 0, dropped: 0, dead: 0, duplicate: 0, cells: 0, entities: 0 };
   readonly details: string[] = [];
   readonly notes: string[] = [];
   different = 0;
@@ -30,11 +31,11 @@ export class TopicReport {
   }
 
   lines(): string[] {
-    const { records, stored, dropped, dead, duplicate, cells } = this.totals;
+    const { records, stored, dropped, dead, duplicate, cells, entities } = this.totals;
     const more = this.different - this.details.length;
     return [
       `${this.topic}: records ${records}, stored ${stored}, dropped ${dropped}, dead ${dead}, duplicate ${duplicate}, ` +
-        `cells ${cells}, different ${this.different}`,
+        `cells ${cells}, entities ${entities}, different ${this.different}`,
       ...this.notes.map((note) => `  note: ${note}`),
       ...this.details.map((detail) => `  ${detail}`),
       ...(more > 0 ? [`  and ${more} more`] : []),

@@ -7,7 +7,8 @@ import type { Decoder, LogRecord, TopicKind } from '../decode.ts';
 import type { Admin, Kafka, KafkaMessage } from '../kafka.ts';
 import { Rejection, type RejectReason } from '../rejections.ts';
 import { type Coverage, coverageOf, lastCellPosition } from './compare.ts';
-import { type Decoded, PartitionCheck } from './partition-check.ts';
+import { EntityCheck } from './entity-check.ts';
+import { type Decoded, isOfRun, PartitionCheck } from './partition-check.ts';
 import { type LogRange, readLog, readLogRanges } from './read-log.ts';
 import { TopicReport } from './report.ts';
 import { readCells, readLedger, readPartitions, readRefused, type StoredTable } from './stored.ts';
@@ -91,6 +92,9 @@ async function verifyPartition(check: TopicCheck, coverage: Coverage, report: To
   const logEnd = (await readLogRanges(check.admin, topic)).find((range) => range.partition === partition)?.end ?? end;
   const source = { database, stream, rawTable: tablesOf[kind].raw, coverage, cells, report };
   const partitionCheck = new PartitionCheck(source);
+  const { lastOffset } = coverage;
+  const of = { database, stream, partition, firstOffset, lastOffset, report };
+  const entityCheck = kind === 'orchestrators' ? null : new EntityCheck({ ...of, kind });
   const range = { partition, first: firstOffset, end: Math.min(end, logEnd) };
   const standing = await readStanding(database, stream, range);
   let believed = 0;
@@ -99,9 +103,12 @@ async function verifyPartition(check: TopicCheck, coverage: Coverage, report: To
       const reason = standing.get(record.offset);
       if (reason !== undefined && 'event' in record) believed++;
       await partitionCheck.add(reason === undefined ? record : refuse(record, reason));
+      if (reason !== undefined || !('event' in record)) continue;
+      if (isOfRun(record.event)) entityCheck?.add(record.event, record.offset);
     }
   });
-  await partitionCheck.finish();
+  const duplicates = await partitionCheck.finish();
+  await entityCheck?.compare(duplicates);
   if (believed > 0) {
     report.notes.push(`partition ${partition}: ${believed} dead letters could be read by now; replay brings them in`);
   }

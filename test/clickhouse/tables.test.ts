@@ -14,6 +14,12 @@ import {
   taskCellsTable,
   taskDimensions,
 } from '../../clickhouse/tables/cells.ts';
+import {
+  executionListTable,
+  executionsTable,
+  taskAttemptsTable,
+  taskListTable,
+} from '../../clickhouse/tables/entities.ts';
 import { orchestratorCellsTable, orchestratorDimensions } from '../../clickhouse/tables/orchestrator-cells.ts';
 import { orchestratorEventsTable } from '../../clickhouse/tables/orchestrator-events.ts';
 import { rollupCursorsTable, rollupPairs } from '../../clickhouse/tables/rollups.ts';
@@ -45,29 +51,30 @@ const tables = [
 const entries = [stateTable, stateChangesTable];
 /** Keyed by what they are about, and by time. */
 const published = [baselinesTable, generationsTable];
+/** Keyed by what they speak of; any row may be written again. */
+const entities = [executionsTable, executionListTable, taskAttemptsTable, taskListTable];
 /** Filled by the roll-up job inside ClickHouse; their rows are no place in the log. */
 const rolledUp = rollupPairs.flatMap(({ hours, days }) => [hours, days]);
 
 const readLines = async (statement: string) => (await database.query(statement)).split('\n');
 
 describe('the columns that we write', () => {
-  it.each([...tables, ...entries, ...published, rollupCursorsTable].map((table) => [table.name, table] as const))(
-    'are those of the table %s',
-    async (name, table) => {
-      const stored = await readLines(
-        `SELECT name, type FROM system.columns
+  it.each(
+    [...tables, ...entities, ...entries, ...published, rollupCursorsTable].map((table) => [table.name, table] as const),
+  )('are those of the table %s', async (name, table) => {
+    const stored = await readLines(
+      `SELECT name, type FROM system.columns
        WHERE database = currentDatabase() AND table = '${name}' AND default_kind = '' ORDER BY name FORMAT TSVRaw`,
-      );
-      expect(table.columns.map((entry) => `${entry.name}\t${entry.type}`).sort()).toEqual(stored.sort());
-    },
-  );
+    );
+    expect(table.columns.map((entry) => `${entry.name}\t${entry.type}`).sort()).toEqual(stored.sort());
+  });
 
   it('belong to every table there is', async () => {
     const stored = await readLines(
       "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree' AND name != 'schema_migrations' ORDER BY name",
     );
     const known = [
-      ...[...tables, ...entries, ...published].map((table) => table.name),
+      ...[...tables, ...entities, ...entries, ...published].map((table) => table.name),
       ...rolledUp.map(({ target }) => target),
       rollupCursorsTable.name,
     ];

@@ -23,7 +23,7 @@ async function runMany(
 }
 
 describe('the machine that folds, flushes and commits', () => {
-  it('ends with exactly the recomputed rows, cells and ledger after any schedule of crashes, zombies and lost acknowledgements', async () => {
+  it('ends with exactly the recomputed rows, executions, cells and ledger after any schedule of crashes, zombies and lost acknowledgements', async () => {
     const total = await runMany('executions', 1500, false);
     expect(total.crashes).toBeGreaterThan(3000);
     expect(total.zombies).toBeGreaterThan(1500);

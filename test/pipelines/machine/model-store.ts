@@ -2,6 +2,7 @@ import type { Table } from '../../../clickhouse/columns.ts';
 import type { ChunkRow } from '../../../clickhouse/tables/bookkeeping.ts';
 import { versionOf } from '../../../clickhouse/tables/bookkeeping.ts';
 import type { CellRow } from '../../../clickhouse/tables/cells.ts';
+import type { ExecutionRow, Ranked, Words } from '../../../clickhouse/tables/entities.ts';
 import { counts, distributions, quantities } from '../../../clickhouse/tables/measures.ts';
 import type { MeasureRow } from '../../../clickhouse/tables/orchestrator-cells.ts';
 import { DimsTable } from '../../../pipelines/cells.ts';
@@ -16,6 +17,18 @@ export interface StoredCell {
   chunk: number;
   ver: bigint;
   values: Map<string, bigint>;
+}
+
+/** A row of `executions` after merging. */
+export type StoredExecution = Pick<ExecutionRow, 'now' | 'lastEnd' | 'firstSeenMs' | 'lastEventMs'>;
+
+const numberOf = ({ high, low }: Words): bigint => BigInt(high) * 2n ** 32n + BigInt(low);
+
+/** The greater by rank, then by place, as the server compares tuples. */
+function greatest<Value extends Ranked>(known: Value | undefined, value: Value): Value {
+  if (known === undefined) return value;
+  const order = (of: Ranked) => numberOf(of.rank) * 2n ** 64n + numberOf(of.place);
+  return order(value) > order(known) ? value : known;
 }
 
 interface Place {
@@ -102,6 +115,8 @@ export class ModelStore {
   readonly drops = new Map<number, string>();
   readonly dead = new Map<number, string>();
   readonly cells = new Map<string, StoredCell>();
+  /** Executions by their ids, as far as rank and time decide about them. */
+  readonly executions = new Map<string, StoredExecution>();
   readonly chunks = new Map<number, ChunkRow>();
   /** Every version of a cell that ever became visible. */
   readonly cellVersions: StoredCell[] = [];
@@ -148,6 +163,7 @@ export class ModelStore {
       else if (batch.table.name === 'dead_letters')
         this.dead.set((row as Place).offset, (row as { reason: string }).reason);
       else if (batch.table.name === 'chunks') this.#putChunk(row as ChunkRow);
+      else if (batch.table.name === 'executions') this.#putExecution(row as ExecutionRow);
       else if (batch.table.name.endsWith('_cells')) this.#putCell(row as StoredCell);
     }
   }
@@ -156,6 +172,16 @@ export class ModelStore {
     const known = this.chunks.get(row.chunk);
     const version = (chunk: ChunkRow) => versionOf(chunk.foldVersion, chunk.lastOffset);
     if (known === undefined || version(row) >= version(known)) this.chunks.set(row.chunk, row);
+  }
+
+  #putExecution(row: ExecutionRow): void {
+    const known = this.executions.get(row.executionId);
+    this.executions.set(row.executionId, {
+      now: greatest(known?.now, row.now),
+      lastEnd: greatest(known?.lastEnd, row.lastEnd),
+      firstSeenMs: Math.min(known?.firstSeenMs ?? Number.POSITIVE_INFINITY, row.firstSeenMs),
+      lastEventMs: Math.max(known?.lastEventMs ?? 0, row.lastEventMs),
+    });
   }
 
   #putCell(cell: StoredCell): void {

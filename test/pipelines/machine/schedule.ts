@@ -2,9 +2,11 @@ import { setImmediate as tick } from 'node:timers/promises';
 import type { ChunkRow } from '../../../clickhouse/tables/bookkeeping.ts';
 import { PartitionFold } from '../../../pipelines/partition.ts';
 import { Rejection } from '../../../pipelines/rejections.ts';
+import { type EntityRecord, entityRecord, expectEntity } from '../../../pipelines/verify/expected-entities.ts';
 import { acceptedRecord, type Recomputation, recompute } from '../../../pipelines/verify/recompute.ts';
 import { acceptedReport, recomputeReports } from '../../../pipelines/verify/recompute-reports.ts';
 import { type FlushPoint, Writer } from '../../../pipelines/writer.ts';
+import type { ExecutionEvent } from '../../../schemas/events.ts';
 import { createRandom, type Random } from '../../../services/simulator/random.ts';
 import { createModelLog, type ModelKind, type ModelRecord } from './model-log.ts';
 import { ModelStore, type StoredCell } from './model-store.ts';
@@ -36,7 +38,7 @@ interface Process {
   dieAt: FlushPoint | null;
 }
 
-const flushPoints: FlushPoint[] = ['taken', 'opened', 'rows', 'cells', 'ledger', 'committed'];
+const flushPoints: FlushPoint[] = ['taken', 'opened', 'entities', 'rows', 'cells', 'ledger', 'committed'];
 const noWait = async () => undefined;
 const never = new Promise<never>(() => undefined);
 
@@ -254,6 +256,8 @@ class Schedule {
     this.#compareRows(readable);
     this.#compareCells(readable);
     this.#compareLedger(readable);
+    // An execution may know what a record said that retention took before its raw row was written.
+    if (this.#lost.size === 0 && this.#options.kind === 'executions') this.#compareEntities(readable);
     return this.#result;
   }
 
@@ -290,6 +294,34 @@ class Schedule {
     return kind === 'executions'
       ? recompute(read(acceptedRecord), options)
       : recomputeReports(read(acceptedReport), options);
+  }
+
+  #compareEntities(readable: ModelRecord[]): void {
+    const executions = new Map<string, EntityRecord[]>();
+    for (const { record, outcome } of readable) {
+      if (outcome instanceof Rejection || !this.#store.raw.has(record.offset)) continue;
+      const event = outcome as ExecutionEvent;
+      const known = executions.get(event.executionId) ?? [];
+      executions.set(event.executionId, [...known, entityRecord(event, record.offset)]);
+    }
+    if (executions.size !== this.#store.executions.size)
+      this.#problem(`${this.#store.executions.size} executions instead of ${executions.size}`);
+    for (const [id, records] of executions) {
+      const found = this.#store.executions.get(id);
+      const { state, last_end_state, attempts, first_seen_at, last_event_at } = expectEntity(records);
+      const expected = [state, last_end_state, attempts, first_seen_at, last_event_at].join(' ');
+      const shown =
+        found === undefined
+          ? 'nothing'
+          : [
+              found.now.state,
+              found.lastEnd.state,
+              Math.floor(found.now.rank.high / 4096),
+              new Date(found.firstSeenMs).toISOString(),
+              new Date(found.lastEventMs).toISOString(),
+            ].join(' ');
+      if (shown !== expected) this.#problem(`execution ${id} is ${shown} instead of ${expected}`);
+    }
   }
 
   #compareCells(readable: ModelRecord[]): void {

@@ -153,7 +153,8 @@ async function expectNoDifference(): Promise<void> {
   const [executions, tasks] = ['executions', 'tasks'].map((kind) => readLine(output, kind));
   expect(executions, output).toMatchObject({ different: 0 });
   expect(tasks, output).toMatchObject({ different: 0 });
-  for (const field of ['stored', 'dropped', 'dead', 'duplicate', 'cells']) expect(tasks[field]).toBeGreaterThan(0);
+  for (const field of ['stored', 'dropped', 'dead', 'duplicate', 'cells', 'entities'])
+    expect(tasks[field]).toBeGreaterThan(0);
   expect(tasks.records).toBe(tasks.stored + tasks.dropped + tasks.dead + tasks.duplicate);
   expect(exitCode).toBe(0);
 }
@@ -192,6 +193,24 @@ const alterations = [
     change: "region = concat(region, '-altered')",
     undo: "region = replaceAll(region, '-altered', '')",
     named: /partition 1 offset \d+: raw row column region: expected ".*", found ".*-altered"/,
+  },
+  {
+    what: 'one column of one execution',
+    table: 'executions',
+    pick: "region != ''",
+    by: 'workspace, source, execution_id',
+    change: "region = concat(region, '~altered')",
+    undo: "region = replaceAll(region, '~altered', '')",
+    named: /partition \d executions_latest \[.*\] region: expected ".*", found ".*~altered" \(from offsets? \d+/,
+  },
+  {
+    what: 'one time of one attempt of a task',
+    table: 'task_attempts',
+    pick: 'map_index = -1',
+    by: 'workspace, source, execution_id, task_id, map_index, attempt',
+    change: 'dispatched_at = dispatched_at + 1',
+    undo: 'dispatched_at = dispatched_at - 1',
+    named: /partition \d task_attempts_latest \[.*\] dispatched_at: expected .*, found "/,
   },
   {
     what: 'one ledger count',

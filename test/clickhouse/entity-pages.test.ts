@@ -1,0 +1,195 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Database } from '../../clickhouse/client.ts';
+import { migrate, migrateOptions } from '../../clickhouse/migrate.ts';
+import {
+  type EntityPage,
+  type EntityRow,
+  readAttemptPage,
+  readExecutionPage,
+} from '../../clickhouse/queries/entity-pages.ts';
+import { ClickHouseStore } from '../../pipelines/clickhouse-store.ts';
+import { WaitingEntities } from '../../pipelines/waiting-entities.ts';
+import type { ExecutionEvent, TaskEvent } from '../../schemas/events.ts';
+import { decodeEvent } from '../pipelines/sample-records.ts';
+import { createTestDatabase } from '../support/stack.ts';
+import { defaultSettings } from './default-settings.ts';
+
+const target = await createTestDatabase('entity_pages');
+const database = new Database(target);
+const store = new ClickHouseStore(database);
+const noonMs = Date.UTC(2026, 10, 20, 12);
+const hourMs = 3_600_000;
+
+const executions = 120_000;
+const workflows = 400;
+const workspaces = 2;
+const stepMs = 100;
+const flushRows = 30_000;
+/** One in so many is still running, or failed. */
+const openEvery = 10_007;
+const failedEvery = 101;
+
+const running = decodeEvent('executions', { ...names(0), state: 'running', event_time: noonMs }) as ExecutionEvent;
+const attempt = decodeEvent('tasks', { ...names(0), task_id: 't', state: 'running', event_time: noonMs }) as TaskEvent;
+
+function names(index: number) {
+  // Ids spread over the table as ids that are made by chance do.
+  const id = ((index * 2_654_435_761) % 2 ** 32).toString(16).padStart(8, '0');
+  const workspace = `workspace-${index % workspaces}`;
+  return { workspace, source: 'airflow', workflow_id: `flow-${index % workflows}`, execution_id: id };
+}
+
+/** Starts and ends, the end in a later flush than the start as a run's usually is; nothing here is decoded anew. */
+async function fill(): Promise<void> {
+  let waiting = new WaitingEntities(store);
+  const said = (event: ExecutionEvent | TaskEvent, offset: number) =>
+    waiting.add({ event, offset, partition: 0, thingHash: { low: 0, high: 0 } });
+  for (let begin = 0; begin < executions; begin += flushRows) {
+    for (const phase of ['running', 'ended']) {
+      for (let index = begin; index < begin + flushRows; index++) {
+        const { workspace, workflow_id: workflowId, execution_id: executionId } = names(index);
+        const startedAtMs = noonMs + index * stepMs;
+        const start = { workspace, workflowId, executionId, startedAtMs, eventTimeMs: startedAtMs };
+        const taskId = `${workflowId}/load`;
+        if (phase === 'running') {
+          said({ ...running, ...start }, index);
+          said({ ...attempt, ...start, taskId }, index);
+        } else if (index % openEvery !== 0) {
+          const failed = index % failedEvery === 0;
+          const error = { ...running.error, type: failed ? `Error${index % 3}` : '' };
+          const end = {
+            ...start,
+            state: failed ? 'failed' : 'completed',
+            error,
+            eventTimeMs: startedAtMs + 500,
+          } as const;
+          said({ ...running, ...end }, executions + index);
+          said({ ...attempt, ...end, taskId }, executions + index);
+        }
+      }
+      for (const batch of waiting.take()) await store.insert(batch);
+      waiting = new WaitingEntities(store);
+    }
+  }
+}
+
+beforeAll(async () => {
+  await migrate(target, migrateOptions(defaultSettings()));
+  await fill();
+}, 300_000);
+afterAll(() => database.close());
+
+const newestMs = noonMs + executions * stepMs;
+const everything = { fromMs: noonMs - hourMs, toMs: noonMs + executions * stepMs + hourMs, after: null, limit: 50 };
+const idsOf = ({ rows }: EntityPage<EntityRow>) => rows.map((row) => row.execution_id);
+const expectedIds = (keep: (index: number) => boolean) =>
+  Array.from({ length: executions }, (_, index) => executions - 1 - index)
+    .filter(keep)
+    .map((index) => names(index).execution_id);
+
+/** Notes for every question what the server says it will read of which table, by the keys alone. */
+class ExplainingDatabase extends Database {
+  readonly granules: Record<string, { read: number; of: number }> = {};
+
+  override async rows<Row>(question: string, params = {}, settings = {}): Promise<Row[]> {
+    const plan = await super.rows<{ explain: string }>(`EXPLAIN indexes = 1 ${question}`, params, settings);
+    const text = plan.map((row) => row.explain).join('\n');
+    const [, table = '', rest = ''] = /ReadFromMergeTree \(\w+\.(\w+)\)([\s\S]*)/.exec(text) ?? [];
+    const [, read, of] = /PrimaryKey[\s\S]*?Granules: (\d+)\/(\d+)/.exec(rest) ?? [];
+    this.granules[table] = { read: Number(read), of: Number(of) };
+    return await super.rows<Row>(question, params, settings);
+  }
+}
+
+async function countParts(table: string): Promise<number> {
+  const [row] = await database.rows<{ n: number }>(
+    'SELECT count() AS n FROM system.parts WHERE active AND database = currentDatabase() AND table = {table: String}',
+    { table },
+  );
+  return row?.n ?? 0;
+}
+
+describe('a page', () => {
+  it('of one workflow holds its newest executions and reads no others', async () => {
+    const question = { ...everything, workspace: 'workspace-1', workflowId: 'flow-7', state: '' };
+    const expected = expectedIds((index) => index % workflows === 7);
+    let page = await readExecutionPage(database, question);
+    expect(idsOf(page)).toEqual(expected.slice(0, 50));
+    expect(page.rows[0]).toMatchObject({ workflow_id: 'flow-7', state: 'completed', duration_ms: 500, is_open: 0 });
+    const seen = idsOf(page);
+    while (page.next !== null) {
+      page = await readExecutionPage(database, { ...question, after: page.next });
+      seen.push(...idsOf(page));
+    }
+    expect(seen).toEqual(expected);
+  });
+
+  it('stays right while executions are added', async () => {
+    const question = { ...everything, workspace: 'workspace-1', workflowId: 'flow-9', state: '', limit: 10 };
+    const first = await readExecutionPage(database, question);
+    const waiting = new WaitingEntities(store);
+    const event = {
+      ...running,
+      workspace: 'workspace-1',
+      workflowId: 'flow-9',
+      executionId: 'new',
+      eventTimeMs: newestMs,
+      startedAtMs: newestMs,
+    };
+    waiting.add({ event, offset: 9e6, partition: 0, thingHash: { low: 0, high: 0 } });
+    for (const batch of waiting.take()) await store.insert(batch);
+    const second = await readExecutionPage(database, { ...question, after: first.next });
+    const expected = expectedIds((index) => index % workflows === 9);
+    expect([...idsOf(first), ...idsOf(second)]).toEqual(expected.slice(0, 20));
+    expect(idsOf(await readExecutionPage(database, question))[0]).toBe('new');
+  });
+
+  it('of one task, and of failures of a class of error, holds just these', async () => {
+    const ofTask = { ...everything, workspace: 'workspace-0', taskId: 'flow-8/load', errorType: '', state: '' };
+    expect(idsOf(await readAttemptPage(database, ofTask))).toEqual(
+      expectedIds((index) => index % workflows === 8).slice(0, 50),
+    );
+    const failures = { ...ofTask, taskId: '', state: 'failed', errorType: 'Error2', limit: 200 };
+    const failed = (index: number) =>
+      index % 2 === 0 && index % failedEvery === 0 && index % 3 === 2 && index % openEvery !== 0;
+    expect(idsOf(await readAttemptPage(database, failures))).toEqual(expectedIds(failed).slice(0, 200));
+    const hour = { ...failures, fromMs: noonMs + hourMs, toMs: noonMs + 2 * hourMs, limit: 500 };
+    const inHour = (index: number) => index * stepMs + 500 >= hourMs && index * stepMs + 500 < 2 * hourMs;
+    expect(idsOf(await readAttemptPage(database, hour))).toEqual(
+      expectedIds((index) => failed(index) && inHour(index)),
+    );
+  });
+
+  it('reads the rows of its list, and a granule or two for each entity that it names, whatever else there is', async () => {
+    const explaining = new ExplainingDatabase(target);
+    const ofWorkflow = { ...everything, workspace: 'workspace-1', workflowId: 'flow-7', state: '' };
+    const listed = executions / workflows;
+    for (const question of [ofWorkflow, { ...ofWorkflow, state: 'failed' }]) {
+      await readExecutionPage(explaining, question);
+      const { execution_list: list, executions: entities } = explaining.granules;
+      // A granule of the list has 1024 rows, and the rows of one workflow begin and end within one in every part.
+      expect(list?.read).toBeLessThanOrEqual((await countParts('execution_list')) * (2 + (2 * listed) / 1024));
+      expect(entities?.read).toBeLessThanOrEqual((await countParts('executions')) * (everything.limit + 20) * 2);
+      expect(list?.of).toBeGreaterThan(executions / 1024);
+      expect(entities?.of).toBeGreaterThan(executions / 256);
+      expect(entities?.read).toBeGreaterThan(0);
+    }
+    await explaining.close();
+  }, 60_000);
+});
+
+describe('what runs now', () => {
+  it('is found without reading what has ended', async () => {
+    for (const table of ['executions', 'task_attempts']) {
+      await database.command(`OPTIMIZE TABLE ${table} FINAL`);
+      const question = `SELECT execution_id FROM ${table}_latest WHERE workspace = 'workspace-1' AND is_open`;
+      const open = expectedIds((index) => index % openEvery === 0 && index % 2 === 1);
+      const found = (await database.rows<EntityRow>(question)).map((row) => row.execution_id);
+      expect(found.filter((id) => id !== 'new').sort()).toEqual(open.sort());
+      const plan = await database.rows<{ explain: string }>(`EXPLAIN indexes = 1 ${question}`);
+      const text = plan.map((row) => row.explain).join('\n');
+      const [, granules] = /Name: is_open[\s\S]*?Granules: (\d+)\/\d+/.exec(text) ?? [];
+      expect(Number(granules), text).toBeLessThanOrEqual(open.length + 1);
+    }
+  }, 120_000);
+});
