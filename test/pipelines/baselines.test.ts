@@ -18,6 +18,7 @@ import { dayMs, hourMs, Rollups } from './rollup-rows.ts';
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 const crasher = path.resolve(import.meta.dirname, '../support/baseline-crasher.ts');
+const commandFile = path.resolve(import.meta.dirname, '../../pipelines/baseline-command.ts');
 const stream = 'watched@1';
 const periodMs = 6 * hourMs;
 const leadMs = hourMs;
@@ -76,17 +77,28 @@ async function setWatermarks(rollups: Rollups, ...watermarksMs: number[]): Promi
   }
 }
 
-function createJob(rollups: Rollups, limits: Partial<BaselineLimits> = {}): BaselineJob {
+function createJob(
+  rollups: Rollups,
+  limits: Partial<BaselineLimits> = {},
+  metrics = createBaselineMetrics(new Registry()),
+): BaselineJob {
   const silent = () => undefined;
   return new BaselineJob({
     database: rollups.database,
-    metrics: createBaselineMetrics(new Registry()),
+    metrics,
     log: { info: silent, warn: silent, error: silent },
     streams: { executions: stream, tasks: stream },
     // Two days of generations are enough to find each one in.
     limits: { sliceRows: 400, backfillSeconds: 2 * 86_400, ...limits },
   });
 }
+
+const serverEnv = ({ target: { url, user, password, database } }: Rollups) => ({
+  CLICKHOUSE_URL: url,
+  CLICKHOUSE_USER: user,
+  CLICKHOUSE_PASSWORD: password,
+  CLICKHOUSE_DATABASE: database,
+});
 
 /** Everything that is published, as text; `FINAL` and not, because nothing may depend on merges. */
 const readPublishedText = (rollups: Rollups, final = ' FINAL') =>
@@ -252,15 +264,8 @@ describe('baselines', async () => {
   it('are the same again after kill -9 at any point', async () => {
     await rollups.target.query('TRUNCATE TABLE baselines');
     await rollups.target.query('TRUNCATE TABLE baseline_generations');
-    const { url, user, password, database } = rollups.target;
-    const env = {
-      CLICKHOUSE_URL: url,
-      CLICKHOUSE_USER: user,
-      CLICKHOUSE_PASSWORD: password,
-      CLICKHOUSE_DATABASE: database,
-    };
     for (const step of [1, 2, 3, 5, 8, 13]) {
-      const { signal } = await launch(crasher, { args: [String(step), stream], env }).exited;
+      const { signal } = await launch(crasher, { args: [String(step), stream], env: serverEnv(rollups) }).exited;
       expect(signal, `step ${step}`).toBe('SIGKILL');
     }
     await createJob(rollups).runToEnd();
@@ -272,6 +277,30 @@ describe('baselines', async () => {
     await rollups.target.query('TRUNCATE TABLE baselines');
     await rollups.target.query('TRUNCATE TABLE baseline_generations');
     await Promise.all([createJob(rollups), createJob(rollups), createJob(rollups)].map((job) => job.runToEnd()));
+    expectSame(await readPublishedText(rollups), published);
+  });
+
+  it('that are there are left alone by who computes their generation again', async () => {
+    const marks = () => rollups.target.query('SELECT * EXCEPT written_at FROM baseline_generations FINAL ORDER BY ALL');
+    const before = await marks();
+    await rollups.target.query('TRUNCATE TABLE baseline_generations');
+    const metrics = createBaselineMetrics(new Registry());
+    await createJob(rollups, {}, metrics).runToEnd();
+    const { values } = await metrics.published.get();
+    expect(values.map(({ value }) => value)).toEqual([0, 0]);
+    expect(await marks()).toBe(before);
+  });
+
+  it('are published by the command too', async () => {
+    const newest = `valid_from = fromUnixTimestamp(${(startMs + days * dayMs - periodMs + leadMs) / 1000})`;
+    for (const table of ['baselines', 'baseline_generations']) {
+      await rollups.target.query(`ALTER TABLE ${table} DELETE WHERE ${newest} SETTINGS mutations_sync = 1`);
+    }
+    expect(findMissing(published, await readPublishedText(rollups))).not.toEqual([]);
+    const [topic] = stream.split('@');
+    const topics = { WEIR_TOPIC_EXECUTIONS: topic ?? '', WEIR_TOPIC_TASKS: topic ?? '', WEIR_METRICS_PORT: '0' };
+    const command = launch(commandFile, { args: ['--once'], env: { ...serverEnv(rollups), ...topics } });
+    expect(await command.exited, command.output()).toMatchObject({ code: 0 });
     expectSame(await readPublishedText(rollups), published);
   });
 
