@@ -142,15 +142,19 @@ export class BaselineJob {
   async #publishGeneration(kind: BaselineKind, endSeconds: number): Promise<void> {
     const { database, metrics } = this.#options;
     const { rangeSeconds, recentSeconds, leadSeconds, sliceRows } = this.#limits;
-    const range = { fromSeconds: endSeconds - rangeSeconds, throughSeconds: endSeconds };
+    const range = {
+      fromSeconds: endSeconds - rangeSeconds,
+      throughSeconds: endSeconds,
+      recentSeconds: endSeconds - recentSeconds,
+    };
     const validFromSeconds = endSeconds + leadSeconds;
     const parts = Math.max(1, Math.ceil((await countHourRows(database, kind, range)) / sliceRows));
     let published = 0;
     for (let part = 0; part < parts; part++) {
-      const slice = { ...range, recentSeconds: endSeconds - recentSeconds, part, parts };
+      const slice = { ...range, part, parts };
       const samples = await readBaselineSamples(database, kind, slice);
       this.#reach('read');
-      const rows = await estimateAll(samples, slice, validFromSeconds);
+      const rows = await estimateAll(samples, range, validFromSeconds);
       const known = new Set((await readPublished(database, kind, validFromSeconds, slice)).map(rowKey));
       const missing = rows.filter((row) => !known.has(rowKey(row)));
       await publishBaselines(database, missing);

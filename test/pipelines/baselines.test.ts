@@ -18,12 +18,15 @@ import { dayMs, hourMs, Rollups } from './rollup-rows.ts';
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 const crasher = path.resolve(import.meta.dirname, '../support/baseline-crasher.ts');
+const commandFile = path.resolve(import.meta.dirname, '../../pipelines/baseline-command.ts');
 const stream = 'watched@1';
 const periodMs = 6 * hourMs;
 const leadMs = hourMs;
 /** Midnight some weeks ago, so that nothing depends on the hour at which the tests run. */
 const startMs = Math.floor(Date.now() / dayMs) * dayMs - 12 * dayMs;
 const days = 10;
+/** From here on there is a second version. */
+const versionMs = startMs + 8 * dayMs;
 
 interface Run {
   atMs: number;
@@ -32,12 +35,12 @@ interface Run {
   isFailure: boolean;
 }
 
-/** Two runs an hour; the second version takes twice as long, and comes half way. */
+/** Two runs an hour; the second version takes twice as long, and comes late. */
 function drawRuns(seed: number): Run[] {
   const random = createRandom(seed);
   return Array.from({ length: days * 24 * 2 }, (_, index) => {
     const atMs = startMs + Math.floor(index / 2) * hourMs + random.below(60) * 60_000;
-    const version = atMs < startMs + (days / 2) * dayMs ? 'v1' : 'v2';
+    const version = atMs < versionMs ? 'v1' : 'v2';
     const durationUs = Math.round(random.logNormal(version === 'v1' ? 4_000_000 : 8_000_000, 0.4));
     return { atMs, version, durationUs, isFailure: random.chance(0.1) };
   });
@@ -74,16 +77,28 @@ async function setWatermarks(rollups: Rollups, ...watermarksMs: number[]): Promi
   }
 }
 
-function createJob(rollups: Rollups, limits: Partial<BaselineLimits> = {}): BaselineJob {
+function createJob(
+  rollups: Rollups,
+  limits: Partial<BaselineLimits> = {},
+  metrics = createBaselineMetrics(new Registry()),
+): BaselineJob {
   const silent = () => undefined;
   return new BaselineJob({
     database: rollups.database,
-    metrics: createBaselineMetrics(new Registry()),
+    metrics,
     log: { info: silent, warn: silent, error: silent },
     streams: { executions: stream, tasks: stream },
-    limits: { sliceRows: 400, ...limits },
+    // Two days of generations are enough to find each one in.
+    limits: { sliceRows: 400, backfillSeconds: 2 * 86_400, ...limits },
   });
 }
+
+const serverEnv = ({ target: { url, user, password, database } }: Rollups) => ({
+  CLICKHOUSE_URL: url,
+  CLICKHOUSE_USER: user,
+  CLICKHOUSE_PASSWORD: password,
+  CLICKHOUSE_DATABASE: database,
+});
 
 /** Everything that is published, as text; `FINAL` and not, because nothing may depend on merges. */
 const readPublishedText = (rollups: Rollups, final = ' FINAL') =>
@@ -197,12 +212,21 @@ describe('baselines', async () => {
     expect(await newest()).toBe(at(startMs + 9 * dayMs - periodMs));
     await setWatermarks(rollups, startMs + days * dayMs + 120_000);
     await createJob(rollups).runToEnd();
+    expect(await newest()).toBe(at(startMs + days * dayMs - periodMs));
+  });
+
+  it('are the same whether they are published as time goes on or all at once', async () => {
+    const onTheWay = await readPublishedText(rollups);
+    await rollups.target.query('TRUNCATE TABLE baselines');
+    await rollups.target.query('TRUNCATE TABLE baseline_generations');
+    await createJob(rollups).runToEnd();
     published = await readPublishedText(rollups);
-    expect(published.split('\n').length).toBeGreaterThan(300);
+    expect(findMissing(published, onTheWay)).toEqual([]);
+    expect(published.split('\n').length).toBeGreaterThan(100);
   });
 
   it('are what the runs come to by plain recomputation', async () => {
-    const throughMs = startMs + 8 * dayMs;
+    const throughMs = startMs + 9 * dayMs;
     for (const [version, taskId] of [
       ['', ''],
       ['v1', ''],
@@ -240,15 +264,8 @@ describe('baselines', async () => {
   it('are the same again after kill -9 at any point', async () => {
     await rollups.target.query('TRUNCATE TABLE baselines');
     await rollups.target.query('TRUNCATE TABLE baseline_generations');
-    const { url, user, password, database } = rollups.target;
-    const env = {
-      CLICKHOUSE_URL: url,
-      CLICKHOUSE_USER: user,
-      CLICKHOUSE_PASSWORD: password,
-      CLICKHOUSE_DATABASE: database,
-    };
-    for (const step of [1, 2, 3, 4, 5, 6, 7, 8, 25]) {
-      const { signal } = await launch(crasher, { args: [String(step), stream], env }).exited;
+    for (const step of [1, 2, 3, 5, 8, 13]) {
+      const { signal } = await launch(crasher, { args: [String(step), stream], env: serverEnv(rollups) }).exited;
       expect(signal, `step ${step}`).toBe('SIGKILL');
     }
     await createJob(rollups).runToEnd();
@@ -260,6 +277,30 @@ describe('baselines', async () => {
     await rollups.target.query('TRUNCATE TABLE baselines');
     await rollups.target.query('TRUNCATE TABLE baseline_generations');
     await Promise.all([createJob(rollups), createJob(rollups), createJob(rollups)].map((job) => job.runToEnd()));
+    expectSame(await readPublishedText(rollups), published);
+  });
+
+  it('that are there are left alone by who computes their generation again', async () => {
+    const marks = () => rollups.target.query('SELECT * EXCEPT written_at FROM baseline_generations FINAL ORDER BY ALL');
+    const before = await marks();
+    await rollups.target.query('TRUNCATE TABLE baseline_generations');
+    const metrics = createBaselineMetrics(new Registry());
+    await createJob(rollups, {}, metrics).runToEnd();
+    const { values } = await metrics.published.get();
+    expect(values.map(({ value }) => value)).toEqual([0, 0]);
+    expect(await marks()).toBe(before);
+  });
+
+  it('are published by the command too', async () => {
+    const newest = `valid_from = fromUnixTimestamp(${(startMs + days * dayMs - periodMs + leadMs) / 1000})`;
+    for (const table of ['baselines', 'baseline_generations']) {
+      await rollups.target.query(`ALTER TABLE ${table} DELETE WHERE ${newest} SETTINGS mutations_sync = 1`);
+    }
+    expect(findMissing(published, await readPublishedText(rollups))).not.toEqual([]);
+    const [topic] = stream.split('@');
+    const topics = { WEIR_TOPIC_EXECUTIONS: topic ?? '', WEIR_TOPIC_TASKS: topic ?? '', WEIR_METRICS_PORT: '0' };
+    const command = launch(commandFile, { args: ['--once'], env: { ...serverEnv(rollups), ...topics } });
+    expect(await command.exited, command.output()).toMatchObject({ code: 0 });
     expectSame(await readPublishedText(rollups), published);
   });
 
@@ -297,7 +338,6 @@ describe('baselines', async () => {
   });
 
   describe('looked up', () => {
-    const versionMs = startMs + (days / 2) * dayMs;
     const firstValidMs = async (version: string) => {
       const [row] = await rollups.database.rows<{ firstMs: number }>(
         `SELECT toUnixTimestamp(min(valid_from)) * 1000 AS firstMs FROM baselines
@@ -348,7 +388,7 @@ describe('baselines', async () => {
 
     it('of tasks and executions are apart', async () => {
       const lookup = new BaselineLookup({ database: rollups.database });
-      const eventTimeMs = startMs + 8 * dayMs;
+      const eventTimeMs = startMs + 9 * dayMs;
       const task = { ...key, taskId: 'some task_id' };
       await lookup.prepare([
         { ...key, eventTimeMs },
@@ -360,7 +400,7 @@ describe('baselines', async () => {
 
     it('are remembered while they are in use, and no more than those', async () => {
       const lookup = new BaselineLookup({ database: rollups.database, mostKeys: 3 });
-      const eventTimeMs = startMs + 8 * dayMs;
+      const eventTimeMs = startMs + 9 * dayMs;
       for (let index = 0; index < 10; index++) {
         await lookup.prepare([
           { ...key, eventTimeMs },
@@ -407,7 +447,7 @@ describe('a baseline at another instance', () => {
       await rollups.target.query('TRUNCATE TABLE baseline_generations');
       await rollups.job().runToEnd();
       await setWatermarks(rollups, startMs + days * dayMs + 120_000);
-      await createJob(rollups, { backfillSeconds: 86_400 }).runToEnd();
+      await createJob(rollups, { backfillSeconds: 43_200 }).runToEnd();
       ids.push(
         await rollups.target.query(
           "SELECT id FROM baselines WHERE task_id = '' ORDER BY workflow_version, measure, valid_from",

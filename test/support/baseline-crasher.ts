@@ -19,7 +19,7 @@ const job = new BaselineJob({
   metrics: createBaselineMetrics(new Registry()),
   log: { info: silent, warn: silent, error: silent },
   streams: { executions: stream, tasks: stream },
-  limits: { sliceRows: 400 },
+  limits: { sliceRows: 400, backfillSeconds: 2 * 86_400 },
   reached: () => {
     if (--stepsLeft === 0) process.kill(process.pid, 'SIGKILL');
   },
