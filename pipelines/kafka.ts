@@ -14,6 +14,7 @@ import type {
 } from 'kafkajs';
 import lz4 from 'lz4js';
 import snappy from 'snappyjs';
+import { encodeRecord, groupByPartition, hashKey, sumCrc32c } from './kafka-records.ts';
 
 interface FetchedMessage {
   offset: string;
@@ -49,11 +50,20 @@ function hideAborted({ messages, abortedTransactions }: Fetched): FetchedMessage
   });
 }
 
-// Replaced before the rest of the client loads, because it keeps a reference to it.
+// Replaced before the rest of the client loads, because it keeps references to them.
 const require = createRequire(import.meta.url);
-const filterFile = require.resolve('kafkajs/src/consumer/filterAbortedMessages');
-require(filterFile);
-(require.cache[filterFile] as NodeJS.Module).exports = hideAborted;
+replaceModule('consumer/filterAbortedMessages', hideAborted);
+replaceModule('producer/groupMessagesPerPartition', groupByPartition);
+replaceModule('producer/partitioners/default/murmur2', hashKey);
+replaceModule('protocol/recordBatch/record/v0', encodeRecord);
+replaceModule('protocol/recordBatch/crc32C', sumCrc32c);
+
+function replaceModule(name: string, replacement: unknown): void {
+  const file = require.resolve(`kafkajs/src/${name}`);
+  require(file);
+  (require.cache[file] as NodeJS.Module).exports = replacement;
+}
+
 const kafkajs = require('kafkajs') as typeof import('kafkajs');
 
 const { CompressionCodecs, CompressionTypes, Kafka: KafkaClient, logLevel, Partitioners } = kafkajs;

@@ -167,6 +167,7 @@ interface OwnProcess {
   script: string;
   metricsPort: number;
   stopTimeoutMs: number;
+  flags?: readonly string[];
 }
 
 /** Starts one of our processes with the servers' addresses in its environment. */
@@ -175,11 +176,11 @@ export function startOwnProcess(
   stack: LocalStack,
   { dataDir, screen, supervisor }: Pick<LocalStackOptions, 'dataDir' | 'screen' | 'supervisor'>,
 ): Promise<RunningService> {
-  const { name, stopTimeoutMs } = own;
+  const { name, stopTimeoutMs, flags } = own;
   const env = { ...serverSettings(stack), WEIR_METRICS_PORT: String(own.metricsPort) };
   const logFile = path.join(dataDir, 'logs', `${name}.log`);
   const script = path.resolve(repository, own.script);
-  const start = () => startNodeProcess({ name, script, env, logFile, onNotice: (line) => screen.say(line) });
+  const start = () => startNodeProcess({ name, script, env, logFile, flags, onNotice: (line) => screen.say(line) });
   return supervisor.start({ name, stopTimeoutMs, start });
 }
 

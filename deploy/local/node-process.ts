@@ -15,6 +15,8 @@ interface NodeProcessOptions {
   logFile: string;
   /** Lines that a user should see: warnings, errors, and whatever is no log line at all. */
   onNotice: (line: string) => void;
+  /** For the runtime, beside those that every process of ours gets. */
+  flags?: readonly string[];
 }
 
 /**
@@ -33,7 +35,7 @@ export async function startNodeProcess(options: NodeProcessOptions): Promise<Run
   await mkdir(path.dirname(options.logFile), { recursive: true });
   await rotateLog(options.logFile);
   const log = createWriteStream(options.logFile, { flags: 'a' });
-  const child = spawn(process.execPath, [...heapFlags, options.script], {
+  const child = spawn(process.execPath, [...heapFlags, ...(options.flags ?? []), options.script], {
     env: { ...process.env, ...options.env, WEIR_PARENT_GUARD: 'stdin', WEIR_LOG_FORMAT: 'json' },
     stdio: ['pipe', 'pipe', 'pipe'],
     detached: true,

@@ -27,7 +27,7 @@ const habits: Record<string, Habit> = {
   data_pipeline: { orchestratorId: 'airflow-prod' },
   nightly_close: { orchestratorId: 'airflow-prod' },
   monthly_billing: { orchestratorId: 'airflow-prod' },
-  order_saga: { orchestratorId: 'temporal-shop', perDay: 900, rhythm: 'shop' },
+  order_saga: { orchestratorId: 'temporal-shop', perDay: 620, rhythm: 'shop' },
   quote_insurance: { orchestratorId: 'temporal-shop', perDay: 700, rhythm: 'shop' },
   approve_expense: { orchestratorId: 'temporal-shop', perDay: 80, rhythm: 'office' },
   train_ranker: { orchestratorId: 'prefect-ml' },

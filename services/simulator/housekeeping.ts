@@ -12,7 +12,7 @@ export interface ReportRhythm {
 }
 
 export const reportRhythms = {
-  coarse: { poolsEveryMs: 300_000, workersEveryMs: 900_000, decisionsEvery: 10 },
+  coarse: { poolsEveryMs: 600_000, workersEveryMs: 1_800_000, decisionsEvery: 20 },
   detailed: { poolsEveryMs: 10_000, workersEveryMs: 30_000, decisionsEvery: 1 },
 } as const;
 

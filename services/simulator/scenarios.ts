@@ -122,8 +122,8 @@ export function segmentMsOf(scale: number): number {
   return hourMs / 2;
 }
 
-/** Events of executions and tasks a second, of an ordinary day: of runs by the clock, and of those by chance. */
-const ordinaryRate = { byClock: 0.5, byChance: 0.75 };
+/** Events of executions and tasks a second, of an ordinary week: of runs by the clock, and of those by chance. */
+const ordinaryRate = { byClock: 0.2, byChance: 1.03 };
 
 /** How many times the ordinary runs by chance make a rate; 0 stands for the ordinary rate. */
 export function scaleOf(eventsPerSecond: number): number {

@@ -111,7 +111,10 @@ async function consumeUntil(
         if (Number(batch.lastOffset()) + 1 >= (left.get(batch.partition) ?? 0)) left.delete(batch.partition);
         if (left.size === 0) resolve();
       };
-      consumer.on(consumer.events.CRASH, ({ payload }) => reject(payload.error));
+      // A coordinator that is still loading is no end: the client joins again by itself.
+      consumer.on(consumer.events.CRASH, ({ payload }) => {
+        if (!payload.restart) reject(payload.error);
+      });
       consumer.run({ autoCommit: false, eachBatch }).catch(reject);
     });
   } finally {

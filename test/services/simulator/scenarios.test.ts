@@ -67,3 +67,13 @@ it('cuts time shorter the more runs there are, and always into parts of a day', 
   expect(segmentMsOf(scaleOf(0))).toBe(dayMs);
   expect(segmentMsOf(scaleOf(50))).toBe(hourMs / 2);
 });
+
+it('sends as many events as are asked for, on average over a day', () => {
+  for (const rate of [0, 4]) {
+    let events = 0;
+    for (const { topic } of sendSegment('demo', { scale: scaleOf(rate) })) if (topic !== 'orchestrators') events++;
+    // A Wednesday is a little calmer than the mean of the week.
+    const ratio = events / (dayMs / 1000) / (rate || 1.23);
+    expect([rate, ratio > 0.88, ratio < 1.12]).toEqual([rate, true, true]);
+  }
+}, 120_000);
