@@ -61,10 +61,12 @@ describe('settings', () => {
     const complaint = complain({
       WEIR_TOPIC_RETENTION_DAYS: '60',
       WEIR_RAW_RETENTION_DAYS: '75',
+      WEIR_ENTITY_RETENTION_DAYS: '75',
       WEIR_CELLS_RETENTION_DAYS: '68',
       WEIR_DEAD_LETTER_RETENTION_DAYS: '62',
     });
     expect(complaint).toContain('raise WEIR_RAW_RETENTION_DAYS to 76, or lower WEIR_TOPIC_RETENTION_DAYS');
+    expect(complaint).toContain('raise WEIR_ENTITY_RETENTION_DAYS to 76, or lower WEIR_TOPIC_RETENTION_DAYS');
     expect(complaint).toContain('raise WEIR_CELLS_RETENTION_DAYS to 69, or lower WEIR_TOPIC_RETENTION_DAYS');
     expect(complaint).not.toContain('WEIR_DEAD_LETTER_RETENTION_DAYS');
   });

@@ -59,6 +59,8 @@ describe('the API user', () => {
     expect(await ask(server.users.api, 'SELECT 1 SETTINGS max_execution_time = 0')).toContain('READONLY');
     const usual = 'date_time_output_format=iso&output_format_json_quote_64bit_integers=0';
     expect(await ask(server.users.api, 'SELECT 1', usual)).toBe('1');
+    // A page of a list is read from its end, which FINAL would turn into reading all of it.
+    expect(await ask(server.users.api, 'SELECT 1', 'final=0')).toBe('1');
   });
 });
 
