@@ -11,7 +11,7 @@ const noReadings: readonly Reading[] = [];
 const million = 1_000_000;
 
 /** Whole numbers are taken as they are, because a product of floats would lose their last digits. */
-export const toMillionths = (value: number): bigint =>
+const toMillionths = (value: number): bigint =>
   Number.isInteger(value) ? BigInt(value) * 1_000_000n : BigInt(Math.round(value * million));
 
 /** One measure of one window of one chunk. Nothing in it depends on the order in which values come. */
