@@ -41,8 +41,7 @@ const markKey = ({ startSeconds, writtenSlot }: DirtyMark): string => `${startSe
 
 /**
  * Makes hours out of minute cells and days out of hours, exactly: each window is computed as a whole from all its finer
- * rows, inside ClickHouse. A run does, for executions, for tasks and for
- * orchestrators,
+ * rows, inside ClickHouse. A run does, for executions, tasks and orchestrators,
  *
  * 1. cells that an older fold left behind are swept to zero;
  * 2. windows before the boundary of which finer rows were written since the cursor are computed again;

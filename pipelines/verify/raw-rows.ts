@@ -69,14 +69,14 @@ function readerOf(
   if (name in places) return (_, { [name]: value }) => value;
   if (name in event)
     return type.includes('Tuple') ? ({ [name]: value }) => toStored(value) : ({ [name]: value }) => value;
-  const [group, ...rest] = column.split('_');
-  const inner = camelCase(rest.join('_'));
-  if (inner in ((event[group] ?? {}) as Fields)) return ({ [group]: nested }) => (nested as Fields)[inner];
   // Reports of eight kinds share one table; columns of other kinds are empty.
   if ((orchestratorKinds as readonly unknown[]).includes(event.kind)) {
     const empty = emptyValue(type);
     return () => empty;
   }
+  const [group, ...rest] = column.split('_');
+  const inner = camelCase(rest.join('_'));
+  if (inner in ((event[group] ?? {}) as Fields)) return ({ [group]: nested }) => (nested as Fields)[inner];
   throw new Error(`no field of an event is called like the column ${column}`);
 }
 

@@ -1,13 +1,12 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { orchestratorKinds } from '../../schemas/events.ts';
-import { waitUntil } from '../support/launched.ts';
 import {
   createTelemetry,
   type OutgoingRecord,
   type PipelineProcess,
   type Telemetry,
 } from '../support/pipeline-process.ts';
-import { drawReports, jsonReport, oddNames, report } from './report-records.ts';
+import { awaitHour, drawReports, jsonReport, knownReports, oddNames, report } from './report-records.ts';
 
 /** Reports about orchestrators through a real broker, a real pipeline process and a real ClickHouse. */
 
@@ -34,18 +33,10 @@ const one = async <Row>(question: string): Promise<Row> => {
   return rows[0] as Row;
 };
 
-/** Waits until the hour is read from its row and not from its minutes any more. */
-async function rolledUp(): Promise<void> {
-  const done = await waitUntil(async () => {
-    const [row] = await telemetry.rows<{ done: number }>(
-      `SELECT toUnixTimestamp(max(boundary)) > ${hourStartMs / 1000} AS done FROM rollup_cursors WHERE target = 'orchestrator_hours'`,
-    );
-    return row?.done === 1;
-  }, 90_000);
-  expect(done).toBe(true);
-}
+const rolledUp = () => awaitHour(telemetry, hourStartMs);
 
 async function expectVerified(): Promise<Record<string, number>> {
+  await rolledUp();
   const verdict = await telemetry.verify(90);
   expect(verdict, verdict.output).toMatchObject({ exitCode: 0, different: 0 });
   expect(verdict.output).toMatch(/orchestrators 1h: rows [1-9]\d*, different 0/);
@@ -58,160 +49,7 @@ beforeAll(async () => {
     env: { WEIR_CHUNK_RECORDS: '256', WEIR_ROLLUP_INTERVAL_MS: '1000' },
   });
   await send(drawn);
-  await send([
-    // A counter that begins anew, told in another order than it went.
-    report('worker', at(1, 50), {
-      worker_id: 'w-1',
-      pool_id: 'p-1',
-      status: 'idle',
-      tasks_completed: 4,
-      cpu_load: 0.1,
-    }),
-    report('worker', at(1, 10), {
-      worker_id: 'w-1',
-      pool_id: 'p-1',
-      status: 'busy',
-      tasks_completed: 5,
-      cpu_load: 0.3,
-    }),
-    report('worker', at(1, 30), {
-      worker_id: 'w-1',
-      pool_id: 'p-1',
-      status: 'failed',
-      tasks_completed: 2,
-      cpu_load: 0.2,
-    }),
-    report('worker', at(1, 20), {
-      worker_id: 'w-1',
-      pool_id: 'p-1',
-      status: 'busy',
-      tasks_completed: 9,
-      cpu_load: 0.9,
-    }),
-    report('worker', at(31), { worker_id: 'w-1', pool_id: 'p-1', status: 'busy', tasks_completed: 10 }),
-    report('queue_metrics', at(2, 5), {
-      queue_id: oddNames[0],
-      size: 40,
-      wait_ms_mean: 1500,
-      oldest_message_at: at(0, 5),
-      enqueued: 100,
-      dead_letters: 0,
-    }),
-    report('queue_metrics', at(2, 35), {
-      queue_id: oddNames[0],
-      size: 10,
-      wait_ms_mean: 500,
-      oldest_message_at: at(3),
-      enqueued: 160,
-      dead_letters: 2,
-    }),
-    report('orchestrator_metrics', at(3, 1), {
-      health_status: 'healthy',
-      health_score: 0.9,
-      slots_total: 16,
-      slots_used: 4,
-      task_backlog: 7,
-      scheduling_latency_ms_mean: 20,
-    }),
-    report('orchestrator_metrics', at(3, 2), {
-      health_status: 'degraded',
-      health_score: 0.5,
-      slots_total: 16,
-      slots_used: 16,
-      task_backlog: 9,
-      scheduling_latency_ms_mean: 40,
-    }),
-    report('orchestrator_metrics', at(4, 2), { health_status: 'healthy', health_score: 0.8 }),
-    report('worker_pool', at(5), {
-      pool_id: 'p-1',
-      workers_total: 12,
-      workers_busy: 3,
-      slots_total: 24,
-      tasks_queued: 2,
-      cost_per_hour: 1.5,
-    }),
-    report('scheduling_decision', at(6), {
-      decision_id: 'd-1',
-      selected_pool: 'p-1',
-      scheduling_latency_ms: 10,
-      queue_ms: 100,
-      outcome: 'placed',
-    }),
-    report('scheduling_decision', at(6), {
-      decision_id: 'd-2',
-      selected_pool: 'p-1',
-      scheduling_latency_ms: 30,
-      queue_ms: 300,
-      outcome: 'placed',
-    }),
-    report('scheduling_decision', at(6), { decision_id: 'd-3', selected_pool: 'p-1', outcome: 'rejected' }),
-    report('coordination_event', at(7, 1), {
-      event_id: 'e-1',
-      event_type: 'leader_election',
-      outcome: 'elected',
-      leader: 'n-1',
-      consensus_ms: 900,
-      election_count: 4,
-      locks_active: 3,
-    }),
-    report('coordination_event', at(7, 2), {
-      event_id: 'e-2',
-      event_type: 'lock_wait',
-      outcome: 'acquired',
-      lock_contentions: 10,
-      election_count: 4,
-      locks_active: 5,
-    }),
-    report('coordination_event', at(7, 3), {
-      event_id: 'e-3',
-      event_type: 'lock_wait',
-      outcome: 'timeout',
-      lock_contentions: 11,
-      lock_timeouts: 1,
-    }),
-    report('load_balancing', at(8), {
-      algorithm: 'round_robin',
-      pool_id: 'p-1',
-      worker_loads: { 'w-1': 0.5 },
-      fairness_index: 0.75,
-      failovers: 3,
-    }),
-    report('load_balancing', at(8, 30), {
-      algorithm: 'round_robin',
-      pool_id: 'p-1',
-      worker_loads: {},
-      fairness_index: 0.25,
-      failovers: 5,
-    }),
-    report('scaling_event', at(9), {
-      scaling_id: 's-1',
-      pool_id: 'p-1',
-      action: 'scale_up',
-      workers_from: 2,
-      workers_to: 5,
-      success: true,
-      duration_ms: 4000,
-      cost_impact: 1.26,
-    }),
-    report('scaling_event', at(9), {
-      scaling_id: 's-2',
-      pool_id: 'p-1',
-      action: 'scale_up',
-      workers_from: 5,
-      workers_to: 9,
-      success: false,
-      cost_impact: 0,
-    }),
-    report('scaling_event', at(9), {
-      scaling_id: 's-3',
-      pool_id: 'p-1',
-      action: 'scale_down',
-      workers_from: 5,
-      workers_to: 4,
-      success: true,
-      cost_impact: -0.42,
-    }),
-  ]);
+  await send(knownReports(at));
   pipeline = await telemetry.startReady();
   await stored();
 }, 180_000);
