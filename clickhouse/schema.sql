@@ -1100,6 +1100,81 @@ TTL toDateTime64(written_at, 0) + toIntervalDay(400)
 SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192
 COMMENT 'Hours of executions. Shard key: the dimensions.';
 
+CREATE TABLE execution_list
+(
+    `workspace` LowCardinality(String) COMMENT 'tenant',
+    `workflow_id` LowCardinality(String) COMMENT 'workflow, empty for the list of the workspace',
+    `state` LowCardinality(String) COMMENT 'empty, or the end of those listed: failed, timeout, cancelled or partial',
+    `at` DateTime64(3, 'UTC') COMMENT 'first seen, or ended where a state is given',
+    `source` LowCardinality(String) COMMENT 'orchestrator or tool that reported it',
+    `execution_id` String COMMENT 'run of the workflow',
+    `error_type` LowCardinality(String) COMMENT 'class of the error, where a state is given'
+)
+ENGINE = ReplacingMergeTree
+ORDER BY (workspace, workflow_id, state, at, source, execution_id, error_type)
+TTL at + toIntervalDay(90)
+SETTINGS index_granularity = 1024, merge_with_ttl_timeout = 86400
+COMMENT 'Executions by time, to be checked against executions. Shard key: workspace, workflow_id.';
+
+CREATE TABLE executions
+(
+    `workspace` LowCardinality(String) COMMENT 'tenant',
+    `source` LowCardinality(String) COMMENT 'orchestrator or tool that reported it',
+    `execution_id` String COMMENT 'run of the workflow, chosen by the producer',
+    `first_seen_at` SimpleAggregateFunction(min, DateTime64(3, 'UTC')) COMMENT 'least of all event times and starts: its place in lists',
+    `last_event_at` SimpleAggregateFunction(max, DateTime64(3, 'UTC')) COMMENT 'greatest event time: retention counts from here',
+    `now` SimpleAggregateFunction(max, Tuple(
+        rank UInt64,
+        place UInt64,
+        state String,
+        progress_ratio Nullable(Float64),
+        phase String,
+        substatus String)) COMMENT 'the state it is in',
+    `last_end` SimpleAggregateFunction(max, Tuple(
+        rank UInt64,
+        place UInt64,
+        state String,
+        duration_us Nullable(Int64),
+        cost_micros Nullable(Int64),
+        cpu_us Nullable(Int64),
+        memory_peak_bytes Nullable(Int64),
+        error_type String,
+        error_code String,
+        error_message String,
+        queue_us Nullable(Int64),
+        cancel_reason String)) COMMENT 'its latest end, which is what rollups count; rank 0 before the first',
+    `workflow` SimpleAggregateFunction(max, Tuple(
+        rank UInt64,
+        place UInt64,
+        workflow_id String,
+        workflow_version String)) COMMENT 'workflow and version by the latest record that says a version',
+    `earliest_start` SimpleAggregateFunction(max, UInt64) COMMENT 'first start of the latest attempt that started: attempt * 2^43 + 2^43 - 1 - ms; 0 when unknown',
+    `earliest_queueing` SimpleAggregateFunction(max, UInt64) COMMENT 'first queueing of the latest attempt that was queued, in the same form',
+    `earliest_schedule` SimpleAggregateFunction(max, UInt64) COMMENT 'nominal time of the latest attempt that was scheduled, in the same form',
+    `workflow_name` SimpleAggregateFunction(max, LowCardinality(String)) COMMENT 'display name of the workflow',
+    `project` SimpleAggregateFunction(max, LowCardinality(String)) COMMENT 'project within the workspace',
+    `source_version` SimpleAggregateFunction(max, LowCardinality(String)) COMMENT 'version of the source',
+    `execution_number` SimpleAggregateFunction(max, Nullable(Int64)) COMMENT 'running number of the execution within its workflow',
+    `trigger_type` SimpleAggregateFunction(max, LowCardinality(String)) COMMENT 'manual, scheduled, event, api, webhook, chain, or what the source said',
+    `trigger_source` SimpleAggregateFunction(max, LowCardinality(String)) COMMENT 'what triggered the run',
+    `triggered_by` SimpleAggregateFunction(max, String) COMMENT 'who triggered it',
+    `parent_execution_id` SimpleAggregateFunction(max, String) COMMENT 'execution that started this one',
+    `parent_task_id` SimpleAggregateFunction(max, String) COMMENT 'task that started this one',
+    `root_execution_id` SimpleAggregateFunction(max, String) COMMENT 'first execution of the chain',
+    `tenant` SimpleAggregateFunction(max, LowCardinality(String)) COMMENT 'tenant as the source names it',
+    `environment` SimpleAggregateFunction(max, LowCardinality(String)) COMMENT 'environment, such as production',
+    `region` SimpleAggregateFunction(max, LowCardinality(String)) COMMENT 'region',
+    `correlation_id` SimpleAggregateFunction(max, String) COMMENT 'id shared with other systems',
+    `retry_reason` SimpleAggregateFunction(max, String) COMMENT 'why it was run again',
+    `tags` SimpleAggregateFunction(max, Array(String)) COMMENT 'tags',
+    INDEX is_open bitAnd(tupleElement(now, 'rank'), 8796093022208) = 0 TYPE minmax GRANULARITY 1
+)
+ENGINE = AggregatingMergeTree
+ORDER BY (workspace, source, execution_id)
+TTL last_event_at + toIntervalDay(90)
+SETTINGS index_granularity = 256, merge_with_ttl_timeout = 86400
+COMMENT 'Latest state and latest end of every execution; executions_latest shows it plainly. Shard key: workspace, source, execution_id.';
+
 CREATE VIEW executions_1d
 (
     `workspace` LowCardinality(String),
@@ -1937,6 +2012,107 @@ FROM
         c.trigger_type,
         c.window_start
 );
+
+CREATE VIEW executions_latest
+(
+    `workspace` LowCardinality(String),
+    `project` SimpleAggregateFunction(max, LowCardinality(String)),
+    `source` LowCardinality(String),
+    `source_version` SimpleAggregateFunction(max, LowCardinality(String)),
+    `workflow_id` String,
+    `workflow_name` SimpleAggregateFunction(max, LowCardinality(String)),
+    `workflow_version` String,
+    `execution_id` String,
+    `execution_number` SimpleAggregateFunction(max, Nullable(Int64)),
+    `attempts` UInt32,
+    `state` String,
+    `is_open` UInt8,
+    `progress_ratio` Nullable(Float64),
+    `phase` String,
+    `substatus` String,
+    `first_seen_at` SimpleAggregateFunction(min, DateTime64(3, 'UTC')),
+    `last_event_at` SimpleAggregateFunction(max, DateTime64(3, 'UTC')),
+    `scheduled_at` Nullable(DateTime64(3, 'UTC')),
+    `queued_at` Nullable(DateTime64(3, 'UTC')),
+    `started_at` Nullable(DateTime64(3, 'UTC')),
+    `ended_at` Nullable(DateTime64(3, 'UTC')),
+    `last_end_duration_ms` Nullable(Float64),
+    `duration_ms` Nullable(Float64),
+    `queue_ms` Nullable(Float64),
+    `cost` Nullable(Float64),
+    `cpu_ms` Nullable(Float64),
+    `memory_peak_bytes` Nullable(Int64),
+    `error_type` String,
+    `error_code` String,
+    `error_message` String,
+    `cancel_reason` String,
+    `last_end_state` String,
+    `last_ended_at` Nullable(DateTime64(3, 'UTC')),
+    `last_end_error_type` String,
+    `retry_reason` SimpleAggregateFunction(max, String),
+    `trigger_type` SimpleAggregateFunction(max, LowCardinality(String)),
+    `trigger_source` SimpleAggregateFunction(max, LowCardinality(String)),
+    `triggered_by` SimpleAggregateFunction(max, String),
+    `parent_execution_id` SimpleAggregateFunction(max, String),
+    `parent_task_id` SimpleAggregateFunction(max, String),
+    `root_execution_id` SimpleAggregateFunction(max, String),
+    `tenant` SimpleAggregateFunction(max, LowCardinality(String)),
+    `environment` SimpleAggregateFunction(max, LowCardinality(String)),
+    `region` SimpleAggregateFunction(max, LowCardinality(String)),
+    `correlation_id` SimpleAggregateFunction(max, String),
+    `tags` SimpleAggregateFunction(max, Array(String))
+)
+AS WITH
+    milliseconds -> fromUnixTimestamp64Milli(toInt64(bitAnd(milliseconds, 8796093022207)), 'UTC') AS time_of
+SELECT
+    workspace,
+    project,
+    source,
+    source_version,
+    tupleElement(workflow, 'workflow_id') AS workflow_id,
+    workflow_name,
+    tupleElement(workflow, 'workflow_version') AS workflow_version,
+    execution_id,
+    execution_number,
+    toUInt32(bitShiftRight(tupleElement(now, 'rank'), 44)) AS attempts,
+    tupleElement(now, 'state') AS state,
+    bitAnd(tupleElement(now, 'rank'), 8796093022208) = 0 AS is_open,
+    tupleElement(now, 'progress_ratio') AS progress_ratio,
+    tupleElement(now, 'phase') AS phase,
+    tupleElement(now, 'substatus') AS substatus,
+    first_seen_at,
+    last_event_at,
+    if(earliest_schedule = 0, NULL, time_of(bitNot(earliest_schedule))) AS scheduled_at,
+    if(bitShiftRight(earliest_queueing, 43) = attempts, time_of(bitNot(earliest_queueing)), NULL) AS queued_at,
+    if(bitShiftRight(earliest_start, 43) = attempts, time_of(bitNot(earliest_start)), NULL) AS started_at,
+    if(is_open, NULL, time_of(tupleElement(now, 'rank'))) AS ended_at,
+    if(tupleElement(last_end, 'rank') = 0, NULL, coalesce(tupleElement(last_end, 'duration_us') / 1000, if((bitShiftRight(earliest_start, 43) = bitShiftRight(tupleElement(last_end, 'rank'), 44)) AND (time_of(bitNot(earliest_start)) <= time_of(tupleElement(last_end, 'rank'))), toFloat64(dateDiff('millisecond', time_of(bitNot(earliest_start)), time_of(tupleElement(last_end, 'rank')))), NULL))) AS last_end_duration_ms,
+    if(is_open, NULL, last_end_duration_ms) AS duration_ms,
+    coalesce(if(is_open, NULL, tupleElement(last_end, 'queue_us') / 1000), if(queued_at <= started_at, toFloat64(dateDiff('millisecond', queued_at, started_at)), NULL)) AS queue_ms,
+    if(is_open, NULL, tupleElement(last_end, 'cost_micros') / 1000000) AS cost,
+    if(is_open, NULL, tupleElement(last_end, 'cpu_us') / 1000) AS cpu_ms,
+    if(is_open, NULL, tupleElement(last_end, 'memory_peak_bytes')) AS memory_peak_bytes,
+    if(is_open, '', tupleElement(last_end, 'error_type')) AS error_type,
+    if(is_open, '', tupleElement(last_end, 'error_code')) AS error_code,
+    if(is_open, '', tupleElement(last_end, 'error_message')) AS error_message,
+    if(is_open, '', tupleElement(last_end, 'cancel_reason')) AS cancel_reason,
+    tupleElement(last_end, 'state') AS last_end_state,
+    if(tupleElement(last_end, 'rank') = 0, NULL, time_of(tupleElement(last_end, 'rank'))) AS last_ended_at,
+    tupleElement(last_end, 'error_type') AS last_end_error_type,
+    retry_reason,
+    trigger_type,
+    trigger_source,
+    triggered_by,
+    parent_execution_id,
+    parent_task_id,
+    root_execution_id,
+    tenant,
+    environment,
+    region,
+    correlation_id,
+    tags
+FROM executions
+FINAL;
 
 CREATE TABLE idle_partitions
 (
@@ -5602,6 +5778,152 @@ ORDER BY (workspace, collection, key, ver)
 SETTINGS index_granularity = 8192
 COMMENT 'Every change of state that people made, whether it counted or not; kept for ever. Shard key: workspace.';
 
+CREATE TABLE task_attempts
+(
+    `workspace` LowCardinality(String) COMMENT 'tenant',
+    `source` LowCardinality(String) COMMENT 'orchestrator or tool that reported it',
+    `execution_id` String COMMENT 'run that the task belongs to',
+    `task_id` LowCardinality(String) COMMENT 'task within its workflow',
+    `map_index` Int32 COMMENT 'index of one instance of a mapped task, -1 where it is not mapped',
+    `attempt` UInt32 COMMENT '1 for the first try, counting up with each retry',
+    `first_seen_at` SimpleAggregateFunction(min, DateTime64(3, 'UTC')) COMMENT 'least of all event times and starts: its place in lists',
+    `last_event_at` SimpleAggregateFunction(max, DateTime64(3, 'UTC')) COMMENT 'greatest event time: retention counts from here',
+    `now` SimpleAggregateFunction(max, Tuple(
+        rank UInt64,
+        place UInt64,
+        state String,
+        duration_us Nullable(Int64),
+        cost_micros Nullable(Int64),
+        cpu_us Nullable(Int64),
+        memory_peak_bytes Nullable(Int64),
+        error_type String,
+        error_code String,
+        error_message String)) COMMENT 'the state it is in, and what the record said that put it there; of an end, which rollups count',
+    `ready_at` SimpleAggregateFunction(max, DateTime64(3, 'UTC')) COMMENT 'all dependencies met; 1970 when unknown',
+    `queued_at` SimpleAggregateFunction(max, DateTime64(3, 'UTC')) COMMENT 'entered the queue, for the last time; 1970 when unknown',
+    `dispatched_at` SimpleAggregateFunction(max, DateTime64(3, 'UTC')) COMMENT 'a slot was assigned, for the last time; 1970 when unknown',
+    `earliest_start` SimpleAggregateFunction(max, UInt64) COMMENT 'first start: attempt * 2^43 + 2^43 - 1 - ms; 0 when unknown',
+    `queue_us` SimpleAggregateFunction(max, Nullable(Int64)) COMMENT 'wait in the queue, microseconds',
+    `project` SimpleAggregateFunction(max, LowCardinality(String)) COMMENT 'project within the workspace',
+    `workflow_id` SimpleAggregateFunction(max, LowCardinality(String)) COMMENT 'workflow of the execution',
+    `workflow_version` SimpleAggregateFunction(max, LowCardinality(String)) COMMENT 'its version, empty where unknown',
+    `task_name` SimpleAggregateFunction(max, LowCardinality(String)) COMMENT 'display name of the task',
+    `task_type` SimpleAggregateFunction(max, LowCardinality(String)) COMMENT 'compute, io, network, decision, human, wait, or what the source said',
+    `orchestrator_id` SimpleAggregateFunction(max, LowCardinality(String)) COMMENT 'orchestrator that ran it',
+    `pool` SimpleAggregateFunction(max, LowCardinality(String)) COMMENT 'worker pool',
+    `queue` SimpleAggregateFunction(max, LowCardinality(String)) COMMENT 'queue it waited in',
+    `worker_id` SimpleAggregateFunction(max, LowCardinality(String)) COMMENT 'worker that ran it',
+    `child_execution_id` SimpleAggregateFunction(max, String) COMMENT 'execution that this task started',
+    `step_order` SimpleAggregateFunction(max, Nullable(Int64)) COMMENT 'place among the tasks of its workflow',
+    `max_attempts` SimpleAggregateFunction(max, Nullable(Int64)) COMMENT 'attempts allowed',
+    `retry_delay_us` SimpleAggregateFunction(max, Nullable(Int64)) COMMENT 'wait before the next attempt, microseconds',
+    `next_retry_at` SimpleAggregateFunction(max, DateTime64(3, 'UTC')) COMMENT 'when the next attempt is due; 1970 when unknown',
+    `dependencies` SimpleAggregateFunction(max, Array(Tuple(
+        task_id String,
+        type String,
+        optional Bool,
+        condition String))) COMMENT 'tasks it waits for',
+    `tags` SimpleAggregateFunction(max, Array(String)) COMMENT 'tags',
+    INDEX is_open bitAnd(tupleElement(now, 'rank'), 8796093022208) = 0 TYPE minmax GRANULARITY 1
+)
+ENGINE = AggregatingMergeTree
+ORDER BY (workspace, source, execution_id, task_id, map_index, attempt)
+TTL last_event_at + toIntervalDay(90)
+SETTINGS index_granularity = 1024, merge_with_ttl_timeout = 86400
+COMMENT 'Latest state of every attempt of a task; task_attempts_latest and tasks_latest show it plainly. Shard key: workspace, source, execution_id.';
+
+CREATE VIEW task_attempts_latest
+(
+    `workspace` LowCardinality(String),
+    `project` SimpleAggregateFunction(max, LowCardinality(String)),
+    `source` LowCardinality(String),
+    `workflow_id` SimpleAggregateFunction(max, LowCardinality(String)),
+    `workflow_version` SimpleAggregateFunction(max, LowCardinality(String)),
+    `execution_id` String,
+    `task_id` LowCardinality(String),
+    `map_index` Int32,
+    `attempt` UInt32,
+    `task_name` SimpleAggregateFunction(max, LowCardinality(String)),
+    `task_type` SimpleAggregateFunction(max, LowCardinality(String)),
+    `step_order` SimpleAggregateFunction(max, Nullable(Int64)),
+    `state` String,
+    `is_open` UInt8,
+    `first_seen_at` SimpleAggregateFunction(min, DateTime64(3, 'UTC')),
+    `last_event_at` SimpleAggregateFunction(max, DateTime64(3, 'UTC')),
+    `ready_at` Nullable(SimpleAggregateFunction(max, DateTime64(3, 'UTC'))),
+    `queued_at` Nullable(SimpleAggregateFunction(max, DateTime64(3, 'UTC'))),
+    `dispatched_at` Nullable(SimpleAggregateFunction(max, DateTime64(3, 'UTC'))),
+    `started_at` Nullable(DateTime64(3, 'UTC')),
+    `ended_at` Nullable(DateTime64(3, 'UTC')),
+    `duration_ms` Nullable(Float64),
+    `queue_ms` Nullable(Float64),
+    `cost` Nullable(Float64),
+    `cpu_ms` Nullable(Float64),
+    `memory_peak_bytes` Nullable(Int64),
+    `error_type` String,
+    `error_code` String,
+    `error_message` String,
+    `max_attempts` SimpleAggregateFunction(max, Nullable(Int64)),
+    `retry_delay_ms` Nullable(Float64),
+    `next_retry_at` Nullable(SimpleAggregateFunction(max, DateTime64(3, 'UTC'))),
+    `orchestrator_id` SimpleAggregateFunction(max, LowCardinality(String)),
+    `pool` SimpleAggregateFunction(max, LowCardinality(String)),
+    `queue` SimpleAggregateFunction(max, LowCardinality(String)),
+    `worker_id` SimpleAggregateFunction(max, LowCardinality(String)),
+    `child_execution_id` SimpleAggregateFunction(max, String),
+    `dependencies` SimpleAggregateFunction(max, Array(Tuple(
+        task_id String,
+        type String,
+        optional Bool,
+        condition String))),
+    `tags` SimpleAggregateFunction(max, Array(String))
+)
+AS WITH
+    toDateTime64(0, 3, 'UTC') AS unknown,
+    (milliseconds -> fromUnixTimestamp64Milli(toInt64(bitAnd(milliseconds, 8796093022207)), 'UTC')) AS time_of
+SELECT
+    workspace,
+    project,
+    source,
+    workflow_id,
+    workflow_version,
+    execution_id,
+    task_id,
+    map_index,
+    attempt,
+    task_name,
+    task_type,
+    step_order,
+    tupleElement(now, 'state') AS state,
+    bitAnd(tupleElement(now, 'rank'), 8796093022208) = 0 AS is_open,
+    first_seen_at,
+    last_event_at,
+    nullIf(task_attempts.ready_at, unknown) AS ready_at,
+    nullIf(task_attempts.queued_at, unknown) AS queued_at,
+    nullIf(task_attempts.dispatched_at, unknown) AS dispatched_at,
+    if(earliest_start = 0, NULL, time_of(bitNot(earliest_start))) AS started_at,
+    if(is_open, NULL, time_of(tupleElement(now, 'rank'))) AS ended_at,
+    if(is_open, NULL, coalesce(tupleElement(now, 'duration_us') / 1000, if(started_at <= ended_at, toFloat64(dateDiff('millisecond', started_at, ended_at)), NULL))) AS duration_ms,
+    queue_us / 1000 AS queue_ms,
+    tupleElement(now, 'cost_micros') / 1000000 AS cost,
+    tupleElement(now, 'cpu_us') / 1000 AS cpu_ms,
+    tupleElement(now, 'memory_peak_bytes') AS memory_peak_bytes,
+    tupleElement(now, 'error_type') AS error_type,
+    tupleElement(now, 'error_code') AS error_code,
+    tupleElement(now, 'error_message') AS error_message,
+    max_attempts,
+    retry_delay_us / 1000 AS retry_delay_ms,
+    nullIf(task_attempts.next_retry_at, unknown) AS next_retry_at,
+    orchestrator_id,
+    pool,
+    queue,
+    worker_id,
+    child_execution_id,
+    dependencies,
+    tags
+FROM task_attempts
+FINAL;
+
 CREATE TABLE task_cells
 (
     `workspace` LowCardinality(String) COMMENT 'tenant that owns the record',
@@ -5942,6 +6264,25 @@ ORDER BY (workspace, workflow_id, task_id, project, source, workflow_version, ta
 TTL toDateTime64(written_at, 0) + toIntervalDay(400)
 SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192
 COMMENT 'Hours of tasks. Shard key: the dimensions.';
+
+CREATE TABLE task_list
+(
+    `workspace` LowCardinality(String) COMMENT 'tenant',
+    `task_id` LowCardinality(String) COMMENT 'task, empty for the list of the workspace',
+    `state` LowCardinality(String) COMMENT 'empty, or the end of those listed: failed, timeout, cancelled, partial or skipped',
+    `at` DateTime64(3, 'UTC') COMMENT 'first seen, or ended where a state is given',
+    `source` LowCardinality(String) COMMENT 'orchestrator or tool that reported it',
+    `execution_id` String COMMENT 'run that the task belongs to',
+    `listed_task` LowCardinality(String) COMMENT 'the task, also in the list of the workspace',
+    `map_index` Int32 COMMENT 'index of one instance of a mapped task, -1 where it is not mapped',
+    `attempt` UInt32 COMMENT 'attempt of the task',
+    `error_type` LowCardinality(String) COMMENT 'class of the error, where a state is given'
+)
+ENGINE = ReplacingMergeTree
+ORDER BY (workspace, task_id, state, at, source, execution_id, listed_task, map_index, attempt, error_type)
+TTL at + toIntervalDay(90)
+SETTINGS index_granularity = 1024, merge_with_ttl_timeout = 86400
+COMMENT 'Attempts of tasks by time, to be checked against task_attempts. Shard key: workspace, task_id.';
 
 CREATE VIEW tasks_1d
 (
@@ -6840,6 +7181,115 @@ FROM
         c.pool,
         c.window_start
 );
+
+CREATE VIEW tasks_latest
+(
+    `workspace` LowCardinality(String),
+    `source` LowCardinality(String),
+    `execution_id` String,
+    `task_id` LowCardinality(String),
+    `map_index` Int32,
+    `attempts` UInt64,
+    `first_seen_at` SimpleAggregateFunction(min, DateTime64(3, 'UTC')),
+    `last_event_at` SimpleAggregateFunction(max, DateTime64(3, 'UTC')),
+    `attempt` UInt32,
+    `project` String,
+    `workflow_id` String,
+    `workflow_version` String,
+    `task_name` String,
+    `task_type` String,
+    `step_order` SimpleAggregateFunction(max, Nullable(Int64)),
+    `state` String,
+    `is_open` UInt8,
+    `ready_at` Nullable(SimpleAggregateFunction(max, DateTime64(3, 'UTC'))),
+    `queued_at` Nullable(SimpleAggregateFunction(max, DateTime64(3, 'UTC'))),
+    `dispatched_at` Nullable(SimpleAggregateFunction(max, DateTime64(3, 'UTC'))),
+    `started_at` Nullable(DateTime64(3, 'UTC')),
+    `ended_at` Nullable(DateTime64(3, 'UTC')),
+    `duration_ms` Nullable(Float64),
+    `queue_ms` Nullable(Float64),
+    `cost` Nullable(Float64),
+    `cpu_ms` Nullable(Float64),
+    `memory_peak_bytes` Nullable(Int64),
+    `error_type` String,
+    `error_code` String,
+    `error_message` String,
+    `max_attempts` SimpleAggregateFunction(max, Nullable(Int64)),
+    `retry_delay_ms` Nullable(Float64),
+    `next_retry_at` Nullable(SimpleAggregateFunction(max, DateTime64(3, 'UTC'))),
+    `orchestrator_id` String,
+    `pool` String,
+    `queue` String,
+    `worker_id` String,
+    `child_execution_id` SimpleAggregateFunction(max, String),
+    `dependencies` SimpleAggregateFunction(max, Array(Tuple(
+        task_id String,
+        type String,
+        optional Bool,
+        condition String))),
+    `tags` SimpleAggregateFunction(max, Array(String))
+)
+AS SELECT
+    workspace,
+    source,
+    execution_id,
+    task_id,
+    map_index,
+    count() AS attempts,
+    min(attempt_first_seen_at) AS first_seen_at,
+    max(attempt_last_event_at) AS last_event_at,
+    (argMax(told, number)).1 AS attempt,
+    (argMax(told, number)).2 AS project,
+    (argMax(told, number)).3 AS workflow_id,
+    (argMax(told, number)).4 AS workflow_version,
+    (argMax(told, number)).5 AS task_name,
+    (argMax(told, number)).6 AS task_type,
+    (argMax(told, number)).7 AS step_order,
+    (argMax(told, number)).8 AS state,
+    (argMax(told, number)).9 AS is_open,
+    (argMax(told, number)).10 AS ready_at,
+    (argMax(told, number)).11 AS queued_at,
+    (argMax(told, number)).12 AS dispatched_at,
+    (argMax(told, number)).13 AS started_at,
+    (argMax(told, number)).14 AS ended_at,
+    (argMax(told, number)).15 AS duration_ms,
+    (argMax(told, number)).16 AS queue_ms,
+    (argMax(told, number)).17 AS cost,
+    (argMax(told, number)).18 AS cpu_ms,
+    (argMax(told, number)).19 AS memory_peak_bytes,
+    (argMax(told, number)).20 AS error_type,
+    (argMax(told, number)).21 AS error_code,
+    (argMax(told, number)).22 AS error_message,
+    (argMax(told, number)).23 AS max_attempts,
+    (argMax(told, number)).24 AS retry_delay_ms,
+    (argMax(told, number)).25 AS next_retry_at,
+    (argMax(told, number)).26 AS orchestrator_id,
+    (argMax(told, number)).27 AS pool,
+    (argMax(told, number)).28 AS queue,
+    (argMax(told, number)).29 AS worker_id,
+    (argMax(told, number)).30 AS child_execution_id,
+    (argMax(told, number)).31 AS dependencies,
+    (argMax(told, number)).32 AS tags
+FROM
+(
+    SELECT
+        workspace,
+        source,
+        execution_id,
+        task_id,
+        map_index,
+        attempt AS number,
+        first_seen_at AS attempt_first_seen_at,
+        last_event_at AS attempt_last_event_at,
+        tuple(attempt, project, workflow_id, workflow_version, task_name, task_type, step_order, state, is_open, ready_at, queued_at, dispatched_at, started_at, ended_at, duration_ms, queue_ms, cost, cpu_ms, memory_peak_bytes, error_type, error_code, error_message, max_attempts, retry_delay_ms, next_retry_at, orchestrator_id, pool, queue, worker_id, child_execution_id, dependencies, tags) AS told
+    FROM task_attempts_latest
+)
+GROUP BY
+    workspace,
+    source,
+    execution_id,
+    task_id,
+    map_index;
 
 CREATE VIEW worker_pool_reports
 (

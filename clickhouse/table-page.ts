@@ -34,13 +34,21 @@ export async function describeTables(database: Database): Promise<string> {
     `SELECT table AS relation, name, type, comment FROM system.columns
      WHERE database = currentDatabase() ORDER BY table, position`,
   );
-  const said = new Map(columns.filter(({ comment }) => comment !== '').map(({ name, comment }) => [name, comment]));
+  const said = new Map<string, string>();
+  for (const { name, comment } of columns) if (comment !== '' && !said.has(name)) said.set(name, comment);
   const pages = tables.map((table) => {
     const own = columns.filter(({ relation }) => relation === table.name);
-    return [...introduce(table), '', ...tabulate(own, said), ''].join('\n');
+    const minutes = table.name.replace(/_1[hd]$/, '_1m');
+    const sameAs = minutes === table.name ? [] : columns.filter(({ relation }) => relation === minutes);
+    const rows = areAlike(own, sameAs) ? [`The columns of \`${minutes}\`.`] : tabulate(own, said);
+    return [...introduce(table), '', ...rows, ''].join('\n');
   });
   return [head, ...pages].join('\n');
 }
+
+const areAlike = (left: readonly ColumnRecord[], right: readonly ColumnRecord[]): boolean =>
+  left.length === right.length &&
+  left.every(({ name, type }, at) => name === right[at]?.name && type === right[at]?.type);
 
 /** Columns of tables and views whose meaning nothing states, and views without a purpose. */
 export function findUndefined(page: string): string[] {
@@ -65,8 +73,8 @@ function introduce(table: TableRecord): string[] {
 }
 
 function tabulate(columns: readonly ColumnRecord[], said: ReadonlyMap<string, string>): string[] {
-  const rows = columns.map(({ name, type, comment }) => {
-    const meaning = comment || meaningOf(name, said) || '';
+  const rows = columns.map(({ relation, name, type, comment }) => {
+    const meaning = comment || meaningOf(relation, name, said) || '';
     return `| \`${name}\` | ${shorten(type)} | ${meaning.replaceAll('|', '\\|')} |`;
   });
   return ['| Column | Type | Meaning |', '|---|---|---|', ...rows];
