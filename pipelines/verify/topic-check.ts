@@ -19,6 +19,8 @@ export interface TopicCheck {
   kind: 'executions' | 'tasks';
   topic: string;
   epoch: number;
+  /** How long executions and attempts live after their last event. */
+  entityRetentionDays: number;
   /** How long to wait until the ledger covers the log end seen at the beginning. */
   waitMs: number;
 }
@@ -90,7 +92,18 @@ async function verifyPartition(check: TopicCheck, coverage: Coverage, report: To
   const source = { database, stream, rawTable: tablesOf[kind].raw, coverage, cells, report };
   const partitionCheck = new PartitionCheck(source);
   const { lastOffset } = coverage;
-  const entityCheck = new EntityCheck({ database, kind, stream, partition, firstOffset, lastOffset, report });
+  // A day less, so that nothing expires while it is compared.
+  const keptSinceMs = Date.now() - (check.entityRetentionDays - 1) * 86_400_000;
+  const entityCheck = new EntityCheck({
+    database,
+    kind,
+    stream,
+    partition,
+    firstOffset,
+    lastOffset,
+    keptSinceMs,
+    report,
+  });
   const range = { partition, first: firstOffset, end: Math.min(end, logEnd) };
   const standing = await readStanding(database, stream, range);
   let believed = 0;
