@@ -13,6 +13,8 @@ export interface EntitySource {
   lastOffset: number;
   /** First offset that the log still holds: what was said before it is unknown. */
   firstOffset: number;
+  /** Rows of records before this instant may have expired. */
+  keptSinceMs: number;
   report: TopicReport;
 }
 
@@ -51,12 +53,15 @@ export class EntityCheck {
 
   /** To be called when all records have been added and it is known which of them repeat others. */
   async compare(duplicates: ReadonlySet<number>): Promise<void> {
-    const { report, firstOffset, partition } = this.#source;
+    const { report, firstOffset, partition, keptSinceMs } = this.#source;
     if (firstOffset > 0) {
       report.notes.push(
         `partition ${partition}: the log no longer tells all of its ${this.#source.kind}, they are not compared`,
       );
       return;
+    }
+    for (const [name, records] of this.#records) {
+      if (records.some(({ eventTimeMs }) => eventTimeMs < keptSinceMs)) this.#records.delete(name);
     }
     const missing = new Set(this.#records.keys());
     const suspects: Suspect[] = [];

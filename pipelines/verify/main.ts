@@ -64,14 +64,14 @@ async function verifyTopics(): Promise<number> {
     process.stderr.write(`there is no topic ${missing.map(({ topic }) => topic).join(' and no ')}\n`);
     return 2;
   }
+  const { cellsRetentionDays, entityRetentionDays } = settings;
   let different = 0;
   for (const topic of topics) {
     const decoder = createDecoder({ kind: topic.kind, registry, maxValueBytes: settings.maxValueBytes });
-    const report = await verifyTopic({ ...topic, kafka, admin, database, decoder, waitMs });
+    const report = await verifyTopic({ ...topic, entityRetentionDays, kafka, admin, database, decoder, waitMs });
     process.stdout.write(`${report.lines().join('\n')}\n`);
     different += report.different;
   }
-  const { cellsRetentionDays, entityRetentionDays } = settings;
   for (const { kind } of topics) {
     const outcomes =
       kind === 'orchestrators' ? [] : [await verifyOutcomes({ database, kind, entityRetentionDays, waitMs })];

@@ -21,6 +21,8 @@ export interface TopicCheck {
   kind: TopicKind;
   topic: string;
   epoch: number;
+  /** How long executions and attempts live after their last event. */
+  entityRetentionDays: number;
   /** How long to wait until the ledger covers the log end seen at the beginning. */
   waitMs: number;
 }
@@ -93,7 +95,9 @@ async function verifyPartition(check: TopicCheck, coverage: Coverage, report: To
   const source = { database, stream, rawTable: tablesOf[kind].raw, coverage, cells, report };
   const partitionCheck = new PartitionCheck(source);
   const { lastOffset } = coverage;
-  const of = { database, stream, partition, firstOffset, lastOffset, report };
+  // A day less, so that nothing expires while it is compared.
+  const keptSinceMs = Date.now() - (check.entityRetentionDays - 1) * 86_400_000;
+  const of = { database, stream, partition, firstOffset, lastOffset, keptSinceMs, report };
   const entityCheck = kind === 'orchestrators' ? null : new EntityCheck({ ...of, kind });
   const range = { partition, first: firstOffset, end: Math.min(end, logEnd) };
   const standing = await readStanding(database, stream, range);
