@@ -48,8 +48,8 @@ beforeAll(async () => {
   telemetry = await createTelemetry('orchestrators', {
     env: { WEIR_CHUNK_RECORDS: '256', WEIR_ROLLUP_INTERVAL_MS: '1000' },
   });
-  await send(drawn);
   await send(knownReports(at));
+  await send(drawn);
   pipeline = await telemetry.startReady();
   await stored();
 }, 180_000);

@@ -126,6 +126,7 @@ export function knownReports(at: (minutes: number, seconds?: number) => number):
     }),
     report('scheduling_decision', at(6), {
       decision_id: 'd-1',
+      priority: 5,
       selected_pool: 'p-1',
       scheduling_latency_ms: 10,
       queue_ms: 100,
