@@ -103,7 +103,7 @@ function listTopics(settings: Settings): TopicSpec[] {
     { topic: 'weir.commands', partitions, retentionMs: 7 * dayMs },
     { topic: 'weir.alerts', partitions, retentionMs },
     // What people decided is the audit trail, in one order.
-    { topic: 'weir.state', partitions: 1, retentionMs: forEver },
+    { topic: settings.topicState, partitions: 1, retentionMs: forEver },
   ];
 }
 
