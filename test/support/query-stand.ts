@@ -1,6 +1,8 @@
 import { afterAll } from 'vitest';
 import { Database } from '../../clickhouse/client.ts';
+import type { ReadableTable } from '../../deploy/local/clickhouse-users.ts';
 import { listReadableTables } from '../../deploy/local/readable-tables.ts';
+import { createTopics } from '../../pipelines/kafka.ts';
 import { encodeStateRecord } from '../../schemas/wire.ts';
 import { makeApiKey, type Role, toStateRecord } from '../../services/query/api-keys.ts';
 import { stateKey } from '../../services/query/state-log.ts';
@@ -20,6 +22,7 @@ interface StandOptions {
 export class QueryStand {
   readonly telemetry: Telemetry;
   readonly #servers: OwnServers;
+  readonly #readable: readonly ReadableTable[];
   readonly #env: Record<string, string>;
   #service: PipelineProcess | null = null;
   #address = '';
@@ -35,16 +38,29 @@ export class QueryStand {
     afterAll(() => telemetry.close());
     await telemetry.prepare();
     await telemetry.makeTopics(['orchestrators']);
+    await createTopics(telemetry.admin, [{ topic: telemetry.topics.state, partitions: 1, retentionMs: -1 }]);
     const readable = await listReadableTables(telemetry.database);
     await servers.clickhouse?.stop();
-    await servers.startClickHouse(readable);
-    return new QueryStand(servers, telemetry, env);
+    const stand = new QueryStand(servers, telemetry, readable, env);
+    await stand.startClickHouse();
+    return stand;
   }
 
-  private constructor(servers: OwnServers, telemetry: Telemetry, env: Record<string, string>) {
+  private constructor(
+    servers: OwnServers,
+    telemetry: Telemetry,
+    readable: readonly ReadableTable[],
+    env: Record<string, string>,
+  ) {
     this.#servers = servers;
     this.telemetry = telemetry;
+    this.#readable = readable;
     this.#env = env;
+  }
+
+  /** With the tables that its users may read, which the engine learns only when it starts. */
+  async startClickHouse(): Promise<void> {
+    await this.#servers.startClickHouse(this.#readable);
   }
 
   get env(): Record<string, string> {
