@@ -6,7 +6,7 @@ import rateLimit from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import Fastify, { type FastifyBaseLogger, type FastifyRequest } from 'fastify';
+import Fastify, { type FastifyBaseLogger, type FastifyRequest, LogController } from 'fastify';
 import type { Database } from '../../clickhouse/client.ts';
 import { type Asked, WorkspaceReader } from '../../clickhouse/question.ts';
 import { type Authenticator, chooseWorkspace, requireRole, runsEverything } from './auth.ts';
@@ -59,7 +59,7 @@ export async function buildApp(options: AppOptions): Promise<App> {
 function createServer({ log, maxBodyBytes }: AppOptions): App {
   const app = Fastify({
     loggerInstance: log,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => randomUUID(),
     bodyLimit: maxBodyBytes,
     requestTimeout: requestTimeoutMs,
@@ -112,7 +112,7 @@ function addCallers(app: App, { auth, database, metrics, slowQuestionMs }: AppOp
     metrics.readRows.inc({ question }, readRows);
     if (durationMs < slowQuestionMs) return;
     metrics.slowQuestions.inc({ question });
-    request.log.warn({ ...asked, workspace: request.workspace, route: request.routeOptions.url }, 'a slow question');
+    request.log.info({ ...asked, workspace: request.workspace, route: request.routeOptions.url }, 'a slow question');
   };
 }
 

@@ -106,10 +106,9 @@ function readCredential(headers: IncomingHttpHeaders): string | null {
 }
 
 export function isLoopbackHost(host: string | undefined): boolean {
-  const name = (host ?? '')
-    .replace(/:\d+$/, '')
-    .replace(/^\[(.*)\]$/, '$1')
-    .toLowerCase();
+  const given = (host ?? '').toLowerCase();
+  // A bare IPv6 address has colons of its own.
+  const name = isIP(given) === 6 ? given : given.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
   return name === 'localhost' || name === '::1' || (isIP(name) === 4 && name.startsWith('127.'));
 }
 

@@ -96,8 +96,9 @@ export function percentileOf(row: WindowRow | undefined, name: DistributionName,
   return value === null ? null : Math.round(value * 1000) / 1000;
 }
 
+/** Producers' costs are kept in millionths; what floating point adds to a sum is not theirs. */
 export const costOf = (row: WindowRow | undefined): number | null =>
-  row === undefined || row.cost_n === 0 ? null : row.cost_sum;
+  row === undefined || row.cost_n === 0 ? null : Math.round(row.cost_sum * 1e6) / 1e6;
 
 /** Number, mean and variance, the latter from the histogram and so within its error. */
 export function sampleOf(row: WindowRow | undefined, name: DistributionName): Sample {

@@ -2,7 +2,16 @@ import { createServer } from 'node:net';
 import { expect, test } from 'vitest';
 import { choosePorts, findFreePort } from '../../../deploy/local/ports.ts';
 
-const none = { kafka: 0, kafkaController: 0, clickhouseHttp: 0, clickhouseTcp: 0, metrics: 0, demoMetrics: 0 };
+const none = {
+  api: 0,
+  apiMetrics: 0,
+  kafka: 0,
+  kafkaController: 0,
+  clickhouseHttp: 0,
+  clickhouseTcp: 0,
+  metrics: 0,
+  demoMetrics: 0,
+};
 
 test('a wanted port that is free is taken, and nothing is said', async () => {
   const kafka = await findFreePort();
