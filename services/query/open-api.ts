@@ -22,7 +22,10 @@ export function describeApi(): SwaggerOptions {
         },
       },
     },
-    transform: ({ schema, url }) => ({ schema: addWorkspaceHeaders(schema, url), url }),
+    transform: ({ schema, url, route }) => {
+      const operationId = `${String(route.method).toLowerCase()}${url.replace(/[^A-Za-z0-9]+/g, '_')}`;
+      return { schema: { operationId, ...addWorkspaceHeaders(schema, url) }, url };
+    },
   };
 }
 
