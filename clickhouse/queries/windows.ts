@@ -1,6 +1,6 @@
 import type { Question } from '../question.ts';
 
-/** Rollups by subject and by length of their windows: each pair is a view. */
+/** Rollups by subject and by length of their windows. */
 export const subjects = ['executions', 'tasks'] as const;
 export type Subject = (typeof subjects)[number];
 export const levels = ['1m', '1h', '1d'] as const;
@@ -71,38 +71,96 @@ export interface WindowRow extends Measures {
   memory_peak_bytes_max: number | null;
 }
 
-const summed = [
-  'started',
-  'completed',
-  'failed',
-  'cancelled',
-  'timeout',
-  'partial',
-  'retries',
-  'reopened',
-  'finished',
-  'cost_n',
-  'cpu_n',
-  'memory_n',
-];
-const sumOf = (column: string) => `sum(w.${column}) AS ${column}`;
-const attemptEnds = ['completed', 'failed', 'cancelled', 'timeout', 'partial'];
+const summed = ['started', 'completed', 'failed', 'cancelled', 'timeout', 'partial', 'retries', 'reopened'];
+const ends = ['completed', 'failed', 'cancelled', 'timeout', 'partial'];
+const quantities = ['cost_micros', 'cpu_us', 'memory_peak_bytes'];
+
+/** The columns of the rollups that a distribution is made of. */
+const partsOf: Record<DistributionName, readonly string[]> = {
+  duration: ['completed_duration_us', 'other_duration_us'],
+  completed_duration: ['completed_duration_us'],
+  other_duration: ['other_duration_us'],
+  queue: ['queue_us'],
+  attempt_duration: ['attempt_duration_us'],
+};
+
+/** Every column of a rollup that the question needs; whatever else a window holds is not read. */
+function neededColumns({ subject, groupBy, distributions: names, ...ask }: WindowsAsk): string[] {
+  const dimensions = filterNames.filter((name) => filtersOf[subject].includes(name));
+  return [
+    'window_start',
+    ...dimensions.filter((name) => name === groupBy || ask[name] !== undefined),
+    ...summed,
+    ...ends.map((end) => `attempt_${end}`),
+    ...quantities.flatMap((quantity) => [`${quantity}_n`, `${quantity}_sum`]),
+    'memory_peak_bytes_max',
+    ...new Set(names.flatMap((name) => partsOf[name])),
+  ].flatMap((column) =>
+    column.endsWith('_duration_us') || column === 'queue_us'
+      ? ['sum', 'min', 'max', 'hist'].map((measure) => `${column}_${measure}`)
+      : [column],
+  );
+}
 
 /** Merged over the windows of a step; percentiles of a step are those of all its values, never means of percentiles. */
 function mergedColumns(names: readonly DistributionName[]): string[] {
-  return names.flatMap((name) => [
-    `sum(w.${name}_n) AS ${name}_n`,
-    `sum(w.${name}_ms_sum) AS ${name}_ms_sum`,
-    `min(w.${name}_ms_min) AS ${name}_ms_min`,
-    `max(w.${name}_ms_max) AS ${name}_ms_max`,
-    `mapFilter((bucket, n) -> n != 0, sumMap(w.${name}_histogram)) AS ${name}_buckets`,
-  ]);
+  return names.flatMap((name) => {
+    const parts = partsOf[name];
+    const merged = parts.map((part) => `sumMap(w.${part}_hist)`);
+    const each = (aggregate: string, measure: string) => parts.map((part) => `${aggregate}(w.${part}_${measure})`);
+    return [
+      `mapFilter((bucket, n) -> n != 0, ${merged.length === 1 ? merged[0] : `mapAdd(${merged.join(', ')})`}) AS ${name}_buckets`,
+      `toInt64(arraySum(mapValues(${name}_buckets))) AS ${name}_n`,
+      `(${each('sum', 'sum').join(' + ')}) / 1000 AS ${name}_ms_sum`,
+      // Aggregates leave nulls out, as functions of several values do not.
+      `arrayMin(arrayFilter(us -> us IS NOT NULL, [${each('min', 'min').join(', ')}, NULL])) / 1000 AS ${name}_ms_min`,
+      `arrayMax(arrayFilter(us -> us IS NOT NULL, [${each('max', 'max').join(', ')}, NULL])) / 1000 AS ${name}_ms_max`,
+    ];
+  });
 }
 
 /** Ranks are whole numbers throughout: a share times a count in floating point may end a hair above its rank. */
 const quantilesOf = (name: DistributionName): string =>
   `arrayMap(rank -> bucket_ms(rank_bucket(${name}_buckets, rank)), {ranks: Array(UInt32)}) AS ${name}_quantiles_ms,
    arraySum(arrayMap((bucket, n) -> n * bucket_ms(bucket) * bucket_ms(bucket), mapKeys(${name}_buckets), mapValues(${name}_buckets))) AS ${name}_ms_squares`;
+
+/** Tables from coarse to fine, each from where the coarser one ends: what the roll-up job has not come to is read finer. */
+const tablesOf: Record<Level, readonly { table: string; when: string }[]> = {
+  '1m': [{ table: 'cells', when: '' }],
+  '1h': [
+    { table: 'hours', when: ' AND w.window_start < ends.2' },
+    { table: 'cells', when: ' AND w.window_start >= ends.2' },
+  ],
+  '1d': [
+    { table: 'days', when: ' AND w.window_start < ends.1' },
+    { table: 'hours', when: ' AND w.window_start >= ends.1 AND w.window_start < ends.2' },
+    { table: 'cells', when: ' AND w.window_start >= ends.2' },
+  ],
+};
+
+/**
+ * The tables behind the views of rollups, with the columns that are needed: a question that goes through a view is
+ * planned with all columns of it, which takes several times as long as the answer.
+ */
+function readTables(ask: WindowsAsk): string {
+  const columns = neededColumns(ask)
+    .map((column) => `w.${column} AS ${column}`)
+    .join(', ');
+  const kind = ask.subject === 'executions' ? 'execution' : 'task';
+  return tablesOf[ask.level]
+    .map(
+      ({ table, when }) => `SELECT ${columns} FROM ${kind}_${table} AS w FINAL
+    WHERE w.workspace = {workspace: String}
+      AND w.window_start >= fromUnixTimestamp({from: UInt32}) AND w.window_start < fromUnixTimestamp({to: UInt32})${conditionsOf(ask)}${when}`,
+    )
+    .join('\n    UNION ALL\n    ');
+}
+
+/** Read once for the whole question, so that no window is seen twice or not at all. */
+const endsOf = ({ subject }: WindowsAsk): string => {
+  const kind = subject === 'executions' ? 'execution' : 'task';
+  return `(SELECT (maxIf(boundary, target = '${kind}_days'), maxIf(boundary, target = '${kind}_hours')) FROM rollup_cursors) AS ends`;
+};
 
 /** Equalities for those filters that were given; names come from the list above, values are bound. */
 function conditionsOf(ask: WindowsAsk): string {
@@ -118,7 +176,7 @@ function conditionsOf(ask: WindowsAsk): string {
  */
 export const windowsQuestion: Question<WindowsAsk, WindowRow> = {
   name: 'windows',
-  sql: (ask) => `WITH
+  sql: (ask) => `WITH ${ask.level === '1m' ? '' : `${endsOf(ask)},`}
   bucket -> if(bucket = -32768, 0, 0.99 * exp(bucket * ln(1.01 / 0.99)) / 1000) AS bucket_ms,
   (buckets, rank) -> if(empty(buckets), NULL, mapKeys(buckets)[arrayFirstIndex(
     reached -> reached >= greatest(1, intDiv(rank * arraySum(mapValues(buckets)) + 9999, 10000)), arrayCumSum(mapValues(buckets)))]) AS rank_bucket
@@ -127,16 +185,17 @@ FROM (
   SELECT ${ask.groupBy === null ? "''" : `toString(w.${ask.groupBy})`} AS group_key,
     roundDown(toUnixTimestamp(w.window_start), {starts: Array(UInt32)}) AS start,
     grouping(start) AS is_whole,
-    ${[...summed.map(sumOf), ...mergedColumns(ask.distributions)].join(',\n    ')},
-    sum(${attemptEnds.map((end) => `w.attempt_${end}`).join(' + ')}) AS attempts,
+    ${[...summed.map((column) => `sum(w.${column}) AS ${column}`), ...mergedColumns(ask.distributions)].join(',\n    ')},
+    sum(${ends.map((end) => `w.${end}`).join(' + ')}) AS finished,
+    sum(${ends.map((end) => `w.attempt_${end}`).join(' + ')}) AS attempts,
     sum(w.attempt_failed + w.attempt_timeout) AS attempts_failed,
-    ifNull(sum(w.cost_sum), 0) AS cost_sum,
-    ifNull(sum(w.cpu_ms_sum), 0) AS cpu_ms_sum,
-    ifNull(sum(w.memory_peak_bytes_mean * w.memory_n), 0) AS memory_bytes_sum,
+    sum(w.cost_micros_n) AS cost_n, sum(w.cost_micros_sum) / 1000000 AS cost_sum,
+    sum(w.cpu_us_n) AS cpu_n, sum(w.cpu_us_sum) / 1000 AS cpu_ms_sum,
+    sum(w.memory_peak_bytes_n) AS memory_n, sum(w.memory_peak_bytes_sum) AS memory_bytes_sum,
     max(w.memory_peak_bytes_max) AS memory_peak_bytes_max
-  FROM ${ask.subject}_${ask.level} AS w
-  WHERE w.workspace = {workspace: String}
-    AND w.window_start >= fromUnixTimestamp({from: UInt32}) AND w.window_start < fromUnixTimestamp({to: UInt32})${conditionsOf(ask)}
+  FROM (
+    ${readTables(ask)}
+  ) AS w
   GROUP BY GROUPING SETS ((group_key, start), (group_key))
 )
 ORDER BY group_key, is_whole, start`,

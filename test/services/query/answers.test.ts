@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import { waitUntil } from '../../support/launched.ts';
 import { QueryStand } from '../../support/query-stand.ts';
 import { executionRecords, makeRuns, type SampleRun, taskRecords, toMessages } from './sample-runs.ts';
 
@@ -16,8 +17,13 @@ beforeAll(async () => {
   await stand.telemetry.send('tasks', toMessages(all.flatMap(taskRecords)));
   await stand.telemetry.startReady();
   await stand.telemetry.waitStored(60_000);
+  // From here on hours are there, and the newest of them still have to be read from minutes.
+  const hours =
+    "SELECT uniq(target) FROM rollup_cursors WHERE target LIKE '%hours' AND boundary > toDateTime('2026-01-01')";
+  const isRolledUp = async () => (await stand.telemetry.database.query(hours)) === '2';
+  expect(await waitUntil(isRolledUp, 90_000)).toBe(true);
   await stand.startService();
-}, 180_000);
+}, 240_000);
 
 const durationOf = (run: SampleRun) => run.endedMs - run.startedMs;
 const ended = (fromMs: number, toMs: number) => runs.filter((run) => run.endedMs >= fromMs && run.endedMs < toMs);
@@ -98,6 +104,20 @@ describe('percentiles', () => {
     expect(groups).toHaveLength(1);
     expect(groups[0].count).toBe(values.length);
     for (const share of shares) expectWithin(groups[0].values[`p${share}`], exactPercentile(values, share));
+  });
+
+  it.each([
+    ['6h', '1m'],
+    ['24h', '1h'],
+    ['60d', '1d'],
+  ])('over %s come from windows of %s, each counted once', async (range, resolution) => {
+    interface Answer extends Percentiles {
+      range: { resolution: string };
+    }
+    const answer = await stand.get<Answer>(`/api/v1/percentiles?subject=execution&time_range=${range}`);
+    expect(answer.range.resolution).toBe(resolution);
+    expect(answer.groups[0].count).toBe(runs.length);
+    expectWithin(answer.groups[0].values.p90, exactPercentile(runs.map(durationOf), 90));
   });
 
   it('of tasks are split by task', async () => {
