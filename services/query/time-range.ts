@@ -86,13 +86,18 @@ function parseZone(zone: string): string {
 /** An instant with its offset, or a day or local time of the zone. */
 function parseInstant(text: string, name: string, zone: string): number {
   const isLocal = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?)?$/.test(text);
-  const ms = isLocal ? Date.parse(`${text}${text.includes('T') ? '' : 'T00:00:00'}Z`) : Date.parse(text);
   const isInstant = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:?\d\d)$/.test(text);
-  // The parser takes a 30th of February for the 2nd of March.
-  const day = text.slice(0, 10);
-  const isDay = !Number.isNaN(ms) && new Date(Date.parse(`${day}T00:00:00Z`)).toISOString().startsWith(day);
-  if (!isDay || !(isLocal || isInstant)) refuse(`parameter ${name} must be an ISO 8601 instant or a day`);
+  const ms = isLocal ? Date.parse(`${text}${text.includes('T') ? '' : 'T00:00:00'}Z`) : Date.parse(text);
+  if (!(isLocal || isInstant) || Number.isNaN(ms) || !isCalendarDay(text.slice(0, 10))) {
+    refuse(`parameter ${name} must be an ISO 8601 instant or a day`);
+  }
   return isLocal ? fromLocal(ms, zone) : ms;
+}
+
+/** The parser takes a 30th of February for the 2nd of March. */
+function isCalendarDay(day: string): boolean {
+  const ms = Date.parse(`${day}T00:00:00Z`);
+  return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(day);
 }
 
 const formats = new Map<string, Intl.DateTimeFormat>();
