@@ -40,6 +40,13 @@ const incurableCodes = new Set([
   '516', // authentication failed
 ]);
 
+/** Rows of an answer, and what ClickHouse read to find them. */
+export interface Answer<Row> {
+  rows: Row[];
+  readRows: number;
+  readBytes: number;
+}
+
 export class DatabaseError extends Error {
   readonly code: string;
   /** False where the same statement would fail the same way for ever. */
@@ -124,6 +131,31 @@ export class Database {
         clickhouse_settings: settings,
       });
       return await answer.json<Row>();
+    } catch (error) {
+      throw toDatabaseError(error);
+    }
+  }
+
+  /**
+   * Rows of a question whose answer is small enough to be held by the server until it is complete: so a question
+   * that fails half way fails as a whole.
+   */
+  async ask<Row>(
+    question: string,
+    params: Record<string, unknown>,
+    settings: Record<string, string | number>,
+  ): Promise<Answer<Row>> {
+    try {
+      const answer = await this.#client.query({
+        query: question,
+        format: 'JSONEachRow',
+        query_params: params,
+        clickhouse_settings: { ...settings, wait_end_of_query: 1 },
+      });
+      const rows = await answer.json<Row>();
+      const header = answer.response_headers['x-clickhouse-summary'];
+      const summary = JSON.parse(typeof header === 'string' ? header : '{}') as Record<string, string>;
+      return { rows, readRows: Number(summary.read_rows ?? 0), readBytes: Number(summary.read_bytes ?? 0) };
     } catch (error) {
       throw toDatabaseError(error);
     }

@@ -4,15 +4,8 @@ import { Registry } from 'prom-client';
 import { insertTable } from '../schemas/settings-docs.ts';
 import { createBaselineMetrics } from './baseline-metrics.ts';
 import { createPipelineMetrics } from './metrics.ts';
+import { renderMetricsTable } from './metrics-table.ts';
 import { createRollupMetrics } from './rollup-metrics.ts';
-
-/** What every metric of prom-client carries, though its types do not say so. */
-interface MetricDescription {
-  name: string;
-  help: string;
-  type: string;
-  labelNames: string[];
-}
 
 /** The README with the metrics that a pipeline process really registers: part of `npm run docs`. */
 export function insertMetricsTable(readme: string): string {
@@ -20,12 +13,7 @@ export function insertMetricsTable(readme: string): string {
   createPipelineMetrics(registry, Date.now);
   createRollupMetrics(registry);
   createBaselineMetrics(registry);
-  const rows = registry.getMetricsAsArray().map((metric) => {
-    const { name, help, type, labelNames } = metric as unknown as MetricDescription;
-    return `| \`${name}\` | ${type} | ${labelNames.map((label) => `\`${label}\``).join(' ')} | ${help} |`;
-  });
-  const table = ['| Metric | Type | Labels | Meaning |', '|---|---|---|---|', ...rows].join('\n');
-  return insertTable(readme, 'metrics', table);
+  return insertTable(readme, 'metrics', renderMetricsTable(registry));
 }
 
 if (process.argv[1] === import.meta.filename) {

@@ -34,6 +34,17 @@ export function telemetryStreams(settings: Settings): Record<'executions' | 'tas
   };
 }
 
+/** The same for a process that only reads, as the user that sees one workspace at a time. */
+export function readingDatabaseOptions(settings: Settings): DatabaseOptions {
+  const options = databaseOptions(settings);
+  if (settings.clickhouseApiUser === '') return { ...options, requestTimeoutMs: readTimeoutMs };
+  const { clickhouseApiUser: user, clickhouseApiPassword: password } = settings;
+  return { ...options, user, password, requestTimeoutMs: readTimeoutMs };
+}
+
+/** A little longer than the server lets a question run, so that it is the server that gives up. */
+const readTimeoutMs = 35_000;
+
 const runningServersFile = 'servers.json';
 
 /** Where a running `npm start` leaves the addresses and the writer's password, for its owner's eyes only. */

@@ -93,6 +93,20 @@ export const httpAddress: Kind<string> = {
   },
 };
 
+/** Origins of web pages, as browsers send them: no path. */
+export const origins: Kind<readonly string[]> = {
+  type: 'http(s) origin, …',
+  parse(given) {
+    const list = given
+      .split(',')
+      .map((origin) => origin.trim())
+      .filter((origin) => origin !== '');
+    const bad = list.find((origin) => !URL.canParse(origin) || new URL(origin).origin !== origin);
+    if (bad === undefined) return { value: Object.freeze(list) };
+    return { wrong: `holds ${bad}, which is no origin`, remedy: 'write https://host or https://host:port' };
+  },
+};
+
 /** Names of topics and groups as Kafka takes them. */
 export const kafkaName: Kind<string> = {
   type: 'name',

@@ -8,6 +8,7 @@ import {
   type Kind,
   kafkaName,
   oneOf,
+  origins,
   sqlName,
   text,
   whole,
@@ -95,6 +96,20 @@ export const settingsTable = {
   }),
   clickhousePassword: row({
     env: 'CLICKHOUSE_PASSWORD',
+    kind: text,
+    fallback: '',
+    meaning: 'Password of that user.',
+    secret: true,
+  }),
+  clickhouseApiUser: row({
+    env: 'CLICKHOUSE_API_USER',
+    kind: text,
+    fallback: '',
+    meaning:
+      'User that the query service reads as: read only, with a row filter for each workspace. Empty: `CLICKHOUSE_USER`.',
+  }),
+  clickhouseApiPassword: row({
+    env: 'CLICKHOUSE_API_PASSWORD',
     kind: text,
     fallback: '',
     meaning: 'Password of that user.',
@@ -303,6 +318,73 @@ export const settingsTable = {
     fallback: '19465',
     meaning: 'The same for the demo producer of `npm start`.',
   }),
+  apiHost: row({
+    env: 'WEIR_API_HOST',
+    kind: text,
+    fallback: '127.0.0.1',
+    meaning: 'Address on which the query service answers. Others than loopback need an API key or a JWKS first.',
+  }),
+  apiPort: row({
+    env: 'WEIR_API_PORT',
+    kind: port,
+    fallback: '18080',
+    meaning: 'Port of the same; 0 takes a free one.',
+  }),
+  apiMetricsPort: row({
+    env: 'WEIR_API_METRICS_PORT',
+    kind: port,
+    fallback: '19466',
+    meaning: 'What `WEIR_METRICS_PORT` is for others, for the query service of `npm start`.',
+  }),
+  apiOrigins: row({
+    env: 'WEIR_API_ORIGINS',
+    kind: origins,
+    fallback: '',
+    meaning: 'Web pages that may call the query service from a browser, by their origin. Empty: none but its own.',
+  }),
+  apiRequestsPerMinute: row({
+    env: 'WEIR_API_REQUESTS_PER_MINUTE',
+    kind: whole({ min: 1, max: 1_000_000, unit: 'requests' }),
+    fallback: '6000',
+    meaning: 'Requests that one caller, told by key or address, may make a minute.',
+  }),
+  apiMaxBodyBytes: row({
+    env: 'WEIR_API_MAX_BODY_BYTES',
+    kind: whole({ min: 1024, max: 100_000_000, unit: 'bytes' }),
+    fallback: '10000000',
+    meaning: 'Largest body of a request.',
+  }),
+  apiSlowQueryMs: row({
+    env: 'WEIR_API_SLOW_QUERY_MS',
+    kind: whole({ min: 1, max: 600_000, unit: 'ms' }),
+    fallback: '1000',
+    meaning: 'Questions to ClickHouse that take longer are logged with their name.',
+  }),
+  jwtJwksUrl: row({
+    env: 'WEIR_JWT_JWKS_URL',
+    kind: httpAddress,
+    fallback: '',
+    meaning: 'Public keys of an OpenID provider whose tokens are taken. Empty: API keys only.',
+  }),
+  jwtIssuer: row({ env: 'WEIR_JWT_ISSUER', kind: text, fallback: '', meaning: 'Issuer that such tokens must name.' }),
+  jwtAudience: row({
+    env: 'WEIR_JWT_AUDIENCE',
+    kind: text,
+    fallback: '',
+    meaning: 'Audience that such tokens must name.',
+  }),
+  jwtWorkspacesClaim: row({
+    env: 'WEIR_JWT_WORKSPACES_CLAIM',
+    kind: text,
+    fallback: 'workspaces',
+    meaning: 'Claim that lists the workspaces of a caller; `*` stands for all.',
+  }),
+  jwtRoleClaim: row({
+    env: 'WEIR_JWT_ROLE_CLAIM',
+    kind: text,
+    fallback: 'role',
+    meaning: 'Claim that holds the role: viewer, operator or admin. Without it: viewer.',
+  }),
   kafkaPort: row({
     env: 'WEIR_KAFKA_PORT',
     kind: port,
@@ -495,6 +577,10 @@ function checkPairs(settings: Settings): SettingProblem[] {
   if ((settings.kafkaTlsCertFile === '') !== (settings.kafkaTlsKeyFile === '')) {
     const wrong = 'and KAFKA_TLS_KEY_FILE go together, and one of them is missing';
     problems.push({ name: 'KAFKA_TLS_CERT_FILE', wrong, remedy: 'set both or neither' });
+  }
+  if (settings.jwtJwksUrl !== '' && (settings.jwtIssuer === '' || settings.jwtAudience === '')) {
+    const wrong = 'is set without the issuer and the audience that tokens must name';
+    problems.push({ name: 'WEIR_JWT_JWKS_URL', wrong, remedy: 'set WEIR_JWT_ISSUER and WEIR_JWT_AUDIENCE' });
   }
   if (!settings.kafkaTls && (settings.kafkaTlsCaFile !== '' || settings.kafkaTlsCertFile !== '')) {
     const wrong = 'is false, but files for TLS are given';

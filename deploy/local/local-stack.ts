@@ -20,8 +20,12 @@ export interface LocalStack {
   database: DatabaseOptions;
   /** Who should look around: the reader of the embedded server, or the user that was given for one's own. */
   reader: { user: string; password: string; embedded: boolean };
+  /** Who the query service reads as; of one's own server, the user that the settings name for it. */
+  api: { user: string; password: string };
   ports: Record<PortName, number>;
   metricsUrl: string;
+  apiUrl: string;
+  apiMetricsUrl: string;
 }
 
 interface LocalStackOptions {
@@ -43,6 +47,8 @@ export async function startServers(options: LocalStackOptions): Promise<LocalSta
     clickhouseTcp: settings.clickhouseTcpPort,
     metrics: settings.metricsPort,
     demoMetrics: settings.demoMetricsPort,
+    api: settings.apiPort,
+    apiMetrics: settings.apiMetricsPort,
   });
   for (const note of notes) screen.say(note);
   const started = await Promise.allSettled([bringKafka(options, ports), bringClickHouse(options, ports)]);
@@ -51,7 +57,9 @@ export async function startServers(options: LocalStackOptions): Promise<LocalSta
   if (kafka.status === 'rejected') throw kafka.reason;
   if (clickhouse.status === 'rejected') throw clickhouse.reason;
   const metricsUrl = `http://${settings.metricsHost}:${ports.metrics}`;
-  return { brokers: kafka.value, ...clickhouse.value, ports, metricsUrl };
+  const apiUrl = `http://${settings.apiHost}:${ports.api}`;
+  const apiMetricsUrl = `http://${settings.metricsHost}:${ports.apiMetrics}`;
+  return { brokers: kafka.value, ...clickhouse.value, ports, metricsUrl, apiUrl, apiMetricsUrl };
 }
 
 async function bringKafka(options: LocalStackOptions, ports: Record<PortName, number>): Promise<readonly string[]> {
@@ -108,19 +116,22 @@ function listTopics(settings: Settings): TopicSpec[] {
 async function bringClickHouse(
   options: LocalStackOptions,
   ports: Record<PortName, number>,
-): Promise<Pick<LocalStack, 'database' | 'reader'>> {
+): Promise<Pick<LocalStack, 'database' | 'reader' | 'api'>> {
   const { settings } = options;
   if (settings.clickhouseUrl !== '') {
     const database = databaseOptions(settings);
     await migrateTo(database, settings);
-    return { database, reader: { user: database.user, password: database.password, embedded: false } };
+    const { clickhouseApiUser: user, clickhouseApiPassword: password } = settings;
+    const reader = { user: database.user, password: database.password, embedded: false };
+    return { database, reader, api: { user, password } };
   }
   const server = await startEmbeddedClickHouse(options, ports);
   const { name: user, password } = server.users.writer;
-  const reader = server.users.reader;
+  const { reader, api } = server.users;
   return {
     database: { url: server.url, user, password, database: settings.clickhouseDatabase },
     reader: { user: reader.name, password: reader.password, embedded: true },
+    api: { user: api.name, password: api.password },
   };
 }
 
@@ -168,6 +179,8 @@ interface OwnProcess {
   metricsPort: number;
   stopTimeoutMs: number;
   flags?: readonly string[];
+  /** Settings of this process alone. */
+  env?: Record<string, string>;
 }
 
 /** Starts one of our processes with the servers' addresses in its environment. */
@@ -177,7 +190,7 @@ export function startOwnProcess(
   { dataDir, screen, supervisor }: Pick<LocalStackOptions, 'dataDir' | 'screen' | 'supervisor'>,
 ): Promise<RunningService> {
   const { name, stopTimeoutMs, flags } = own;
-  const env = { ...serverSettings(stack), WEIR_METRICS_PORT: String(own.metricsPort) };
+  const env = { ...serverSettings(stack), ...own.env, WEIR_METRICS_PORT: String(own.metricsPort) };
   const logFile = path.join(dataDir, 'logs', `${name}.log`);
   const script = path.resolve(repository, own.script);
   const start = () => startNodeProcess({ name, script, env, logFile, flags, onNotice: (line) => screen.say(line) });

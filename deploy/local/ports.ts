@@ -1,6 +1,14 @@
 import { createServer } from 'node:net';
 
-export type PortName = 'kafka' | 'kafkaController' | 'clickhouseHttp' | 'clickhouseTcp' | 'metrics' | 'demoMetrics';
+export type PortName =
+  | 'kafka'
+  | 'kafkaController'
+  | 'clickhouseHttp'
+  | 'clickhouseTcp'
+  | 'metrics'
+  | 'demoMetrics'
+  | 'api'
+  | 'apiMetrics';
 
 interface ChosenPorts {
   ports: Record<PortName, number>;

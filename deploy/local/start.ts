@@ -89,11 +89,11 @@ async function startWeir(options: StartOptions): Promise<void> {
     const { settings, dataDir } = options;
     screen.say(`Weir starts, with its data in ${dataDir}`);
     const stack = await startServers({ settings, dataDir, supervisor, screen });
-    const isReady = options.demo ? await watchForNewRows(stack) : () => isPipelineReady(stack.metricsUrl);
+    const isReady = options.demo ? await watchForNewRows(stack) : () => isProcessReady(stack.metricsUrl);
     writeRunningServers(options.dataDir, serverSettings(stack));
     await startProcesses(options, stack, supervisor, screen);
     for (const line of describeStack(stack, options)) screen.say(line);
-    void announceReady(isReady, screen);
+    void announceReady(async () => (await isReady()) && (await isProcessReady(stack.apiMetricsUrl)), screen);
     void showStatus(stack.metricsUrl, screen);
   } catch (error) {
     // A stop during the start makes steps of the start fail; it is under way and ends the process.
@@ -117,6 +117,18 @@ async function startProcesses(
     stopTimeoutMs: 4_500,
   };
   await startOwnProcess(pipelines, stack, place);
+  const query = {
+    name: 'query',
+    script: 'services/query/main.ts',
+    metricsPort: stack.ports.apiMetrics,
+    stopTimeoutMs: 2_000,
+    env: {
+      CLICKHOUSE_API_USER: stack.api.user,
+      CLICKHOUSE_API_PASSWORD: stack.api.password,
+      WEIR_API_PORT: String(stack.ports.api),
+    },
+  };
+  await startOwnProcess(query, stack, place);
   if (!options.demo) return;
   const demo = {
     name: 'demo',
@@ -137,6 +149,7 @@ function describeStack(stack: LocalStack, { settings, dataDir }: StartOptions): 
     '',
     `  Kafka        ${stack.brokers.join(',')}${own(settings.kafkaBrokers.length > 0)}`,
     `  ClickHouse   ${url}, database ${database}${stack.reader.embedded ? `, native port ${stack.ports.clickhouseTcp}` : own(true)}`,
+    `  API          ${stack.apiUrl}/docs`,
     `  pipelines    ${stack.metricsUrl}/metrics, /health, /ready`,
     `  data, logs   ${dataDir}`,
     '',
@@ -146,7 +159,7 @@ function describeStack(stack: LocalStack, { settings, dataDir }: StartOptions): 
   ];
 }
 
-/** Three commands that work as they stand; the reader of the embedded server may do nothing but read. */
+/** Commands that work as they stand; the reader of the embedded server may do nothing but read. */
 function makeCommands(stack: LocalStack): string[] {
   const { user, password, embedded } = stack.reader;
   const login = embedded ? `'${user}:${password}'` : '"$CLICKHOUSE_USER:$CLICKHOUSE_PASSWORD"';
@@ -160,6 +173,7 @@ function makeCommands(stack: LocalStack): string[] {
     ask(
       'SELECT stream, partition, sum(stored), sum(duplicate), sum(dead) FROM chunks FINAL GROUP BY 1, 2 ORDER BY 1, 2 FORMAT PrettyCompact',
     ),
+    `curl -s '${stack.apiUrl}/api/v1/workflows/analytics/stats?time_range=24h'`,
     `curl -s ${stack.metricsUrl}/metrics | grep ^weir_`,
   ];
 }
@@ -197,7 +211,7 @@ async function ask<Row>(stack: LocalStack, question: string): Promise<Row[]> {
   }
 }
 
-async function isPipelineReady(url: string): Promise<boolean> {
+async function isProcessReady(url: string): Promise<boolean> {
   return (await fetch(`${url}/ready`)).ok;
 }
 

@@ -97,7 +97,12 @@ describe('settings', () => {
     expect(complaint).not.toContain('hunter2');
     expect(complain({ CLICKHOUSE_URL: 'http://me:hunter2@host:8123' })).toContain('use the settings for user');
     expect(complain({ CLICKHOUSE_URL: 'http://me:hunter2@host:8123' })).not.toContain('hunter2');
-    expect(secretSettings).toEqual(['kafkaSaslPassword', 'clickhousePassword', 'schemaRegistryPassword']);
+    expect(secretSettings).toEqual([
+      'kafkaSaslPassword',
+      'clickhousePassword',
+      'clickhouseApiPassword',
+      'schemaRegistryPassword',
+    ]);
   });
 
   test('are in the README as they are in the code; `npm run docs` writes them', () => {

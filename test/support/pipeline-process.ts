@@ -89,7 +89,7 @@ export class Telemetry {
     ]);
   }
 
-  async makeTopics(kinds: readonly Kind[]): Promise<void> {
+  async makeTopics(kinds: readonly (Kind | 'orchestrators')[]): Promise<void> {
     const { partitions = 2, topicSettings = {} } = this.#options;
     const settings = { 'retention.ms': String(30 * 86_400_000), ...topicSettings };
     await this.admin.createTopics({

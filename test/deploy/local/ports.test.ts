@@ -2,14 +2,23 @@ import { createServer } from 'node:net';
 import { expect, test } from 'vitest';
 import { choosePorts, findFreePort } from '../../../deploy/local/ports.ts';
 
-const none = { kafka: 0, kafkaController: 0, clickhouseHttp: 0, clickhouseTcp: 0, metrics: 0, demoMetrics: 0 };
+const none = {
+  api: 0,
+  apiMetrics: 0,
+  kafka: 0,
+  kafkaController: 0,
+  clickhouseHttp: 0,
+  clickhouseTcp: 0,
+  metrics: 0,
+  demoMetrics: 0,
+};
 
 test('a wanted port that is free is taken, and nothing is said', async () => {
   const kafka = await findFreePort();
   const { ports, notes } = await choosePorts({ ...none, kafka });
   expect(ports.kafka).toBe(kafka);
   expect(notes).toEqual([]);
-  expect(new Set(Object.values(ports)).size).toBe(6);
+  expect(new Set(Object.values(ports)).size).toBe(8);
 });
 
 test('a busy port is replaced by a free one, and that is said', async () => {

@@ -12,10 +12,16 @@ import { createTestDatabase, uniqueTopics, useStack } from '../../support/stack.
 const script = path.join(import.meta.dirname, '../../../deploy/local/start.ts');
 /** Ports of its own for each start, and a history that does not keep the machine busy for minutes. */
 const freePorts: Record<string, string> = Object.fromEntries(
-  ['KAFKA', 'KAFKA_CONTROLLER', 'CLICKHOUSE_HTTP', 'CLICKHOUSE_TCP', 'METRICS', 'DEMO_METRICS'].map((name) => [
-    `WEIR_${name}_PORT`,
-    '0',
-  ]),
+  [
+    'KAFKA',
+    'KAFKA_CONTROLLER',
+    'CLICKHOUSE_HTTP',
+    'CLICKHOUSE_TCP',
+    'METRICS',
+    'DEMO_METRICS',
+    'API',
+    'API_METRICS',
+  ].map((name) => [`WEIR_${name}_PORT`, '0']),
 );
 freePorts.WEIR_DEMO_HISTORY_DAYS = '1';
 
@@ -71,14 +77,15 @@ describe('npm start', () => {
     expect(weir.output()).toMatch(new RegExp(`port ${busyPort} \\(clickhouseHttp\\) is busy, using \\d+ instead`));
   });
 
-  test('prints three commands that work as they stand', async () => {
+  test('prints four commands that work as they stand', async () => {
     const commands = weir.output().match(/^ {2}curl .*$/gm) ?? [];
-    expect(commands.length).toBe(3);
-    const [minutes, ledger, metrics] = commands.map((command) =>
+    expect(commands.length).toBe(4);
+    const [minutes, ledger, stats, metrics] = commands.map((command) =>
       execFileSync('sh', ['-c', command], { encoding: 'utf8' }),
     );
     expect(minutes).toContain('duration_ms_p95');
     expect(ledger).toContain('telemetry.executions@1');
+    expect(JSON.parse(stats)).toMatchObject({ total_executions: expect.any(Number), workflows: expect.any(Array) });
     expect(metrics).toContain('weir_records_total');
   });
 

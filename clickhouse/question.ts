@@ -1,0 +1,55 @@
+import type { Database } from './client.ts';
+
+/**
+ * One question that the API asks, in SQL with typed parameters. It names the workspace itself, which lets the
+ * sorting key be used; that no other workspace is ever seen is up to the row filters of the user that asks.
+ */
+export interface Question<Params, Row> {
+  /** Says in query logs, in metrics and among slow queries what was asked. */
+  name: string;
+  /** Text of a question depends on its parameters only where no value can stand: which view, which columns. */
+  sql: (params: Params) => string;
+  /** Never read: it gives rows their type. */
+  row?: Row;
+}
+
+/** What one question cost. */
+export interface Asked {
+  name: string;
+  durationMs: number;
+  readRows: number;
+  readBytes: number;
+  rows: number;
+}
+
+export interface AskScope {
+  workspace: string;
+  requestId: string;
+}
+
+/** Asks in the name of one workspace. */
+export class WorkspaceReader {
+  readonly workspace: string;
+  readonly #database: Database;
+  readonly #requestId: string;
+  readonly #observe: (asked: Asked) => void;
+
+  constructor(database: Database, { workspace, requestId }: AskScope, observe: (asked: Asked) => void) {
+    this.workspace = workspace;
+    this.#database = database;
+    this.#requestId = requestId;
+    this.#observe = observe;
+  }
+
+  async ask<Params extends object, Row>(question: Question<Params, Row>, params: Params): Promise<Row[]> {
+    const { workspace } = this;
+    const comment = JSON.stringify({ workspace, query: question.name, request: this.#requestId });
+    const startedAtMs = performance.now();
+    const sql = question.sql(params);
+    const answer = await this.#database.ask<Row>(sql, { ...params, workspace }, { log_comment: comment });
+    const { rows, readRows, readBytes } = answer;
+    const durationMs = performance.now() - startedAtMs;
+    this.#observe({ name: question.name, durationMs, readRows, readBytes, rows: rows.length });
+    return rows;
+  }
+}

@@ -1,0 +1,124 @@
+import { randomUUID } from 'node:crypto';
+import compress from '@fastify/compress';
+import cors from '@fastify/cors';
+import helmet from '@fastify/helmet';
+import rateLimit from '@fastify/rate-limit';
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import Fastify, { type FastifyBaseLogger, type FastifyRequest, LogController } from 'fastify';
+import type { Database } from '../../clickhouse/client.ts';
+import { type Asked, WorkspaceReader } from '../../clickhouse/question.ts';
+import { type Authenticator, chooseWorkspace, requireRole, runsEverything } from './auth.ts';
+import { ApiError, replyWithError } from './errors.ts';
+import { type App, families, type Services } from './families.ts';
+import type { QueryMetrics } from './metrics.ts';
+import { describeApi } from './open-api.ts';
+
+interface AppOptions extends Services {
+  database: Database;
+  auth: Authenticator;
+  metrics: QueryMetrics;
+  log: FastifyBaseLogger;
+  origins: readonly string[];
+  requestsPerMinute: number;
+  maxBodyBytes: number;
+  slowQuestionMs: number;
+}
+
+/** Idle connections of browsers and proxies are kept about a minute; whoever sends slower than this is cut. */
+const requestTimeoutMs = 60_000;
+
+export async function buildApp(options: AppOptions): Promise<App> {
+  const app = createServer(options);
+  await addPlugins(app, options);
+  await app.register(swagger, describeApi());
+  await app.register(swaggerUi, { routePrefix: '/docs', uiConfig: { docExpansion: 'none' } });
+  addCallers(app, options);
+  addMetrics(app, options);
+  app.setErrorHandler(replyWithError);
+  app.setNotFoundHandler({ preHandler: app.rateLimit() }, () => {
+    throw new ApiError('no_such_route', 'There is no such route.');
+  });
+  app.get('/openapi.json', { config: { isPublic: true }, schema: { hide: true } }, () => app.swagger());
+  for (const { prefix, tag, register } of families) {
+    await app.register(
+      async (scope: App) => {
+        scope.addHook('onRoute', (route) => {
+          route.schema = { tags: [tag], ...route.schema };
+        });
+        register(scope, options);
+      },
+      { prefix },
+    );
+  }
+  await app.ready();
+  return app;
+}
+
+function createServer({ log, maxBodyBytes }: AppOptions): App {
+  const app = Fastify({
+    loggerInstance: log,
+    logController: new LogController({ disableRequestLogging: true }),
+    genReqId: () => randomUUID(),
+    bodyLimit: maxBodyBytes,
+    requestTimeout: requestTimeoutMs,
+    routerOptions: { maxParamLength: 3 * 512 },
+    return503OnClosing: true,
+    ajv: { customOptions: { removeAdditional: false, coerceTypes: true, useDefaults: true, allErrors: false } },
+    frameworkErrors: (error, request, reply) => void replyWithError(error, request as unknown as FastifyRequest, reply),
+  }).withTypeProvider<TypeBoxTypeProvider>();
+  // A page elsewhere may send plain text to this machine without asking first, but no JSON.
+  app.removeContentTypeParser('text/plain');
+  return app;
+}
+
+async function addPlugins(app: App, { origins, requestsPerMinute, auth }: AppOptions): Promise<void> {
+  await app.register(helmet, { contentSecurityPolicy: false, hsts: false });
+  await app.register(cors, { origin: [...origins], maxAge: 600, exposedHeaders: ['x-request-id', 'retry-after'] });
+  await app.register(compress, { threshold: 2048, encodings: ['zstd', 'br', 'gzip'] });
+  await app.register(rateLimit, {
+    max: requestsPerMinute,
+    timeWindow: 60_000,
+    hook: 'preHandler',
+    // Told apart by key where there is one, because many callers may share an address.
+    keyGenerator: (request) => (auth.isOpen || request.caller === undefined ? request.ip : request.caller.name),
+    errorResponseBuilder: () => new ApiError('rate_limited', 'Too many requests.'),
+  });
+}
+
+/** Who calls and for which workspace is known before anything else of a request is looked at. */
+function addCallers(app: App, { auth, database, metrics, slowQuestionMs }: AppOptions): void {
+  app.decorateRequest('caller');
+  app.decorateRequest('workspace', '');
+  app.decorateRequest('reader');
+  app.decorateRequest('readers');
+  app.addHook('onRequest', async (request, reply) => {
+    void reply.header('x-request-id', request.id);
+    const { config } = request.routeOptions;
+    if (config.isPublic || request.url.startsWith('/docs')) return;
+    request.caller = await auth.identify(request.headers);
+    if (request.is404) return;
+    requireRole(request.caller, config.role ?? 'viewer');
+    request.workspace = chooseWorkspace(request.caller, request.headers);
+    const readerOf = (workspace: string) =>
+      new WorkspaceReader(database, { workspace, requestId: request.id }, (asked) => note(asked, request));
+    request.reader = readerOf(request.workspace);
+    request.readers = runsEverything(request.caller) ? [request.reader, readerOf('')] : [request.reader];
+  });
+  const note = (asked: Asked, request: FastifyRequest) => {
+    const { name: question, durationMs, readRows } = asked;
+    metrics.questionSeconds.observe({ question }, durationMs / 1000);
+    metrics.readRows.inc({ question }, readRows);
+    if (durationMs < slowQuestionMs) return;
+    metrics.slowQuestions.inc({ question });
+    request.log.info({ ...asked, workspace: request.workspace, route: request.routeOptions.url }, 'a slow question');
+  };
+}
+
+function addMetrics(app: App, { metrics }: AppOptions): void {
+  app.addHook('onResponse', async ({ method, routeOptions }, reply) => {
+    const labels = { method, route: routeOptions.url ?? 'none', status: String(reply.statusCode) };
+    metrics.requestSeconds.observe(labels, reply.elapsedTime / 1000);
+  });
+}

@@ -1,0 +1,76 @@
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type {
+  FastifyBaseLogger,
+  FastifyInstance,
+  RawReplyDefaultExpression,
+  RawRequestDefaultExpression,
+  RawServerDefault,
+} from 'fastify';
+import type { WorkspaceReader } from '../../clickhouse/question.ts';
+import type { Role } from './api-keys.ts';
+import type { Caller } from './auth.ts';
+import type { EventGate } from './incoming-events.ts';
+import type { Publisher } from './publisher.ts';
+import { completeness } from './routes/completeness.ts';
+import { deadLetters } from './routes/dead-letters.ts';
+import { ingest } from './routes/ingest.ts';
+import { insight } from './routes/insight.ts';
+import { percentiles } from './routes/percentiles.ts';
+import { telemetry } from './routes/telemetry.ts';
+import { trends } from './routes/trends.ts';
+import { workflowExecutions } from './routes/workflow-executions.ts';
+import { workflowPerformance } from './routes/workflow-performance.ts';
+
+export type App = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>;
+
+/** What routes may use besides the reader of their request. */
+export interface Services {
+  nowMs: () => number;
+  publisher: Publisher;
+  gate: EventGate;
+  /** topic@epoch of each kind, as the pipelines call them. */
+  streams: Record<'executions' | 'tasks' | 'orchestrators', string>;
+}
+
+/** Routes that belong together: one file, one entry in the list below. */
+export interface Family {
+  prefix: string;
+  tag: string;
+  register(app: App, services: Services): void;
+}
+
+/** Every route of the API. To add a family, write its file and put it here. */
+export const families: readonly Family[] = [
+  workflowExecutions,
+  workflowPerformance,
+  telemetry,
+  insight,
+  percentiles,
+  trends,
+  completeness,
+  deadLetters,
+  ingest,
+];
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The least role that may call the route; viewer where none is named. */
+    role?: Role;
+    /** Pages that say nothing about anybody's telemetry. */
+    isPublic?: boolean;
+  }
+  interface FastifyRequest {
+    caller: Caller;
+    workspace: string;
+    /** Asks ClickHouse in the name of the request's workspace. */
+    reader: WorkspaceReader;
+    /** That reader, and for administrators of everything one of what belongs to no workspace. */
+    readers: readonly WorkspaceReader[];
+  }
+}

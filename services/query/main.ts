@@ -1,0 +1,102 @@
+import { Database } from '../../clickhouse/client.ts';
+import { createKafka, createTopics } from '../../pipelines/kafka.ts';
+import { startProcess } from '../../pipelines/process.ts';
+import { kafkaOptions, readingDatabaseOptions } from '../../pipelines/servers.ts';
+import { KeyRing } from './api-keys.ts';
+import { buildApp } from './app.ts';
+import { Authenticator, isLoopbackHost } from './auth.ts';
+import { EventGate } from './incoming-events.ts';
+import { createQueryMetrics } from './metrics.ts';
+import { Publisher } from './publisher.ts';
+import { StateLog } from './state-log.ts';
+import { watchStore } from './store-watch.ts';
+
+const { settings, log, registry, reportReadiness, onStop, stop } = await startProcess({ name: 'query' });
+const metrics = createQueryMetrics(registry);
+
+const database = new Database(readingDatabaseOptions(settings));
+onStop('clickhouse', () => database.close());
+const store = watchStore(database, log);
+onStop('watch of clickhouse', () => store.stop());
+
+const kafka = createKafka({ ...kafkaOptions(settings), clientId: `${settings.kafkaClientId}-query` }, log);
+const publisher = new Publisher({
+  kafka,
+  nowMs: Date.now,
+  onAcknowledged: (topic, events) => metrics.published.inc({ topic }, events),
+});
+onStop('producer', () => publisher.close());
+
+const keys = new KeyRing();
+const { jwtJwksUrl: jwksUrl, jwtIssuer: issuer, jwtAudience: audience } = settings;
+const { jwtWorkspacesClaim: workspacesClaim, jwtRoleClaim: roleClaim } = settings;
+const jwt = jwksUrl === '' ? null : { jwksUrl, issuer, audience, workspacesClaim, roleClaim };
+const auth = new Authenticator({ keys, jwt, nowMs: Date.now });
+
+// Nobody is answered before all keys are known: without them everybody here would be the administrator.
+reportReadiness(() => 'reading the keys from Kafka');
+await readKeys();
+if (auth.isOpen && !isLoopbackHost(settings.apiHost)) {
+  log.fatal(
+    { host: settings.apiHost },
+    'without API keys and a JWKS the service listens on loopback only: make a key with npm run keys, or set WEIR_JWT_JWKS_URL, or set WEIR_API_HOST to 127.0.0.1',
+  );
+  await stop('no keys', 2);
+}
+
+const topics = {
+  executions: settings.topicExecutions,
+  tasks: settings.topicTasks,
+  orchestrators: settings.topicOrchestrators,
+};
+const app = await buildApp({
+  database,
+  auth,
+  metrics,
+  log: log.child({}, { serializers: { req: () => undefined, res: () => undefined } }),
+  publisher,
+  gate: new EventGate(topics, settings.maxValueBytes),
+  streams: {
+    executions: `${topics.executions}@${settings.streamEpochExecutions}`,
+    tasks: `${topics.tasks}@${settings.streamEpochTasks}`,
+    orchestrators: `${topics.orchestrators}@${settings.streamEpochOrchestrators}`,
+  },
+  nowMs: Date.now,
+  origins: settings.apiOrigins,
+  requestsPerMinute: settings.apiRequestsPerMinute,
+  maxBodyBytes: settings.apiMaxBodyBytes,
+  slowQuestionMs: settings.apiSlowQueryMs,
+});
+// Requests under way are answered before what they use is closed.
+onStop('api', () => app.close());
+const address = await listen();
+log.info({ address }, 'answering');
+reportReadiness(() => store.whyNotReady() || (publisher.isConnected ? '' : 'Kafka cannot be reached'));
+await publisher.connect();
+
+async function readKeys(): Promise<void> {
+  const admin = kafka.admin();
+  await admin.connect();
+  await createTopics(admin, [{ topic: settings.topicState, partitions: 1, retentionMs: -1 }], -1);
+  await admin.disconnect();
+  const state = new StateLog(
+    kafka,
+    settings.topicState,
+    (record) => keys.take(record),
+    (offset, error) => log.warn({ offset, err: error }, 'a record of the topic of state cannot be read'),
+  );
+  onStop('state', () => state.close());
+  await state.open();
+}
+
+/** Several may run on one machine; a busy port is replaced by a free one, and that is said. */
+async function listen(): Promise<string> {
+  const { apiHost: host, apiPort: port } = settings;
+  try {
+    return await app.listen({ host, port });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    log.warn(`port ${port} is busy`);
+    return await app.listen({ host, port: 0 });
+  }
+}

@@ -1,0 +1,46 @@
+import type { SwaggerOptions } from '@fastify/swagger';
+
+/** What the OpenAPI document says beside the schemas of the routes. */
+export function describeApi(): SwaggerOptions {
+  return {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Weir',
+        version: '1',
+        description:
+          'What ran, how long, why so long and what broke. Every answer is about one workspace: name it in X-Workspace-Id or ' +
+          'X-Workspace-Slug, or it is the only one of the key, or `default`. Failures have one shape: error.code, message, remedy, request_id.',
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
+      servers: [{ url: '/' }],
+      security: [{ key: [] }, { bearer: [] }, {}],
+      components: {
+        securitySchemes: {
+          key: { type: 'apiKey', in: 'header', name: 'X-Api-Key', description: 'made by npm run keys' },
+          bearer: { type: 'http', scheme: 'bearer', description: 'an API key, or a token of the OpenID provider' },
+        },
+      },
+    },
+    transform: ({ schema, url, route }) => {
+      const operationId = `${String(route.method).toLowerCase()}${url.replace(/[^A-Za-z0-9]+/g, '_')}`;
+      return { schema: { operationId, ...addWorkspaceHeaders(schema, url) }, url };
+    },
+  };
+}
+
+const workspaceHeaders = {
+  type: 'object',
+  properties: {
+    'x-workspace-id': { type: 'string', maxLength: 512, description: 'workspace that the question is about' },
+    'x-workspace-slug': { type: 'string', maxLength: 512, description: 'the same, in lower case with dashes' },
+  },
+};
+
+/** Said in the document only: what the headers hold is checked where callers are. */
+function addWorkspaceHeaders<Schema extends object | undefined>(schema: Schema, url: string): Schema {
+  if (schema === undefined || !url.startsWith('/api/')) return schema;
+  const { headers } = schema as { headers?: { properties?: object } };
+  const properties = { ...workspaceHeaders.properties, ...headers?.properties };
+  return { ...schema, headers: { ...workspaceHeaders, ...headers, properties } };
+}

@@ -1,0 +1,149 @@
+import type { Static } from 'typebox';
+import { answers } from '../../../schemas/api/parts.ts';
+import {
+  TelemetryExecution,
+  TelemetryExecutionPath,
+  TelemetryMetrics,
+  TelemetryMetricsQuery,
+  TelemetryQuery,
+  TelemetryTimeline,
+  TelemetryWorkflowPath,
+} from '../../../schemas/api/telemetry.ts';
+import { orNull, readJson, toInstant, toMaybeInstant } from '../answer-values.ts';
+import { ApiError } from '../errors.ts';
+import type { App, Family, Services } from '../families.ts';
+import { loadRun, type RecordedRun } from '../recorded-run.ts';
+import { longestRangeDays, parseRange, wholeRange } from '../time-range.ts';
+import { failuresOf, readWindows, takeOnlySource } from '../windows.ts';
+
+/** Telemetry in the shapes of its document: steps instead of tasks, seconds instead of milliseconds, per cent. */
+export const telemetry: Family = {
+  prefix: '/api/workflows',
+  tag: 'telemetry',
+  register(app: App, { nowMs }: Services): void {
+    app.get(
+      '/executions/:execution_id/timeline',
+      {
+        schema: {
+          summary: 'Timeline of one execution, step by step',
+          params: TelemetryExecutionPath,
+          querystring: TelemetryQuery,
+          response: answers(TelemetryTimeline),
+        },
+      },
+      async ({ params, query, reader }) => describeTimeline(await loadRun(reader, params.execution_id, query.source)),
+    );
+    app.get(
+      '/executions/:execution_id',
+      {
+        schema: {
+          summary: 'One execution',
+          params: TelemetryExecutionPath,
+          querystring: TelemetryQuery,
+          response: answers(TelemetryExecution),
+        },
+      },
+      async ({ params, query, reader }) => describeExecution(await loadRun(reader, params.execution_id, query.source)),
+    );
+    app.get(
+      '/:workflow_id/metrics',
+      {
+        schema: {
+          summary: 'Metrics of a workflow, over everything that is kept unless a range is given',
+          params: TelemetryWorkflowPath,
+          querystring: TelemetryMetricsQuery,
+          response: answers(TelemetryMetrics),
+        },
+      },
+      async ({ params: { workflow_id }, query: { source, ...range }, reader }) => {
+        const steps = wholeRange(parseRange(range, `${longestRangeDays}d`, nowMs()));
+        const filters = { workflow_id, source };
+        const group = takeOnlySource(
+          await readWindows(reader, { subject: 'executions', steps, filters, groupBy: 'source' }),
+        );
+        if (group === null) throw new ApiError('not_found', 'The workspace has no telemetry of this workflow.');
+        const { whole } = group;
+        const seconds = (ms: number | null) => (ms === null ? null : ms / 1000);
+        return {
+          total_duration_seconds: whole.duration_ms_sum / 1000,
+          success_rate: whole.finished === 0 ? 0 : (100 * whole.completed) / whole.finished,
+          total_executions: whole.finished,
+          successful_executions: whole.completed,
+          failed_executions: failuresOf(whole),
+          average_duration_seconds: whole.duration_n === 0 ? 0 : whole.duration_ms_sum / whole.duration_n / 1000,
+          min_duration_seconds: seconds(whole.duration_ms_min),
+          max_duration_seconds: seconds(whole.duration_ms_max),
+        };
+      },
+    );
+  },
+};
+
+const secondsOf = (ms: number | null): number | null => (ms === null ? null : ms / 1000);
+
+function describeSteps({ tasks }: RecordedRun): Static<typeof TelemetryTimeline>['step_timeline'] {
+  return tasks.map((task, at) => {
+    const { report, startedMs, durationMs, attempt } = task.counted;
+    return {
+      step_id: task.taskId,
+      step_name: report.task_name || task.taskId,
+      step_order: task.stepOrder ?? at + 1,
+      status: task.state,
+      started_at: toMaybeInstant(startedMs),
+      completed_at: toMaybeInstant(task.endedMs),
+      duration_seconds: secondsOf(durationMs),
+      retry_count: attempt - 1,
+      error_message: orNull(report.error_message),
+      input_summary: readJson(report.input),
+      output_summary: readJson(report.output),
+    };
+  });
+}
+
+function describeTimeline(run: RecordedRun): Static<typeof TelemetryTimeline> {
+  const count = (...states: string[]) => run.tasks.filter(({ state }) => states.includes(state)).length;
+  return {
+    execution_id: run.id,
+    workflow_id: run.workflowId,
+    status: run.state,
+    started_at: toMaybeInstant(run.startedMs),
+    completed_at: toMaybeInstant(run.endedMs),
+    total_duration_seconds: secondsOf(run.durationMs),
+    step_count: run.tasks.length,
+    completed_step_count: count('completed'),
+    failed_step_count: count('failed', 'timeout'),
+    skipped_step_count: count('skipped'),
+    step_timeline: describeSteps(run),
+    error_message: orNull(run.latest?.error_message ?? ''),
+  };
+}
+
+function describeExecution(run: RecordedRun): Static<typeof TelemetryExecution> {
+  const { latest, events } = run;
+  const instants = [...events, ...run.tasks.map(({ counted }) => counted.report)].map((event) => event.event_time_ms);
+  return {
+    id: run.id,
+    workflow_id: run.workflowId,
+    execution_number: latest?.execution_number ?? null,
+    status: run.state,
+    started_at: toMaybeInstant(run.startedMs),
+    completed_at: toMaybeInstant(run.endedMs),
+    duration: secondsOf(run.durationMs),
+    input_variables: readJson(latest?.input || latest?.variables || ''),
+    results: readJson(latest?.output ?? ''),
+    error_message: orNull(latest?.error_message ?? ''),
+    step_executions: run.tasks.map(({ taskId, mapIndex, state, endedMs, counted }) => ({
+      id: mapIndex < 0 ? `${run.id}/${taskId}` : `${run.id}/${taskId}/${mapIndex}`,
+      execution_id: run.id,
+      step_id: taskId,
+      status: state,
+      started_at: toMaybeInstant(counted.startedMs),
+      completed_at: toMaybeInstant(endedMs),
+      duration: secondsOf(counted.durationMs),
+      retry_count: counted.attempt - 1,
+      output_data: readJson(counted.report.output),
+    })),
+    created_at: toInstant(run.beganMs),
+    updated_at: toInstant(Math.max(run.beganMs, ...instants)),
+  };
+}

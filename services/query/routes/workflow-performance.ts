@@ -1,0 +1,135 @@
+import type { Static } from 'typebox';
+import type { WindowRow } from '../../../clickhouse/queries/windows.ts';
+import { answers } from '../../../schemas/api/parts.ts';
+import { PerformanceAnswer, PerformanceQuery, WorkflowPath } from '../../../schemas/api/workflow-analytics.ts';
+import { compareCounts, compareMeans, compareShares } from '../../analysis/change.ts';
+import { toInstant } from '../answer-values.ts';
+import { ApiError } from '../errors.ts';
+import type { App, Family, Services } from '../families.ts';
+import { parseRange, periodBefore, planSteps, type Steps } from '../time-range.ts';
+import {
+  costOf,
+  describeMethod,
+  describeRange,
+  failuresOf,
+  meanOf,
+  percentileOf,
+  ratioOf,
+  readWindows,
+  sampleOf,
+  takeOnlySource,
+} from '../windows.ts';
+
+/** How a workflow performs: over a range, step by step, and beside the range before. */
+export const workflowPerformance: Family = {
+  prefix: '/api/v1/workflow-analytics',
+  tag: 'workflow analytics',
+  register(app: App, { nowMs }: Services): void {
+    app.get(
+      '/workflows/:workflow_id/performance',
+      {
+        schema: {
+          summary: 'Performance of a workflow',
+          description: 'Durations in milliseconds, rates from 0 to 1, over what finished in the range.',
+          params: WorkflowPath,
+          querystring: PerformanceQuery,
+          response: answers(PerformanceAnswer),
+        },
+      },
+      async ({ params: { workflow_id }, query, reader }) => {
+        const range = parseRange(query, '7d', nowMs());
+        const steps = planSteps(range, query.step);
+        const wish = {
+          subject: 'executions',
+          filters: { workflow_id, source: query.source },
+          distributions: ['duration', 'queue'],
+          percentiles: [50, 95, 99],
+          groupBy: 'source',
+        } as const;
+        const [groups, groupsBefore] = await Promise.all([
+          readWindows(reader, { ...wish, steps }),
+          readWindows(reader, { ...wish, steps: periodBefore(steps) }),
+        ]);
+        const group = takeOnlySource(groups);
+        if (group === null) {
+          throw new ApiError('not_found', 'The workspace has no telemetry of this workflow in the range.');
+        }
+        const before = groupsBefore.find(({ key }) => key === group.key);
+        const hours = (Math.min(range.toMs, steps.toMs) - steps.fromMs) / 3_600_000;
+        return {
+          workflowId: workflow_id,
+          range: describeRange(steps),
+          ...describeMetrics(group.whole, hours),
+          percentiles: describeMethod(steps),
+          trend: describeTrend(before?.whole, group.whole),
+          series: describeSeries(group.steps, steps),
+        };
+      },
+    );
+  },
+};
+
+type Answer = Static<typeof PerformanceAnswer>;
+
+function describeMetrics(
+  whole: WindowRow,
+  hours: number,
+): Pick<Answer, 'metrics' | 'executions' | 'queueTime' | 'reasons'> {
+  const { started, finished, completed, failed, timeout, cancelled, partial, retries } = whole;
+  return {
+    metrics: {
+      avgDuration: meanOf(whole, 'duration'),
+      p50Duration: percentileOf(whole, 'duration', 0),
+      p95Duration: percentileOf(whole, 'duration', 1),
+      p99Duration: percentileOf(whole, 'duration', 2),
+      successRate: ratioOf(completed, finished),
+      avgCost: ratioOf(whole.cost_sum, whole.cost_n),
+      resourceEfficiency: null,
+      throughput: finished / hours,
+    },
+    executions: { started, finished, completed, failed, timeout, cancelled, partial, retries },
+    queueTime: {
+      avg: meanOf(whole, 'queue'),
+      p50: percentileOf(whole, 'queue', 0),
+      p95: percentileOf(whole, 'queue', 1),
+      p99: percentileOf(whole, 'queue', 2),
+    },
+    reasons: explainNulls(whole),
+  };
+}
+
+function explainNulls(whole: WindowRow): Record<string, string> {
+  const reasons: Record<string, string> = {
+    resourceEfficiency: 'rollups keep the CPU that was used, and not what was allocated to compare it with',
+  };
+  if (whole.finished === 0) reasons.successRate = 'nothing finished in the range';
+  if (whole.duration_n === 0) reasons.avgDuration = 'no finished execution in the range told when it started';
+  if (whole.queue_n === 0) reasons.queueTime = 'no source told how long executions were queued';
+  if (whole.cost_n === 0) reasons.avgCost = 'no source reported a cost';
+  return reasons;
+}
+
+function describeTrend(before: WindowRow | undefined, now: WindowRow): Answer['trend'] {
+  const failures = (row: WindowRow | undefined) => ({ hits: failuresOf(row), of: row?.finished ?? 0 });
+  return {
+    avgDuration: compareMeans(sampleOf(before, 'duration'), sampleOf(now, 'duration'), 'less'),
+    failureRate: compareShares(failures(before), failures(now), 'less'),
+    throughput: compareCounts(before?.finished ?? 0, now.finished, 'neither'),
+  };
+}
+
+function describeSeries(rows: readonly (WindowRow | undefined)[], { startsMs }: Steps): Answer['series'] {
+  return startsMs.map((ms, at) => {
+    const row = rows[at];
+    return {
+      time: toInstant(ms),
+      executions: row?.finished ?? null,
+      successRate: row === undefined ? null : ratioOf(row.completed, row.finished),
+      avgDuration: meanOf(row, 'duration'),
+      p50Duration: percentileOf(row, 'duration', 0),
+      p95Duration: percentileOf(row, 'duration', 1),
+      p99Duration: percentileOf(row, 'duration', 2),
+      cost: costOf(row),
+    };
+  });
+}

@@ -1,0 +1,115 @@
+import { pino } from 'pino';
+import { Registry } from 'prom-client';
+import { afterAll, describe, expect, it } from 'vitest';
+import { Database } from '../../../clickhouse/client.ts';
+import { createKafka } from '../../../pipelines/kafka.ts';
+import { KeyRing } from '../../../services/query/api-keys.ts';
+import { buildApp } from '../../../services/query/app.ts';
+import { Authenticator } from '../../../services/query/auth.ts';
+import { EventGate } from '../../../services/query/incoming-events.ts';
+import { createQueryMetrics } from '../../../services/query/metrics.ts';
+import { Publisher } from '../../../services/query/publisher.ts';
+
+/** Nobody listens at either address: what is looked at here is the service alone. */
+const nowhere = { url: 'http://127.0.0.1:1', user: 'u', password: 'p', database: 'weir' };
+const silent = { warn: () => undefined, debug: () => undefined };
+const kafka = createKafka({ brokers: ['127.0.0.1:1'], clientId: 'app-test', tls: null, sasl: null }, silent);
+const topics = { executions: 'e', tasks: 't', orchestrators: 'o' };
+const nowMs = () => Date.now();
+const database = new Database(nowhere);
+const metrics = createQueryMetrics(new Registry());
+const app = await buildApp({
+  database,
+  auth: new Authenticator({ keys: new KeyRing(), jwt: null, nowMs }),
+  metrics,
+  log: pino({ level: 'silent' }),
+  publisher: new Publisher({ kafka, nowMs, onAcknowledged: () => undefined }),
+  gate: new EventGate(topics, 1_000_000),
+  streams: { executions: 'e@1', tasks: 't@1', orchestrators: 'o@1' },
+  nowMs,
+  origins: ['https://console.example.com'],
+  requestsPerMinute: 6,
+  maxBodyBytes: 1_000_000,
+  slowQuestionMs: 1_000,
+});
+afterAll(async () => {
+  await app.close();
+  await database.close();
+});
+
+const host = 'localhost';
+let address = 0;
+/** Each from an address of its own, because callers without keys are told apart by it. */
+const nextAddress = () => `127.0.0.${++address}`;
+
+interface Operation {
+  summary?: string;
+  operationId?: string;
+  tags?: string[];
+  responses: Record<string, unknown>;
+}
+
+describe('the OpenAPI document', () => {
+  it('says of every operation what it does, and how it fails', async () => {
+    const response = await app.inject({ url: '/openapi.json', remoteAddress: nextAddress() });
+    const document = response.json<{ openapi: string; paths: Record<string, Record<string, Operation>> }>();
+    expect(document.openapi).toBe('3.1.0');
+    const operations = Object.values(document.paths).flatMap((methods) => Object.values(methods));
+    expect(operations.length).toBeGreaterThan(15);
+    for (const operation of operations) {
+      expect(operation.summary).toMatch(/\w/);
+      expect(operation.tags).toHaveLength(1);
+      expect(Object.keys(operation.responses)).toEqual(expect.arrayContaining(['4XX', '5XX']));
+    }
+    const ids = operations.map(({ operationId }) => operationId);
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+});
+
+describe('the service', () => {
+  it('bounds how often one caller may ask, and says when to come back', async () => {
+    const ask = (remoteAddress: string) => app.inject({ url: '/openapi.json', remoteAddress });
+    const eager = nextAddress();
+    const answers = [];
+    for (let at = 0; at < 7; at++) answers.push(await ask(eager));
+    expect(answers.map(({ statusCode }) => statusCode)).toEqual([200, 200, 200, 200, 200, 200, 429]);
+    expect(answers[6].headers['retry-after']).toBeDefined();
+    expect(answers[6].json()).toMatchObject({ error: { code: 'rate_limited' } });
+    expect((await ask(nextAddress())).statusCode).toBe(200);
+  });
+
+  it('lets pages of the origins that were named call it, and no others', async () => {
+    const preflight = (origin: string) =>
+      app.inject({
+        method: 'OPTIONS',
+        url: '/api/v1/percentiles',
+        remoteAddress: nextAddress(),
+        headers: { host, origin, 'access-control-request-method': 'GET' },
+      });
+    const allowed = 'access-control-allow-origin';
+    expect((await preflight('https://console.example.com')).headers[allowed]).toBe('https://console.example.com');
+    expect((await preflight('https://elsewhere.example.com')).headers[allowed]).toBeUndefined();
+  });
+
+  it('says that ClickHouse or the brokers are away, and when to try again', async () => {
+    const stats = { url: '/api/v1/workflows/analytics/stats', remoteAddress: nextAddress(), headers: { host } };
+    const read = await app.inject(stats);
+    expect({ status: read.statusCode, body: read.json() }).toMatchObject({
+      status: 503,
+      body: { error: { code: 'store_unavailable' } },
+    });
+    expect(read.headers['retry-after']).toBe('5');
+    const event = { workflow_id: 'w', execution_id: 'e', state: 'running', event_time: Date.now() };
+    const sent = await app.inject({
+      method: 'POST',
+      url: '/api/v1/ingest/executions',
+      remoteAddress: nextAddress(),
+      headers: { host },
+      payload: { events: [event] },
+    });
+    expect({ status: sent.statusCode, body: sent.json() }).toMatchObject({
+      status: 503,
+      body: { error: { code: 'broker_unavailable' } },
+    });
+  });
+});

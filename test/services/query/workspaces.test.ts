@@ -1,0 +1,189 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { QueryStand } from '../../support/query-stand.ts';
+import { executionRecords, makeRuns, taskRecords, toMessages } from './sample-runs.ts';
+
+/** Two workspaces with telemetry of the same form, in which every name bears the mark of its owner. */
+const owners = [
+  { workspace: 'Acme Ltd', mark: 'acme', runs: 13 },
+  { workspace: 'rival', mark: 'rival', runs: 7 },
+] as const;
+type Owner = (typeof owners)[number];
+
+const stand = await QueryStand.create('workspaces');
+const minuteMs = 60_000;
+const untilMs = Math.floor(Date.now() / minuteMs) * minuteMs;
+const keys = new Map<string, string>();
+const keyOf = ({ workspace }: Owner) => keys.get(workspace) ?? '';
+let adminKey: string;
+
+beforeAll(async () => {
+  const runs = owners.flatMap((owner, at) => makeRuns({ ...owner, seed: at + 1, untilMs, everyMs: minuteMs }));
+  await stand.telemetry.send('executions', [
+    ...toMessages(runs.flatMap(executionRecords)),
+    { key: 'poison', value: 'no telemetry at all' },
+  ]);
+  await stand.telemetry.send('tasks', toMessages(runs.flatMap(taskRecords)));
+  for (const owner of owners) keys.set(owner.workspace, await stand.makeKey('operator', [owner.workspace]));
+  adminKey = await stand.makeKey('admin', ['*']);
+  await stand.telemetry.startReady();
+  await stand.telemetry.waitStored(60_000);
+  // A pipeline that can tell whose a dead letter is says so; that such letters stay apart is looked at here.
+  for (const { workspace, mark } of owners) {
+    await stand.telemetry.database.query(
+      `INSERT INTO dead_letters VALUES ('${workspace}', '${mark}@1', '${mark}-topic', 0, 7, now64(3), 'invalid_json', '${mark}', '${mark}', 1, 1, 1)`,
+    );
+  }
+  await stand.startService();
+}, 180_000);
+
+interface Case {
+  /** The path as it is called by somebody who knows the owner's names. */
+  path: (owner: Owner) => string;
+  /** Whether an answer holds telemetry of the owner; by default, whether its mark stands anywhere. */
+  holds?: (text: string, owner: Owner) => boolean;
+}
+
+const byMark = (text: string, { mark }: Owner) => text.includes(mark);
+/** Answers without names are told apart by how many runs each owner has. */
+const byCount = (find: (answer: never) => unknown) => (text: string, owner: Owner) =>
+  text.startsWith('{"error"') ? false : find(JSON.parse(text) as never) === owner.runs;
+const hoursOf = (kind: string) => (answer: { hours: { kind: string; stored: number }[] }) =>
+  answer.hours.filter((hour) => hour.kind === kind).reduce((sum, { stored }) => sum + stored, 0) / 3;
+
+/** One case for every route that reads; the test below fails for a route that has none. */
+const cases: Record<string, Case> = {
+  '/api/v1/workflow-analytics/executions/{execution_id}': {
+    path: ({ mark }) => `/api/v1/workflow-analytics/executions/${mark}-run-1`,
+  },
+  '/api/v1/workflow-analytics/executions/{execution_id}/tasks': {
+    path: ({ mark }) => `/api/v1/workflow-analytics/executions/${mark}-run-1/tasks`,
+  },
+  '/api/v1/workflow-analytics/executions/{execution_id}/timeline': {
+    path: ({ mark }) => `/api/v1/workflow-analytics/executions/${mark}-run-1/timeline`,
+  },
+  '/api/v1/workflow-analytics/workflows/{workflow_id}/performance': {
+    path: ({ mark }) => `/api/v1/workflow-analytics/workflows/${mark}-orders/performance`,
+  },
+  '/api/workflows/executions/{execution_id}/timeline': {
+    path: ({ mark }) => `/api/workflows/executions/${mark}-run-1/timeline`,
+  },
+  '/api/workflows/executions/{execution_id}': { path: ({ mark }) => `/api/workflows/executions/${mark}-run-1` },
+  '/api/workflows/{workflow_id}/metrics': {
+    path: ({ mark }) => `/api/workflows/${mark}-orders/metrics`,
+    holds: byCount((answer: { total_executions: number }) => answer.total_executions),
+  },
+  '/api/v1/workflows/analytics/stats': { path: () => '/api/v1/workflows/analytics/stats' },
+  '/api/v1/workflows/analytics/performance': { path: () => '/api/v1/workflows/analytics/performance' },
+  '/api/v1/workflows/analytics/trends': {
+    path: () => '/api/v1/workflows/analytics/trends?time_range=2d',
+    holds: byCount((answer: { days: { total_executions: number | null }[] }) =>
+      answer.days.reduce((sum, day) => sum + (day.total_executions ?? 0), 0),
+    ),
+  },
+  '/api/v1/workflows/analytics/cost': { path: () => '/api/v1/workflows/analytics/cost' },
+  '/api/v1/workflows/monitoring/metrics': {
+    path: () => '/api/v1/workflows/monitoring/metrics',
+    holds: byCount((answer: { total_executions: number }) => answer.total_executions),
+  },
+  '/api/v1/percentiles': { path: () => '/api/v1/percentiles?subject=task&group_by=task_id' },
+  '/api/v1/trends': { path: () => '/api/v1/trends?subject=execution&metric=finished&group_by=workflow_id' },
+  '/api/v1/completeness': { path: () => '/api/v1/completeness', holds: byCount(hoursOf('executions')) },
+  '/api/v1/dead-letters': { path: () => '/api/v1/dead-letters' },
+  '/api/v1/dead-letters/{topic}/{partition}/{offset}': { path: ({ mark }) => `/api/v1/dead-letters/${mark}-topic/0/7` },
+};
+
+interface OpenApi {
+  paths: Record<string, Record<string, unknown>>;
+}
+
+describe('every route that reads', () => {
+  it('is looked at here', async () => {
+    const { paths } = await stand.get<OpenApi>('/openapi.json');
+    const reading = Object.entries(paths).filter(([, methods]) => 'get' in methods);
+    expect(reading.map(([path]) => path).sort()).toEqual(Object.keys(cases).sort());
+  });
+
+  it.each(Object.entries(cases))('shows a workspace to its owner only: %s', async (_, { path, holds = byMark }) => {
+    for (const owner of owners) {
+      const other = owners.find((one) => one !== owner) as Owner;
+      const own = await stand.call(path(owner), { key: keyOf(owner) });
+      const text = await own.text();
+      expect(own.status, text).toBe(200);
+      expect(holds(text, owner), text).toBe(true);
+      const strange = await (await stand.call(path(owner), { key: keyOf(other) })).text();
+      expect(holds(strange, owner), strange).toBe(false);
+      const named = { 'x-workspace-id': encodeURIComponent(owner.workspace) };
+      const refused = await stand.call(path(owner), { key: keyOf(other), headers: named });
+      expect(refused.status).toBe(403);
+      expect(byMark(await refused.text(), owner)).toBe(false);
+      expect((await stand.call(path(owner))).status).toBe(401);
+    }
+  });
+
+  it('sees, for the administrator, the workspace that is named by id or by slug', async () => {
+    const path = '/api/v1/workflows/analytics/stats';
+    const ask = async (headers: Record<string, string>, key = adminKey) =>
+      (await stand.call(path, { key, headers })).text();
+    expect(await ask({ 'x-workspace-id': encodeURIComponent('Acme Ltd') })).toContain('acme-orders');
+    expect(await ask({ 'x-workspace-slug': 'rival' })).toContain('rival-orders');
+    expect(await ask({ 'x-workspace-slug': 'acme-ltd' }, keyOf(owners[0]))).toContain('acme-orders');
+    expect(await ask({})).not.toMatch(/acme|rival/);
+  });
+});
+
+describe('what belongs to no workspace', () => {
+  it('is shown to administrators of all of them, and to nobody else', async () => {
+    interface Letters {
+      items: { reason: string; workspace: string | null }[];
+    }
+    const seen = await stand.get<Letters>('/api/v1/dead-letters', adminKey);
+    expect(seen.items).toMatchObject([{ reason: 'wrong_magic', workspace: null }]);
+    for (const owner of owners) {
+      const { items } = await stand.get<Letters>('/api/v1/dead-letters', keyOf(owner));
+      expect(items).toMatchObject([{ reason: 'invalid_json', workspace: owner.workspace }]);
+      const { ledger } = await stand.get<{ ledger: unknown }>('/api/v1/completeness', keyOf(owner));
+      expect(ledger).toBeNull();
+    }
+    const whole = await stand.get<{ ledger: unknown[] }>('/api/v1/completeness', adminKey);
+    expect(whole.ledger.length).toBeGreaterThan(0);
+  });
+});
+
+describe('ClickHouse', () => {
+  it('keeps workspaces apart although a question forgot to', async () => {
+    const database = stand.reader();
+    const sql = 'SELECT DISTINCT workspace FROM execution_events';
+    const named = { log_comment: JSON.stringify({ workspace: 'rival' }) };
+    expect(await database.rows(sql, {}, named)).toEqual([{ workspace: 'rival' }]);
+    expect(await database.rows(sql)).toEqual([]);
+    await database.close();
+  });
+});
+
+describe('keys', () => {
+  const path = '/api/v1/workflows/analytics/stats';
+
+  it('are refused when they are unknown, changed, expired or no keys', async () => {
+    const key = keyOf(owners[0]);
+    const expired = await stand.makeKey('admin', ['*'], Date.now() - 1);
+    const bad = [`${key.slice(0, -1)}${key.endsWith('A') ? 'B' : 'A'}`, expired, 'weir_0', 'x.y.z'];
+    for (const text of bad) expect((await stand.call(path, { key: text })).status, text).toBe(401);
+    const basic = await stand.call(path, { headers: { authorization: `Basic ${key}` } });
+    expect(basic.status).toBe(401);
+    expect(basic.headers.get('www-authenticate')).toBe('Bearer');
+  });
+
+  it('may do what their role may', async () => {
+    const viewer = await stand.makeKey('viewer', ['rival']);
+    await expect.poll(async () => (await stand.call(path, { key: viewer })).status, { timeout: 30_000 }).toBe(200);
+    const body = JSON.stringify({ events: [{}] });
+    const refused = await stand.call('/api/v1/ingest/tasks', { key: viewer, method: 'POST', body });
+    expect(refused.status).toBe(403);
+    expect(await refused.json()).toMatchObject({ error: { code: 'forbidden' } });
+  });
+
+  it('are taken as X-Api-Key as well', async () => {
+    const headers = { 'x-api-key': keyOf(owners[1]) };
+    expect(await (await stand.call(path, { headers })).text()).toContain('rival-orders');
+  });
+});
