@@ -3,9 +3,9 @@ import { Database } from '../../clickhouse/client.ts';
 import type { ReadableTable } from '../../deploy/local/clickhouse-users.ts';
 import { listReadableTables } from '../../deploy/local/readable-tables.ts';
 import { createTopics } from '../../pipelines/kafka.ts';
+import { stateRecordKey } from '../../schemas/state.ts';
 import { encodeStateRecord } from '../../schemas/wire.ts';
 import { makeApiKey, type Role, toStateRecord } from '../../services/query/api-keys.ts';
-import { stateKey } from '../../services/query/state-log.ts';
 import { OwnServers } from './own-servers.ts';
 import { type PipelineProcess, Telemetry } from './pipeline-process.ts';
 import { uniqueTopics, useStack } from './stack.ts';
@@ -105,7 +105,7 @@ export class QueryStand {
   async makeKey(role: Role, workspaces: readonly string[], expiresAtMs: number | null = null): Promise<string> {
     const { key, text } = makeApiKey({ name: 'test', role, workspaces, createdAtMs: Date.now(), expiresAtMs });
     const record = toStateRecord(key, 'test', Date.now(), 'made');
-    const messages = [{ key: stateKey(record), value: encodeStateRecord(record) }];
+    const messages = [{ key: stateRecordKey(record), value: encodeStateRecord(record) }];
     await this.telemetry.producer.send({ topic: this.telemetry.topics.state, acks: -1, messages });
     return text;
   }
