@@ -277,14 +277,16 @@ describe.concurrent('a partition', () => {
         `SELECT splitByChar('@', stream)[1] AS topic, partition, max(log_end) AS end FROM idle_partitions
          WHERE idle_through BETWEEN now() - 120 AND now() - 30 GROUP BY ALL ORDER BY topic, partition`,
       );
-    const { executions, tasks } = telemetry.topics;
-    await expect.poll(idle, { timeout: 40_000 }).toEqual([
+    const { executions, orchestrators, tasks } = telemetry.topics;
+    await expect.poll(idle, { timeout: 60_000 }).toEqual([
       { topic: executions, partition: 0, end: 10 },
       { topic: executions, partition: 1, end: 0 },
+      { topic: orchestrators, partition: 0, end: 0 },
+      { topic: orchestrators, partition: 1, end: 0 },
       { topic: tasks, partition: 0, end: 0 },
       { topic: tasks, partition: 1, end: 2 },
     ]);
-  }, 90_000);
+  }, 120_000);
 });
 
 /** A port on which the server will listen later. */
