@@ -1,0 +1,166 @@
+import type { TaskDependency } from '../../schemas/events.ts';
+import { isEnd, type ExecutionTrace } from './execution-trace.ts';
+import { inferEdges } from './inferred-edges.ts';
+import { timeRun } from './timed-run.ts';
+
+/** What waits for what in a workflow, as its executions tell it or show it. */
+export interface LearnedEdge {
+  from: string;
+  to: string;
+  type: string;
+  optional: boolean;
+  condition: string;
+  /** Share of the executions with both tasks in which this was told or seen. */
+  support: number;
+  inferred: boolean;
+}
+
+export interface LearnedWorkflow {
+  /** Tasks in order of their first start, with the number of executions in which each was seen and in which it ran. */
+  tasks: Map<string, { seen: number; ran: number }>;
+  /** As they were told. */
+  told: LearnedEdge[];
+  /** With what a task holds placed between what it waits for and itself. */
+  edges: LearnedEdge[];
+  /** A task that holds others (a loop), and these. */
+  holds: Map<string, Set<string>>;
+}
+
+export const learningDefaults = {
+  /** Told in fewer executions than this, an edge belongs to another version or to a mistake. */
+  supportLeast: 0.02,
+  /** Executions looked at for dependencies that nobody told; more would only cost time. */
+  inferredFromMost: 200,
+};
+
+export function learnWorkflow(executions: readonly ExecutionTrace[]): LearnedWorkflow {
+  const tasks = countTasks(executions);
+  const told = countTold(executions);
+  const holds = findHolders(executions);
+  const edges = told.size > 0 ? keepSupported(told) : [];
+  if (edges.length === 0) edges.push(...inferEdges(executions.slice(-learningDefaults.inferredFromMost)));
+  return { tasks, told: edges, edges: holds.size === 0 ? edges : placeHeld(edges, holds), holds };
+}
+
+/** Tasks that each task waits for, for executions whose events leave some out. */
+export function afterOf(edges: readonly LearnedEdge[]): Map<string, string[]> {
+  const after = new Map<string, string[]>();
+  for (const { from, to } of edges) {
+    const known = after.get(to);
+    if (known === undefined) after.set(to, [from]);
+    else known.push(from);
+  }
+  return after;
+}
+
+function countTasks(executions: readonly ExecutionTrace[]): LearnedWorkflow['tasks'] {
+  const tasks: LearnedWorkflow['tasks'] = new Map();
+  for (const execution of executions) {
+    const ran = new Set<string>();
+    const seen = new Set<string>();
+    for (const { taskId, attempts, state } of execution.tasks) {
+      seen.add(taskId);
+      if (state !== 'skipped' && attempts.some(({ startedAtMs, state: own }) => startedAtMs !== null || isEnd(own))) {
+        ran.add(taskId);
+      }
+    }
+    for (const taskId of seen) {
+      const known = tasks.get(taskId) ?? { seen: 0, ran: 0 };
+      tasks.set(taskId, { seen: known.seen + 1, ran: known.ran + (ran.has(taskId) ? 1 : 0) });
+    }
+  }
+  return tasks;
+}
+
+interface Told {
+  dependency: TaskDependency;
+  to: string;
+  times: number;
+  together: number;
+}
+
+function countTold(executions: readonly ExecutionTrace[]): Map<string, Told> {
+  const told = new Map<string, Told>();
+  for (const { tasks } of executions) {
+    const present = new Set(tasks.map(({ taskId }) => taskId));
+    const counted = new Set<string>();
+    for (const { taskId, dependencies } of tasks) {
+      for (const dependency of dependencies) {
+        const key = `${dependency.taskId}\0${taskId}`;
+        if (counted.has(key) || !present.has(dependency.taskId) || dependency.taskId === taskId) continue;
+        counted.add(key);
+        const known = told.get(key);
+        if (known === undefined) told.set(key, { dependency, to: taskId, times: 1, together: 0 });
+        else known.times++;
+      }
+    }
+  }
+  countTogether(executions, told);
+  return told;
+}
+
+function countTogether(executions: readonly ExecutionTrace[], told: Map<string, Told>): void {
+  const byHead = new Map<string, Told[]>();
+  for (const entry of told.values()) byHead.set(entry.to, [...(byHead.get(entry.to) ?? []), entry]);
+  for (const { tasks } of executions) {
+    const present = new Set(tasks.map(({ taskId }) => taskId));
+    for (const taskId of present) {
+      for (const entry of byHead.get(taskId) ?? []) if (present.has(entry.dependency.taskId)) entry.together++;
+    }
+  }
+}
+
+function keepSupported(told: ReadonlyMap<string, Told>): LearnedEdge[] {
+  const edges: LearnedEdge[] = [];
+  for (const { dependency, to, times, together } of told.values()) {
+    const support = together === 0 ? 0 : times / together;
+    if (support < learningDefaults.supportLeast) continue;
+    const { taskId: from, type, optional, condition } = dependency;
+    edges.push({ from, to, type: type || 'control', optional, condition, support, inferred: false });
+  }
+  return edges;
+}
+
+/** A few executions are enough: a task holds the same others in all of them. */
+const holdersFromMost = 5;
+
+function findHolders(executions: readonly ExecutionTrace[]): Map<string, Set<string>> {
+  const holds = new Map<string, Set<string>>();
+  const looping = executions.filter(({ tasks }) => tasks.some(({ loopIteration }) => loopIteration !== null));
+  for (const execution of looping.slice(-holdersFromMost)) {
+    const { nodes, before } = timeRun(execution);
+    const begins = new Set([...nodes.keys()].filter((index) => nodes[index].kind === 'begin'));
+    if (begins.size === 0) continue;
+    nodes.forEach((node, index) => {
+      for (const tail of before[index]) {
+        if (!begins.has(tail)) continue;
+        const held = holds.get(nodes[tail].taskId) ?? new Set();
+        holds.set(nodes[tail].taskId, held.add(node.taskId));
+      }
+    });
+  }
+  return holds;
+}
+
+/** What a task holds stands between what it waited for and itself. */
+function placeHeld(edges: readonly LearnedEdge[], holds: ReadonlyMap<string, ReadonlySet<string>>): LearnedEdge[] {
+  const placed = [...edges];
+  const about = { type: 'control', optional: false, condition: '', support: 1, inferred: false };
+  for (const [holder, roots] of holds) {
+    const body = reachFrom(roots, edges, holder);
+    for (const edge of edges) {
+      if (edge.to === holder) for (const root of roots) placed.push({ ...edge, to: root });
+    }
+    const inner = new Set(edges.filter(({ to }) => body.has(to)).map(({ from }) => from));
+    for (const task of body) if (!inner.has(task)) placed.push({ ...about, from: task, to: holder });
+  }
+  return placed;
+}
+
+function reachFrom(roots: ReadonlySet<string>, edges: readonly LearnedEdge[], end: string): Set<string> {
+  const reached = new Set(roots);
+  for (const task of reached) {
+    for (const { from, to } of edges) if (from === task && to !== end) reached.add(to);
+  }
+  return reached;
+}
