@@ -1,4 +1,4 @@
-import { reduceTransitively, buildDigraph, followersOf } from './digraph.ts';
+import { buildDigraph, type Digraph, followersOf, reduceTransitively, sortTopologically } from './digraph.ts';
 import type { ExecutionTrace } from './execution-trace.ts';
 import type { LearnedEdge } from './learned-edges.ts';
 import { timeRun } from './timed-run.ts';
@@ -12,9 +12,11 @@ export const inferenceDefaults = {
   /** Larger workflows than this are not compared pair by pair. */
   tasksMost: 400,
   /** Of the executions with both, in which one ended before the other began. */
-  orderRatioLeast: 0.97,
+  orderRatioLeast: 0.92,
   /** Of the executions with both, in which one was what the other waited for last. */
   lastRatioLeast: 0.03,
+  /** The same order as above, for what was never waited for last: there the order is all that there is. */
+  looseOrderRatioLeast: 0.99,
   /** Clocks and rounding. */
   toleranceMs: 20,
 };
@@ -27,6 +29,8 @@ interface Span {
   /** End of the first iteration, for what is repeated; else that of the task. */
   firstEndMs: number;
   isRepeated: boolean;
+  /** Its end was never told: it says what it waited for, but not what waited for it. */
+  isEndless: boolean;
 }
 
 export function inferEdges(executions: readonly ExecutionTrace[]): LearnedEdge[] {
@@ -36,7 +40,8 @@ export function inferEdges(executions: readonly ExecutionTrace[]): LearnedEdge[]
   const counts = countOrders(spans, names);
   const always = findAlways(counts, names.length);
   const direct = always.filter(([tail, head]) => isEnabling(counts, tail, head, names.length));
-  const closed = attachLoose(direct, always, names.length);
+  const strict = always.filter(([tail, head]) => isStrict(counts, tail, head, names.length));
+  const closed = attachLoose(direct, always, strict, names.length);
   return reduceTransitively(buildDigraph(names.length, closed)).map(([tail, head]) => {
     const pair = tail * names.length + head;
     const support = counts.ordered[pair] / Math.max(1, counts.together[pair]);
@@ -54,11 +59,13 @@ function findSpans(execution: ExecutionTrace): Map<string, Span> {
     const completed = attempts.filter(({ attempt }) => attempt.state === 'completed');
     const isRepeated = node.loopIteration !== null || completed.length > 1;
     const firstEndMs = completed.length > 1 ? completed[0].endMs : endMs;
+    const isEndless = attempts.some(({ attempt }) => attempt.endedAtMs === null);
     const known = spans.get(taskId);
     if (known === undefined) {
-      spans.set(taskId, { readyMs, startMs, endMs, firstEndMs, isRepeated });
+      spans.set(taskId, { readyMs, startMs, endMs, firstEndMs, isRepeated, isEndless });
       continue;
     }
+    known.isEndless ||= isEndless;
     if (node.loopIteration !== null && startMs < known.startMs) known.firstEndMs = firstEndMs;
     if (node.loopIteration === null) known.firstEndMs = Math.max(known.firstEndMs, firstEndMs);
     known.readyMs = Math.min(known.readyMs, readyMs);
@@ -90,7 +97,7 @@ function countOrders(runs: readonly ReadonlyMap<string, Span>[], names: readonly
     for (const head of own) {
       let latestMs = Number.NEGATIVE_INFINITY;
       for (const tail of own) {
-        if (tail === head) continue;
+        if (tail === head || tail.isEndless) continue;
         counts.together[tail.place * size + head.place]++;
         const endMs = endFor(tail, head);
         if (endMs > head.readyMs + toleranceMs || tail.startMs > head.startMs) continue;
@@ -100,7 +107,7 @@ function countOrders(runs: readonly ReadonlyMap<string, Span>[], names: readonly
       for (const tail of own) {
         const endMs = endFor(tail, head);
         const isLast = endMs >= latestMs - toleranceMs && endMs <= head.readyMs + toleranceMs;
-        if (tail !== head && isLast && tail.startMs <= head.startMs) counts.last[tail.place * size + head.place]++;
+        if (tail !== head && !tail.isEndless && isLast && tail.startMs <= head.startMs) counts.last[tail.place * size + head.place]++;
       }
     }
   }
@@ -129,6 +136,9 @@ function isEnabling({ together, last }: OrderCounts, tail: number, head: number,
   return last[pair] >= Math.max(1, inferenceDefaults.lastRatioLeast * together[pair]);
 }
 
+const isStrict = ({ together, ordered }: OrderCounts, tail: number, head: number, size: number): boolean =>
+  ordered[tail * size + head] >= inferenceDefaults.looseOrderRatioLeast * together[tail * size + head];
+
 /**
  * A branch that is always the shorter one is never what its join waited for last, and seems to lead nowhere. It is
  * joined where its sisters come together, or else where everything that follows it begins.
@@ -136,31 +146,40 @@ function isEnabling({ together, last }: OrderCounts, tail: number, head: number,
 function attachLoose(
   direct: readonly [number, number][],
   always: readonly [number, number][],
+  strict: readonly [number, number][],
   size: number,
 ): [number, number][] {
   const graph = buildDigraph(size, direct);
   const later = buildDigraph(size, always);
-  const joins = new Int32Array(size);
-  for (const [, head] of direct) joins[head]++;
+  const surelyLater = buildDigraph(size, strict);
   const followers = (node: number) => followersOf(later, node).length;
+  const reach = findReach(graph);
+  const isLater = (tail: number, head: number) => followersOf(later, tail).includes(head);
   const edges = [...direct];
   for (let node = 0; node < size; node++) {
     if (followersOf(graph, node).length > 0 || followers(node) === 0) continue;
-    const candidates = [...followersOf(later, node)].filter((head) => isAfterSisters(node, head, direct, later));
-    const nearest = candidates.sort((left, right) => followers(right) - followers(left))[0];
+    const parents = direct.filter(([, head]) => head === node).map(([tail]) => tail);
+    const sisters = direct.filter(([tail, head]) => parents.includes(tail) && head !== node).map(([, head]) => head);
+    // Sisters that lead nowhere themselves do not say where they come together.
+    const leading = sisters.filter((sister) => followersOf(graph, sister).length > 0);
+    const isReached = (head: number) => leading.every((sister) => sister === head || reach[sister].has(head));
+    const isAfterAll = (head: number) => sisters.every((sister) => sister === head || isLater(sister, head));
+    const candidates = [...followersOf(surelyLater, node)].filter(isAfterAll);
+    candidates.sort((left, right) => followers(right) - followers(left));
+    const nearest = candidates.find(isReached) ?? candidates[0];
     if (nearest !== undefined) edges.push([node, nearest]);
   }
   return edges;
 }
 
-/** Every other follower of what the node itself follows comes before the join, or is it. */
-function isAfterSisters(
-  node: number,
-  join: number,
-  direct: readonly [number, number][],
-  later: ReturnType<typeof buildDigraph>,
-): boolean {
-  const parents = direct.filter(([, head]) => head === node).map(([tail]) => tail);
-  const sisters = direct.filter(([tail, head]) => parents.includes(tail) && head !== node).map(([, head]) => head);
-  return sisters.every((sister) => sister === join || followersOf(later, sister).includes(join));
+/** Everything that each node leads to. */
+function findReach(graph: Digraph): Set<number>[] {
+  const reach = Array.from({ length: graph.size }, () => new Set<number>());
+  for (const node of [...sortTopologically(graph)].reverse()) {
+    for (const head of followersOf(graph, node)) {
+      reach[node].add(head);
+      for (const further of reach[head]) reach[node].add(further);
+    }
+  }
+  return reach;
 }

@@ -214,7 +214,10 @@ class Builder {
       return task.id;
     });
     const tasks = [...steps.slice(0, -1).map((step) => step.id), ...undo];
-    this.workflow.patterns.push({ kind: 'saga', tasks });
+    // A failure takes back all that was done: whatever can be undone in a workflow is one saga.
+    const known = this.workflow.patterns.find(({ kind }) => kind === 'saga');
+    if (known === undefined) this.workflow.patterns.push({ kind: 'saga', tasks });
+    else known.tasks.push(...tasks);
     return open;
   }
 
