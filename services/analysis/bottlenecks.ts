@@ -48,7 +48,26 @@ export function findBottlenecks(workflow: WorkflowRuns, baseline: WorkflowRuns |
   }
   const before = baseline !== null && baseline.runs.length >= bottleneckDefaults.executionsLeast ? baseline : null;
   const replays = prepareReplays(workflow);
-  const context = describeContext(workflow, before);
+  const { found, examined } = weighBottlenecks(workflow, before, replays);
+  return {
+    workflow_id: workflow.workflowId,
+    bottlenecks: found.filter(({ score }) => score > bottleneckDefaults.scoreAbove),
+    examined,
+    mean_makespan_ms: roundMs(replays.meanMakespanMs),
+    compared_with: before === null ? 'other tasks' : 'earlier executions',
+    thresholds: bottleneckDefaults,
+    basis: describeBasis(executions),
+    baseline: before === null ? null : describeBasis(before.executions),
+  };
+}
+
+/** Every task with something to gain, the most first, whatever its score. */
+export function weighBottlenecks(
+  workflow: WorkflowRuns,
+  baseline: WorkflowRuns | null,
+  replays: ReplaySet,
+): { found: Bottleneck[]; examined: number } {
+  const context = describeContext(workflow, baseline);
   const suspects = listSuspects(replays);
   const found = suspects
     .map((task) => examine(task, context, replays))
@@ -56,16 +75,7 @@ export function findBottlenecks(workflow: WorkflowRuns, baseline: WorkflowRuns |
     .sort((left, right) => right.impact.gain_ms - left.impact.gain_ms);
   const mostMs = found[0]?.impact.gain_ms ?? 0;
   for (const bottleneck of found) bottleneck.score = roundRatio(bottleneck.impact.gain_ms / mostMs);
-  return {
-    workflow_id: workflow.workflowId,
-    bottlenecks: found.filter(({ score }) => score > bottleneckDefaults.scoreAbove),
-    examined: suspects.length,
-    mean_makespan_ms: roundMs(replays.meanMakespanMs),
-    compared_with: before === null ? 'other tasks' : 'earlier executions',
-    thresholds: bottleneckDefaults,
-    basis: describeBasis(executions),
-    baseline: before === null ? null : describeBasis(before.executions),
-  };
+  return { found, examined: suspects.length };
 }
 
 /** Nothing can be gained from what is never on a critical path, nor more than the time that it has on them. */

@@ -118,8 +118,12 @@ const isMapped = (task: { instances: number; iterations: number } | undefined): 
 
 const findVersion = ({ runs }: WorkflowRuns): string => runs.at(-1)?.trace.workflowVersion ?? '';
 
+/** Sources have further words, such as `success`, for the order of tasks. */
+const dependencyTypes: ReadonlySet<string> = new Set(['data', 'control', 'resource', 'temporal']);
+
 function describeEdge({ from, to, type, optional, condition, support, inferred }: LearnedEdge): GraphEdge {
-  const about = { from, to, dependencyType: type, weight: roundRatio(support), optional, inferred };
+  const dependencyType = dependencyTypes.has(type) ? type : 'control';
+  const about = { from, to, dependencyType, weight: roundRatio(support), optional, inferred };
   return condition === '' ? about : { ...about, condition };
 }
 

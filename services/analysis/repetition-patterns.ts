@@ -74,7 +74,7 @@ function areAlike(repeated: ReadonlyMap<string, { times: number[] }>, left: stri
   return both.length > 0 && alike >= 0.7 * both.length && equal >= 0.5 * both.length;
 }
 
-/** Tasks with several instances that one task puts together again. */
+/** Tasks with several instances, which what follows puts together again. */
 export function findMaps(workflow: WorkflowRuns, { names, graph, exit }: Structure): StructuralPattern[] {
   const found: StructuralPattern[] = [];
   names.forEach((name, node) => {
@@ -86,7 +86,8 @@ export function findMaps(workflow: WorkflowRuns, { names, graph, exit }: Structu
     const mapped = counts.filter((count) => count >= repetitionDefaults.instancesLeast).length;
     if (counts.length === 0 || mapped < counts.length / 2 || medianOf(counts) < repetitionDefaults.instancesLeast) return;
     const after = [...followersOf(graph, node)].filter((head) => head !== exit);
-    const kind = after.length === 1 ? 'map_reduce' : 'parallel';
+    // What nothing waits for is not put together again.
+    const kind = after.length > 0 ? 'map_reduce' : 'parallel';
     const join = after.length === 1 ? names[after[0]] : null;
     found.push({ kind, tasks: [name], split: null, join, confidence: mapped / counts.length });
   });

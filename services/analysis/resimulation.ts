@@ -1,5 +1,6 @@
 import { buildDigraph, followersOf } from './digraph.ts';
 import { MinHeap } from './min-heap.ts';
+import { countUpTo } from './robust-statistics.ts';
 import type { RunNode, TimedRun } from './timed-run.ts';
 
 /**
@@ -168,15 +169,4 @@ function findShortage(nodes: readonly RunNode[], members: readonly number[]): nu
   }
   const isShort = waiting >= slotDefaults.waitingTasksLeast && full >= slotDefaults.fullRatioLeast * waiting;
   return isShort ? most : null;
-}
-
-function countUpTo(sorted: readonly number[], ms: number): number {
-  let least = 0;
-  let most = sorted.length;
-  while (least < most) {
-    const middle = (least + most) >> 1;
-    if (sorted[middle] <= ms) least = middle + 1;
-    else most = middle;
-  }
-  return least;
 }

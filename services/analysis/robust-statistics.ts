@@ -51,3 +51,15 @@ export function countBy(keys: Iterable<string>): { key: string; count: number }[
     .map(([key, count]) => ({ key, count }))
     .sort((left, right) => right.count - left.count || (left.key < right.key ? -1 : 1));
 }
+
+/** How many of the ascending values are at most `bound`. */
+export function countUpTo(sorted: readonly number[], bound: number): number {
+  let least = 0;
+  let most = sorted.length;
+  while (least < most) {
+    const middle = (least + most) >> 1;
+    if (sorted[middle] <= bound) least = middle + 1;
+    else most = middle;
+  }
+  return least;
+}

@@ -9,7 +9,7 @@ import type { WorkflowRuns } from './workflow-runs.ts';
  * The seven shapes that workflows are made of, nested ones too.
  *
  * - sequential: three tasks or more, each of which waits for the one before alone, which nothing else waits for;
- * - parallel: parts of a fork that run beside each other in at least half of the executions that have both;
+ * - parallel: parts of a fork that run, or could run, beside each other in at least half of the executions with both;
  * - scatter_gather: three such parts or more, from one task and joined in one;
  * - map_reduce: instances of one task, at least three, joined in one task; or like parts whose number varies;
  * - conditional: parts of a fork of which one runs, or a task that some executions leave out;
@@ -93,10 +93,12 @@ function findChains({ graph, reversed, names, entry, exit }: Structure): Structu
 interface Branch {
   nodes: number[];
   ran: boolean[];
+  /** Runs in which the source said that it was left out. */
+  skipped: boolean[];
 }
 
 function findForks(workflow: WorkflowRuns, structure: Structure): StructuralPattern[] {
-  const { graph, names, exit, entry, ran } = structure;
+  const { graph, names, exit, entry, ran, skipped, isCompleted } = structure;
   const joins = findJoins(structure);
   const found: StructuralPattern[] = [];
   for (let fork = 0; fork < graph.size; fork++) {
@@ -105,6 +107,7 @@ function findForks(workflow: WorkflowRuns, structure: Structure): StructuralPatt
     const branches: Branch[] = findBranches(structure, fork, join).map((nodes) => ({
       nodes,
       ran: ran.map((run) => nodes.some((node) => run[node] === 1)),
+      skipped: skipped.map((run, place) => isCompleted[place] && nodes.every((node) => run[node] === 1)),
     }));
     if (branches.length < 2) continue;
     const place = { split: fork === entry ? null : names[fork], join: join === exit ? null : names[join] };
@@ -132,9 +135,12 @@ function groupExclusive(branches: readonly Branch[], runs: number): Branch[][] {
 function isExclusive(left: Branch, right: Branch, runs: number): boolean {
   const count = (ran: readonly boolean[]) => ran.filter(Boolean).length;
   const rarer = Math.min(count(left.ran), count(right.ran));
-  if (runs < structuralDefaults.executionsLeast && rarer < 2) return false;
   const together = left.ran.filter((ran, run) => ran && right.ran[run]).length;
-  return rarer > 0 && together < structuralDefaults.togetherRatioMost * rarer;
+  // One that never ran excludes the other if it was said to be left out whenever that one ran.
+  const isOther = (one: Branch, other: Branch) => one.skipped.some((skipped, run) => skipped && other.ran[run]);
+  if (rarer === 0) return isOther(left, right) || isOther(right, left) || (count(left.skipped) > 0 && count(right.skipped) > 0);
+  if (runs < structuralDefaults.executionsLeast && rarer < 2) return false;
+  return together < structuralDefaults.togetherRatioMost * rarer;
 }
 
 function describeChoice(group: readonly Branch[], place: Place, names: readonly string[]): StructuralPattern {
@@ -185,8 +191,10 @@ function measureOverlap({ runs, tasks }: WorkflowRuns, parts: readonly string[][
       let [startMs, endMs] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
       for (const name of part) {
         for (const node of tasks[run].get(name)?.nodes ?? []) {
-          if (nodes[node].attempts.length === 0) continue;
-          startMs = Math.min(startMs, nodes[node].attempts[0].startMs);
+          const [first] = nodes[node].attempts;
+          if (first === undefined) continue;
+          // What waits for a slot or takes no time, as from a cache, would run beside the others all the same.
+          startMs = Math.min(startMs, first.startMs, first.attempt.readyAtMs ?? first.startMs);
           endMs = Math.max(endMs, nodes[node].endMs);
         }
       }
@@ -195,7 +203,7 @@ function measureOverlap({ runs, tasks }: WorkflowRuns, parts: readonly string[][
     if (spans.length < 2) return;
     both++;
     spans.sort((left, right) => left.startMs - right.startMs);
-    if (spans.some((span, place) => place > 0 && span.startMs < spans[place - 1].endMs)) overlapping++;
+    if (spans.some((span, place) => place > 0 && span.startMs <= spans[place - 1].endMs)) overlapping++;
   });
   return both === 0 ? 0 : overlapping / both;
 }

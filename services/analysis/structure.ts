@@ -15,6 +15,8 @@ export interface Structure {
   cycles: string[][];
   /** Whether each task ran, for each run. */
   ran: Uint8Array[];
+  /** Whether the source said of each task that it was left out, for each run. */
+  skipped: Uint8Array[];
   /** Runs that completed; in others, what did not run need not have been left out on purpose. */
   isCompleted: boolean[];
 }
@@ -39,9 +41,8 @@ export function describeStructure(workflow: WorkflowRuns, outside: ReadonlySet<s
     if (!hasAfter.has(place)) reduced.push([place, exit]);
   });
   const graph = buildDigraph(names.length + 2, reduced);
-  const ran = workflow.tasks.map((tasks) => {
-    return Uint8Array.from(names, (name) => (tasks.get(name)?.isSkipped === false ? 1 : 0));
-  });
+  const mark = (isSkipped: boolean) =>
+    workflow.tasks.map((tasks) => Uint8Array.from(names, (name) => (tasks.get(name)?.isSkipped === isSkipped ? 1 : 0)));
   return {
     names,
     graph,
@@ -49,7 +50,8 @@ export function describeStructure(workflow: WorkflowRuns, outside: ReadonlySet<s
     entry,
     exit,
     cycles: cycles.map((members) => members.map((place) => names[place])),
-    ran,
+    ran: mark(false),
+    skipped: mark(true),
     isCompleted: workflow.runs.map(({ trace }) => trace.state === 'completed'),
   };
 }
