@@ -2,7 +2,7 @@ import { type Basis, describeBasis, isUsable, type Refusal, refuse, roundMs, rou
 import { chooseFeatures, describeStart, type Features } from './duration-features.ts';
 import { type ExecutionTrace, startOf } from './execution-trace.ts';
 import { fitRidge, partOf, predictRidge, type RidgeModel } from './ridge-regression.ts';
-import { countUpTo, meanOf, medianOf, sortAscending } from './robust-statistics.ts';
+import { countUpTo, meanOf, medianOf } from './robust-statistics.ts';
 
 /**
  * How long the next execution will take. Three ways of predicting are tried on the past, always from what was known at
@@ -234,17 +234,4 @@ function spanErrors(sorted: readonly number[], miss: number): { low: number; hig
 function judge(errors: number, width: number): DurationPrediction['confidence'] {
   if (errors < 20 || width > 2 * Math.LN2) return 'low';
   return errors >= 50 && width <= Math.LN2 ? 'high' : 'medium';
-}
-
-/** For tests and benches: what each execution of a history was predicted to take before it started. */
-export function replayPredictions(history: readonly ExecutionTrace[], from: number): { predictedMs: number; actualMs: number; isHeld: boolean | null }[] {
-  const ordered = sortAscending(history.map((_, index) => index)).map((index) => history[index]);
-  return ordered.slice(from).flatMap((execution, place) => {
-    const answer = predictDuration(ordered.slice(0, from + place), execution);
-    if ('refused' in answer) return [];
-    const actualMs = Math.exp(logDuration(execution));
-    const [low, high] = answer.confidence_interval;
-    const isHeld = low === null || high === null ? null : actualMs >= low - 1e-3 && actualMs <= high + 1e-3;
-    return [{ predictedMs: answer.predicted_duration, actualMs, isHeld }];
-  });
 }

@@ -28,6 +28,8 @@ export const temporalDefaults = {
 const minuteMs = 60_000;
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
+const calendarMinutes = [5, 10, 15, 30, 60, 120, 180, 240, 360, 720, 1440, 7 * 1440];
+const calendarPeriods = calendarMinutes.map((minutes) => minutes * minuteMs);
 
 export function findTemporalPatterns(startsMs: readonly number[]): TemporalPattern[] {
   const starts = sortAscending(startsMs);
@@ -38,15 +40,17 @@ export function findTemporalPatterns(startsMs: readonly number[]): TemporalPatte
 function findPeriod(starts: readonly number[]): TemporalPattern | null {
   const gaps = gapsOf(starts).filter((ms) => ms > 0);
   const spanMs = starts[starts.length - 1] - starts[0];
-  const known = [5, 10, 15, 30, 60, 120, 180, 240, 360, 720].map((minutes) => minutes * minuteMs);
   const fromGaps = [0.25, 0.5, 0.75].map((share) => quantileOf(gaps, share));
-  const candidates = [...known, dayMs, 7 * dayMs, ...fromGaps.flatMap((ms) => [ms, ms / 2, ms / 3])];
+  const candidates = [...calendarPeriods, ...fromGaps.flatMap((ms) => [ms, ms / 2, ms / 3])];
   // A period has to come round a few times before it is one.
   const possible = candidates.filter((ms) => ms >= minuteMs && ms * 4 <= spanMs);
   const measured = possible.map((ms) => ({ ms, coherence: coherenceOf(starts, ms) }));
   const best = Math.max(0, ...measured.map(({ coherence }) => coherence));
   const good = measured.filter(({ coherence }) => coherence >= best - temporalDefaults.coherenceSlack);
-  const [chosen] = good.sort((left, right) => right.ms - left.ms);
+  good.sort((left, right) => right.ms - left.ms);
+  // What people write into schedules is meant, where it fits as well as what was measured.
+  const isCalendar = ({ ms }: { ms: number }) => calendarPeriods.includes(ms);
+  const chosen = good.find((period) => isCalendar(period) && period.ms >= 0.95 * good[0].ms) ?? good[0];
   if (chosen === undefined || chosen.coherence < temporalDefaults.coherenceLeast) return null;
   if (starts.length * chosen.coherence ** 2 < temporalDefaults.rayleighLeast) return null;
   return {

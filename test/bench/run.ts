@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs';
 import path from 'node:path';
 
 /** `npm run bench -- NAME [options]`: one file a question. */
-const notBenches = new Set(['run.ts', 'report.ts', 'servers.ts']);
+const notBenches = new Set(['run.ts', 'report.ts', 'servers.ts', 'forecasts.ts', 'simulated-fleet.ts']);
 const names = readdirSync(import.meta.dirname)
   .filter((file) => file.endsWith('.ts') && !notBenches.has(file))
   .map((file) => file.replace(/\.ts$/, ''));

@@ -49,6 +49,8 @@ export interface RunPlan {
   causeFrom: number;
   /** Makes one execution slower than another as a whole, as more input does. */
   sizeSpread: number;
+  /** Whether the input says how large it is. */
+  tellsSize?: boolean;
 }
 
 export interface PlayedRun {
@@ -119,7 +121,8 @@ class Run {
   #tellExecution(state: 'completed' | 'failed', endMs: number): void {
     const { id } = this.#plan.workflow;
     const common = { workflowId: id, workflowName: id, executionId: this.#executionId, startedAtMs: this.#startMs };
-    this.#events.push(executionEvent({ ...common, state: 'running', eventTimeMs: this.#startMs }));
+    const input = this.#plan.tellsSize ? JSON.stringify({ rows: Math.round(1000 * this.#sizeFactor) }) : '';
+    this.#events.push(executionEvent({ ...common, input, state: 'running', eventTimeMs: this.#startMs }));
     const durationUs = (endMs - this.#startMs) * 1000;
     const error = state === 'failed' ? { error: brokenError } : {};
     this.#events.push(executionEvent({ ...common, state, eventTimeMs: endMs, durationUs, ...error }));

@@ -90,3 +90,17 @@ function drawCause({ tasks }: PlantedWorkflow, random: Random, hasPast: boolean)
       return { kind, taskId, slots: 1 };
   }
 }
+
+/** A history whose durations follow the size of the input, the hour of the day or a change, or nothing but chance. */
+export function makeDurationCase(seed: number): PlayedRun[] {
+  const random = createRandom(seed);
+  const blocks = Array.from({ length: 2 + random.below(3) }, () => random.pick<Block>(['task', 'chain', 'parallel', 'map', 'scatter']));
+  const workflow = plantWorkflow(`duration-${seed}`, blocks, random);
+  const noise = { ...noNoise, retryRatio: 0.02, failureRatio: 0.002 };
+  const tellsSize = random.chance(0.7);
+  const first = workflow.tasks[random.below(workflow.tasks.length)];
+  const hasChange = random.chance(0.3);
+  const cause: PlantedCause | null = hasChange ? { kind: 'slow', taskId: first.id, factor: 4 } : null;
+  const plan = { executions: 220, seed, firstMs, everyMs, cause, causeFrom: 90, sizeSpread: random.between(0.3, 0.8), tellsSize };
+  return playRuns({ ...plan, workflow, noise });
+}
