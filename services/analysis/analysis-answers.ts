@@ -48,7 +48,9 @@ export function findAnswers(executions: readonly ExecutionTrace[], wishes: Wishe
 
 /** Executions of one workflow of one source; those with most executions come first. */
 function chooseGroups(executions: readonly ExecutionTrace[], { workflowId, executionId }: Wishes): ExecutionTrace[][] {
-  const all = [...groupBy(executions, ({ workspace, source, workflowId: id }) => `${workspace}\0${source}\0${id}`).values()];
+  const all = [
+    ...groupBy(executions, ({ workspace, source, workflowId: id }) => `${workspace}\0${source}\0${id}`).values(),
+  ];
   all.sort((left, right) => right.length - left.length || (left[0].workflowId < right[0].workflowId ? -1 : 1));
   const named = workflowId === null ? all : all.filter(([first]) => first.workflowId === workflowId);
   if (named.length === 0) {
@@ -86,7 +88,11 @@ function findAnswer(
   }
 }
 
-function compareBottlenecks(own: readonly ExecutionTrace[], children: ReadonlyMap<string, ExecutionTrace>, sinceMs: number | null) {
+function compareBottlenecks(
+  own: readonly ExecutionTrace[],
+  children: ReadonlyMap<string, ExecutionTrace>,
+  sinceMs: number | null,
+) {
   if (sinceMs === null) return findBottlenecks(timeWorkflow(own, { children }));
   const [before, after] = [own.filter((run) => startOf(run) < sinceMs), own.filter((run) => startOf(run) >= sinceMs)];
   const timed: WorkflowRuns[] = [before, after].map((runs) => timeWorkflow(runs, { children }));
@@ -97,10 +103,20 @@ function compareBottlenecks(own: readonly ExecutionTrace[], children: ReadonlyMa
 function predict(own: readonly ExecutionTrace[], one: ExecutionTrace | null, asOfMs: number | null) {
   if (one === null) return predictDuration(own);
   const nowMs = asOfMs ?? one.endedAtMs ?? one.lastSeenMs;
-  const past = own.filter((execution) => execution !== one && isUsable(execution) && (execution.endedAtMs ?? Infinity) <= nowMs);
-  if (asOfMs === null && isEnd(one.state)) return predictDuration(past.filter((run) => startOf(run) < startOf(one)), one);
+  const past = own.filter(
+    (execution) => execution !== one && isUsable(execution) && (execution.endedAtMs ?? Infinity) <= nowMs,
+  );
+  if (asOfMs === null && isEnd(one.state))
+    return predictDuration(
+      past.filter((run) => startOf(run) < startOf(one)),
+      one,
+    );
   const isRunning = one.endedAtMs === null || one.endedAtMs > nowMs;
-  return estimateCompletion(isRunning ? cutExecution(one, nowMs) : one, timeWorkflow(past.length > 0 ? past : own), nowMs);
+  return estimateCompletion(
+    isRunning ? cutExecution(one, nowMs) : one,
+    timeWorkflow(past.length > 0 ? past : own),
+    nowMs,
+  );
 }
 
 const countTasks = (executions: readonly ExecutionTrace[]): number =>

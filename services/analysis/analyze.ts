@@ -51,7 +51,11 @@ async function main(args: string[]): Promise<void> {
   for (const [what, count] of rejected) console.error(`${count} of ${lines} lines are no event: ${what}`);
   if (executions.length === 0) throw new Error(`${values.file} holds no event of an execution or of a task`);
   const answers = findAnswers(executions, wishes);
-  console.log(values.json ? JSON.stringify(answers, null, 2) : answers.map((answer) => renderAnswer(analysis, answer)).join('\n\n'));
+  console.log(
+    values.json
+      ? JSON.stringify(answers, null, 2)
+      : answers.map((answer) => renderAnswer(analysis, answer)).join('\n\n'),
+  );
 }
 
 function readAnalysis(positionals: readonly string[]): Analysis {

@@ -36,28 +36,47 @@ function renderPath({ execution_id, state, duration, segments, by_kind, quality 
       const holder = held_by === undefined ? '' : `, slot held by ${held_by}`;
       return `${time(start_ms).padStart(9)}  ${time(duration_ms).padStart(9)}  ${kind.padEnd(14)} ${name}${holder}`;
     }),
-    `sum: ${Object.entries(by_kind).map(([kind, ms]) => `${kind} ${time(ms)}`).join(', ')}`,
+    `sum: ${Object.entries(by_kind)
+      .map(([kind, ms]) => `${kind} ${time(ms)}`)
+      .join(', ')}`,
     ...notes,
   ];
 }
 
 function renderUsualPath(answer: Of<'path_share'>): string[] {
-  const { path, path_share, duration, tasks, optimization_potential: potential, parallel_opportunities, basis } = answer;
+  const {
+    path,
+    path_share,
+    duration,
+    tasks,
+    optimization_potential: potential,
+    parallel_opportunities,
+    basis,
+  } = answer;
   const onPath = tasks.filter(({ path_ms }) => path_ms > 0).slice(0, tasksShownMost);
   return [
     `${path.join(' > ')}`,
     `taken by ${percent(path_share)} of ${count(basis.usable_executions, 'execution')}, ${time(duration)} on average`,
     ...onPath.map(({ task, criticality_index, path_ms, path_ratio, gains }) => {
       const half = gains?.find(({ faster_ratio }) => faster_ratio === 0.5);
-      const gain = half === undefined ? '' : `, twice as fast saves ${time(half.gain_ms)} (${percent(half.gain_ratio)})`;
+      const gain =
+        half === undefined ? '' : `, twice as fast saves ${time(half.gain_ms)} (${percent(half.gain_ratio)})`;
       return `${task}: on the path of ${percent(criticality_index)}, ${time(path_ms)} of it (${percent(path_ratio)})${gain}`;
     }),
     `without waiting ${time(potential.without_waiting_ms)}, without retries ${time(potential.without_retries_ms)}, at least ${time(potential.least_makespan_ms)}`,
-    ...parallel_opportunities.map(({ tasks: both, gain_ms, condition }) => `${both.join(' beside ')} saves ${time(gain_ms)} if ${condition}`),
+    ...parallel_opportunities.map(
+      ({ tasks: both, gain_ms, condition }) => `${both.join(' beside ')} saves ${time(gain_ms)} if ${condition}`,
+    ),
   ];
 }
 
-function renderBottlenecks({ bottlenecks, examined, mean_makespan_ms, compared_with, basis }: Of<'examined'>): string[] {
+function renderBottlenecks({
+  bottlenecks,
+  examined,
+  mean_makespan_ms,
+  compared_with,
+  basis,
+}: Of<'examined'>): string[] {
   const looked = `${count(examined, 'task')} examined over ${count(basis.usable_executions, 'execution')} of ${time(mean_makespan_ms)}, compared with ${compared_with}`;
   if (bottlenecks.length === 0) return ['none', looked];
   const told = bottlenecks.flatMap(({ task, score, impact, reasons, recommendations }) => [
@@ -85,8 +104,19 @@ function renderPatterns(answer: Of<'temporal_patterns'>): string[] {
 }
 
 function renderPrediction(answer: Of<'predicted_duration'>): string[] {
-  const { predicted_duration, confidence_interval: [low, high], confidence, method, factors, mean_error_ratio, basis } = answer;
-  const interval = low === null || high === null ? 'no interval yet' : `${percent(answer.interval_level)} between ${time(low)} and ${time(high)}`;
+  const {
+    predicted_duration,
+    confidence_interval: [low, high],
+    confidence,
+    method,
+    factors,
+    mean_error_ratio,
+    basis,
+  } = answer;
+  const interval =
+    low === null || high === null
+      ? 'no interval yet'
+      : `${percent(answer.interval_level)} between ${time(low)} and ${time(high)}`;
   return [
     `${time(predicted_duration)}, ${interval}; confidence ${confidence}, by ${method}`,
     ...factors.map(({ name, factor }) => `x ${factor} ${name}`),
@@ -96,26 +126,43 @@ function renderPrediction(answer: Of<'predicted_duration'>): string[] {
 }
 
 function renderEstimate(answer: Of<'eta'>): string[] {
-  const { execution_id, as_of, eta, remaining_ms, remaining_interval_ms: [low, high], progress_ratio, running } = answer;
+  const {
+    execution_id,
+    as_of,
+    eta,
+    remaining_ms,
+    remaining_interval_ms: [low, high],
+    progress_ratio,
+    running,
+  } = answer;
   return [
     `${execution_id} as of ${as_of}: ${percent(progress_ratio)} done`,
     `over at ${eta}, in ${time(remaining_ms)} (between ${time(low)} and ${time(high)})`,
-    ...running.map(({ task, age_ms, stuck_probability }) => `${task} runs for ${time(age_ms)}; ${percent(stuck_probability)} were over by then`),
+    ...running.map(
+      ({ task, age_ms, stuck_probability }) =>
+        `${task} runs for ${time(age_ms)}; ${percent(stuck_probability)} were over by then`,
+    ),
   ];
 }
 
 function renderAntiPatterns({ anti_patterns, basis }: Of<'anti_patterns'>): string[] {
   if (anti_patterns.length === 0) return ['none', `from ${count(basis.usable_executions, 'execution')}`];
-  return anti_patterns.flatMap(({ type, severity, description, recommendation }) => [`${type} (${severity}): ${description}`, `  ${recommendation}`]);
+  return anti_patterns.flatMap(({ type, severity, description, recommendation }) => [
+    `${type} (${severity}): ${description}`,
+    `  ${recommendation}`,
+  ]);
 }
 
 function renderGraph(graph: Of<'criticalPath'>): string[] {
-  const { nodes, edges, criticalPath, criticalPathMs, parallelizationFactor, maxDepth, maxWidth, cycles, inferred } = graph;
+  const { nodes, edges, criticalPath, criticalPathMs, parallelizationFactor, maxDepth, maxWidth, cycles, inferred } =
+    graph;
   return [
     `${count(nodes.length, 'task')}, ${count(edges.length, 'edge')}${inferred ? ' (inferred from times)' : ''}, depth ${maxDepth}, width ${maxWidth}`,
     `critical path ${criticalPath.join(' > ')}, ${time(criticalPathMs)}; parallelization factor ${parallelizationFactor}`,
     ...edges.slice(0, 200).map(({ from, to, dependencyType, weight, optional, condition }) => {
-      const marks = [dependencyType, optional ? 'optional' : '', condition ?? '', `weight ${weight}`].filter((mark) => mark !== '');
+      const marks = [dependencyType, optional ? 'optional' : '', condition ?? '', `weight ${weight}`].filter(
+        (mark) => mark !== '',
+      );
       return `${from} > ${to} (${marks.join(', ')})`;
     }),
     ...cycles.map((cycle) => `cycle: ${cycle.join(', ')}`),

@@ -44,7 +44,10 @@ export const antiPatternDefaults = {
 };
 
 /** `peerTaskCounts` are the numbers of tasks of the tenant's other workflows. */
-export function findAntiPatterns(workflow: WorkflowRuns, peerTaskCounts: readonly number[] = []): AntiPatternReport | Refusal {
+export function findAntiPatterns(
+  workflow: WorkflowRuns,
+  peerTaskCounts: readonly number[] = [],
+): AntiPatternReport | Refusal {
   const { executions, runs } = workflow;
   const graph = buildDependencyGraph(workflow);
   if ('refused' in graph || runs.length < antiPatternDefaults.executionsLeast) {
@@ -101,11 +104,18 @@ function findCascade(workflow: WorkflowRuns, graph: DependencyGraph): AntiPatter
       if (!later.has(second)) continue;
       const pairs = workflow.tasks.flatMap((run) => {
         const [early, late] = [run.get(first), run.get(second)];
-        return early && late && !early.isSkipped && !late.isSkipped ? [[early.spanMs, late.slotWaitMs + late.spanMs]] : [];
+        return early && late && !early.isSkipped && !late.isSkipped
+          ? [[early.spanMs, late.slotWaitMs + late.spanMs]]
+          : [];
       });
-      const correlation = rankCorrelationOf(pairs.map(([ms]) => ms), pairs.map(([, ms]) => ms));
+      const correlation = rankCorrelationOf(
+        pairs.map(([ms]) => ms),
+        pairs.map(([, ms]) => ms),
+      );
       if (correlation < antiPatternDefaults.cascade.correlationLeast) continue;
-      const gains = found.filter(({ task }) => task === first || task === second).map(({ impact }) => impact.gain_ratio);
+      const gains = found
+        .filter(({ task }) => task === first || task === second)
+        .map(({ impact }) => impact.gain_ratio);
       return {
         type: 'bottleneck_cascade',
         severity: 'high',
@@ -131,4 +141,3 @@ function reachFrom({ edges }: DependencyGraph, first: string): Set<string> {
   }
   return reached;
 }
-

@@ -26,6 +26,7 @@ export interface RunDraft {
   slots: number[];
 }
 
+/** @public */
 export const causeDefaults = {
   /** Against the past: medians differ at least so much beyond what all tasks of the workflow differ. */
   slowerThanBeforeLeast: 1.4,
@@ -56,7 +57,9 @@ export interface CauseContext {
 export function describeContext(workflow: WorkflowRuns, baseline: WorkflowRuns | null): CauseContext {
   const names = [...workflow.learned.tasks.keys()];
   const medianRunMs = new Map(names.map((name) => [name, medianOf(valuesOf(workflow, name, runOf))]));
-  const medianWaitMs = new Map(names.map((name) => [name, medianOf(valuesOf(workflow, name, ({ slotWaitMs }) => slotWaitMs))]));
+  const medianWaitMs = new Map(
+    names.map((name) => [name, medianOf(valuesOf(workflow, name, ({ slotWaitMs }) => slotWaitMs))]),
+  );
   const ratios = names.map((name) => ratioToBefore(name, medianRunMs, baseline)).filter((ratio) => ratio > 0);
   return { workflow, baseline, medianRunMs, medianWaitMs, commonRatio: Math.max(1, medianOf(ratios, 1)) };
 }
@@ -95,7 +98,12 @@ function findSlowness(task: string, context: CauseContext): Cause | null {
     if (ownMs < usualMs * causeDefaults.slowerThanBeforeLeast) return null;
     const detail = `a run takes ${seconds(ownMs)}, before it took ${seconds(beforeMs)}`;
     const evidence = { median_run_ms: roundMs(ownMs), median_run_ms_before: roundMs(beforeMs) };
-    return { kind: 'slow', detail, evidence, remove: (model, own, draft) => scaleWork(model, own, draft, usualMs / ownMs) };
+    return {
+      kind: 'slow',
+      detail,
+      evidence,
+      remove: (model, own, draft) => scaleWork(model, own, draft, usualMs / ownMs),
+    };
   }
   return compareWithPeers(task, ownMs, context);
 }
@@ -112,7 +120,12 @@ function compareWithPeers(task: string, ownMs: number, { workflow, medianRunMs }
   const usualMs = middleMs * Math.exp(spread);
   const detail = `a run takes ${seconds(ownMs)}, the median of the other tasks is ${seconds(middleMs)}`;
   const evidence = { median_run_ms: roundMs(ownMs), median_run_ms_of_others: roundMs(middleMs) };
-  return { kind: 'slow', detail, evidence, remove: (model, own, draft) => scaleWork(model, own, draft, usualMs / ownMs) };
+  return {
+    kind: 'slow',
+    detail,
+    evidence,
+    remove: (model, own, draft) => scaleWork(model, own, draft, usualMs / ownMs),
+  };
 }
 
 function typeOf({ executions }: WorkflowRuns, task: string): string {
@@ -130,7 +143,11 @@ function findRetries(task: string, { workflow, baseline }: CauseContext): Cause 
   if (retryMs <= beforeMs * causeDefaults.waitRatioLeast) return null;
   const retries = meanOf(valuesOf(workflow, task, (own) => own.retries));
   const detail = `${roundRatio(retries)} failed attempts an execution cost ${seconds(retryMs)}`;
-  const evidence = { retries_mean: roundRatio(retries), retry_ms_mean: roundMs(retryMs), retry_ms_mean_before: roundMs(beforeMs) };
+  const evidence = {
+    retries_mean: roundRatio(retries),
+    retry_ms_mean: roundMs(retryMs),
+    retry_ms_mean_before: roundMs(beforeMs),
+  };
   const kept = beforeMs / retryMs;
   const remove: Cause['remove'] = (model, { nodes }, draft) => {
     for (const node of nodes) {
@@ -163,10 +180,12 @@ function skewsOf({ runs, tasks }: WorkflowRuns, task: string): number[] {
   tasks.forEach((run, index) => {
     const own = run.get(task);
     if (own === undefined || own.instances < causeDefaults.skewInstancesLeast || own.iterations > 0) return;
-    const durations = own.nodes.map((node) => runs[index].nodes[node]).map(({ attempts }) => {
-      const last = attempts.at(-1);
-      return last === undefined ? 0 : last.endMs - last.startMs;
-    });
+    const durations = own.nodes
+      .map((node) => runs[index].nodes[node])
+      .map(({ attempts }) => {
+        const last = attempts.at(-1);
+        return last === undefined ? 0 : last.endMs - last.startMs;
+      });
     const middleMs = medianOf(durations);
     if (middleMs > 0) ratios.push(durations.reduce((most, ms) => Math.max(most, ms)) / middleMs);
   });
@@ -183,7 +202,11 @@ function findSlotWait(task: string, context: CauseContext): Cause | null {
   const usualMs = usualWait(task, context);
   if (waitMs < causeDefaults.waitMsLeast || waitMs < causeDefaults.waitRatioLeast * usualMs) return null;
   const detail = `it waits ${seconds(waitMs)} for a slot, usual are ${seconds(usualMs)}`;
-  const evidence = { slot_wait_ms_median: roundMs(waitMs), slot_wait_ms_usual: roundMs(usualMs), pool: poolOf(context.workflow, task) };
+  const evidence = {
+    slot_wait_ms_median: roundMs(waitMs),
+    slot_wait_ms_usual: roundMs(usualMs),
+    pool: poolOf(context.workflow, task),
+  };
   const remove: Cause['remove'] = (model, { nodes }, draft) => {
     for (const node of nodes) {
       const ownMs = slotWaitOf(model.run.nodes[node]);
@@ -201,7 +224,10 @@ function findStarvation(task: string, context: CauseContext): Cause | null {
   const usualMs = usualWait(task, context);
   if (waitMs < causeDefaults.waitMsLeast || waitMs < causeDefaults.waitRatioLeast * usualMs) return null;
   const pool = poolOf(workflow, task);
-  const instances = quantileOf(valuesOf(workflow, task, (own) => own.instances), 0.5);
+  const instances = quantileOf(
+    valuesOf(workflow, task, (own) => own.instances),
+    0.5,
+  );
   const detail = `${roundRatio(instances)} instances share the slots of ${pool || 'their pool'}; the last waits ${seconds(waitMs)}`;
   const evidence = { instances_median: roundRatio(instances), slot_wait_ms_median: roundMs(waitMs), pool };
   const remove: Cause['remove'] = (model, { nodes }, draft) => {

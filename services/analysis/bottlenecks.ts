@@ -41,7 +41,10 @@ export const bottleneckDefaults = {
   examinedMost: 40,
 };
 
-export function findBottlenecks(workflow: WorkflowRuns, baseline: WorkflowRuns | null = null): BottleneckReport | Refusal {
+export function findBottlenecks(
+  workflow: WorkflowRuns,
+  baseline: WorkflowRuns | null = null,
+): BottleneckReport | Refusal {
   const { executions, runs } = workflow;
   if (runs.length < bottleneckDefaults.executionsLeast) {
     return refuse('a search for bottlenecks', bottleneckDefaults.executionsLeast, runs.length, executions);
@@ -99,7 +102,10 @@ function examine(task: string, context: CauseContext, replays: ReplaySet): Bottl
   const gainMs = measureGain(replays, (model, tasks) => removeCauses(model, tasks.get(task), causes));
   const gain_ratio = roundRatio(gainMs / replays.meanMakespanMs);
   if (gain_ratio < bottleneckDefaults.gainRatioLeast) return null;
-  const weighed = causes.map((cause) => ({ cause, gainMs: measureGain(replays, (model, tasks) => removeCauses(model, tasks.get(task), [cause])) }));
+  const weighed = causes.map((cause) => ({
+    cause,
+    gainMs: measureGain(replays, (model, tasks) => removeCauses(model, tasks.get(task), [cause])),
+  }));
   weighed.sort((left, right) => right.gainMs - left.gainMs);
   // A reason that brings nothing by itself explains nothing.
   const telling = weighed.filter((entry, place) => place === 0 || entry.gainMs >= 0.1 * gainMs);
@@ -129,5 +135,8 @@ const advice: Record<CauseKind, { action: string; detail: string }> = {
   retries: { action: 'stop_failures', detail: 'Mend what its attempts fail with; do not retry errors that stay.' },
   skewed_work: { action: 'split_evenly', detail: 'Split the work so that no instance gets much more than the others.' },
   slot_wait: { action: 'add_slots', detail: 'Give its pool more slots, or the task a higher priority in it.' },
-  starved_resource: { action: 'add_slots', detail: 'Give its pool as many slots as it has instances, or fewer instances.' },
+  starved_resource: {
+    action: 'add_slots',
+    detail: 'Give its pool as many slots as it has instances, or fewer instances.',
+  },
 };

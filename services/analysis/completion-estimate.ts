@@ -1,5 +1,5 @@
 import { type Basis, describeBasis, type Refusal, refuse, roundMs, roundRatio } from './basis.ts';
-import { isEnd, type ExecutionTrace } from './execution-trace.ts';
+import { type ExecutionTrace, isEnd } from './execution-trace.ts';
 import { medianOf, quantileOf } from './robust-statistics.ts';
 import type { TaskInRun } from './task-history.ts';
 import { type TimedRun, timeRun } from './timed-run.ts';
@@ -27,9 +27,14 @@ export interface CompletionEstimate {
   basis: Basis;
 }
 
+/** @public */
 export const estimateDefaults = { executionsLeast: 5, level: 0.9, endingsMost: 100 };
 
-export function estimateCompletion(execution: ExecutionTrace, workflow: WorkflowRuns, nowMs: number): CompletionEstimate | Refusal {
+export function estimateCompletion(
+  execution: ExecutionTrace,
+  workflow: WorkflowRuns,
+  nowMs: number,
+): CompletionEstimate | Refusal {
   const completed = [...workflow.runs.keys()].filter((run) => workflow.runs[run].trace.state === 'completed');
   if (completed.length < estimateDefaults.executionsLeast) {
     return refuse('an estimate of the end', estimateDefaults.executionsLeast, completed.length, workflow.executions);
@@ -49,7 +54,9 @@ export function estimateCompletion(execution: ExecutionTrace, workflow: Workflow
     as_of: new Date(nowMs).toISOString(),
     eta: new Date(isOver ? run.endMs : nowMs + Math.round(remainingMs)).toISOString(),
     remaining_ms: isOver ? 0 : roundMs(remainingMs),
-    remaining_interval_ms: isOver ? [0, 0] : [roundMs(Math.max(0, quantileOf(endings, tail))), roundMs(Math.max(0, quantileOf(endings, 1 - tail)))],
+    remaining_interval_ms: isOver
+      ? [0, 0]
+      : [roundMs(Math.max(0, quantileOf(endings, tail))), roundMs(Math.max(0, quantileOf(endings, 1 - tail)))],
     elapsed_ms: roundMs(elapsedMs),
     progress_ratio: isOver || elapsedMs + remainingMs === 0 ? 1 : roundRatio(elapsedMs / (elapsedMs + remainingMs)),
     tasks_over: state.over.size,
@@ -88,10 +95,19 @@ function orderTasks({ runs, tasks }: WorkflowRuns): string[] {
       starts.set(taskId, known);
     }
   });
-  return [...starts].map(([task, own]) => ({ task, atMs: medianOf(own) })).sort((a, b) => a.atMs - b.atMs).map(({ task }) => task);
+  return [...starts]
+    .map(([task, own]) => ({ task, atMs: medianOf(own) }))
+    .sort((a, b) => a.atMs - b.atMs)
+    .map(({ task }) => task);
 }
 
-function playEnding(workflow: WorkflowRuns, past: number, state: RunState, order: readonly string[], nowMs: number): number {
+function playEnding(
+  workflow: WorkflowRuns,
+  past: number,
+  state: RunState,
+  order: readonly string[],
+  nowMs: number,
+): number {
   const { after } = workflow.knowledge;
   const run = workflow.runs[past];
   const tasks = workflow.tasks[past];
@@ -105,7 +121,10 @@ function playEnding(workflow: WorkflowRuns, past: number, state: RunState, order
     if (sinceMs !== undefined) endMs = sinceMs + spanBeyond(workflow, task, before, nowMs - sinceMs);
     else {
       if (before === undefined || before.isSkipped) continue;
-      const readyMs = (after?.get(task) ?? []).reduce((latest, name) => Math.max(latest, ends.get(name) ?? 0), state.startMs);
+      const readyMs = (after?.get(task) ?? []).reduce(
+        (latest, name) => Math.max(latest, ends.get(name) ?? 0),
+        state.startMs,
+      );
       endMs = Math.max(nowMs, readyMs + lagOf(workflow, run, tasks, before)) + before.spanMs;
     }
     ends.set(task, endMs);
@@ -123,8 +142,16 @@ function spanBeyond(workflow: WorkflowRuns, task: string, before: TaskInRun | un
   return longer.length === 0 ? ageMs * 1.2 : medianOf(longer);
 }
 
-function lagOf({ knowledge }: WorkflowRuns, { nodes, startMs }: TimedRun, tasks: ReadonlyMap<string, TaskInRun>, own: TaskInRun): number {
-  const beganMs = own.nodes.reduce((least, node) => Math.min(least, nodes[node].attempts[0]?.startMs ?? Infinity), Infinity);
+function lagOf(
+  { knowledge }: WorkflowRuns,
+  { nodes, startMs }: TimedRun,
+  tasks: ReadonlyMap<string, TaskInRun>,
+  own: TaskInRun,
+): number {
+  const beganMs = own.nodes.reduce(
+    (least, node) => Math.min(least, nodes[node].attempts[0]?.startMs ?? Infinity),
+    Infinity,
+  );
   const names = knowledge.after?.get(own.taskId) ?? [];
   const readyMs = names.reduce((latest, name) => {
     return (tasks.get(name)?.nodes ?? []).reduce((most, node) => Math.max(most, nodes[node].endMs), latest);
@@ -153,4 +180,3 @@ export function cutExecution(execution: ExecutionTrace, nowMs: number): Executio
   });
   return { ...execution, tasks, endedAtMs: null, state: 'running', lastSeenMs: nowMs };
 }
-

@@ -56,7 +56,7 @@ export interface PathWalk {
   nodes: number[];
 }
 
-/** Slacks are listed for so many tasks, those with the least first. */
+/** Slacks are listed for so many tasks, those with the least first. @public */
 export const criticalPathDefaults = { tasksListedMost: 1000 };
 
 export function findCriticalPath(run: TimedRun): CriticalPath {

@@ -61,6 +61,7 @@ export interface GraphEdge {
   inferred: boolean;
 }
 
+/** @public */
 export const graphDefaults = { executionsLeast: 1, bottleneckShareLeast: 0.3 };
 
 export function buildDependencyGraph(workflow: WorkflowRuns): DependencyGraph | Refusal {
@@ -88,10 +89,15 @@ export function buildDependencyGraph(workflow: WorkflowRuns): DependencyGraph | 
   );
   const nodes = names.map((name, place) => {
     const slackMs = Math.max(0, lengths.totalMs - lengths.through[place]);
-    return { ...describeNode(workflow, name, traces.get(name) ?? []), depth: depths[place] + 1, ...describeSlack(slackMs, lengths.totalMs) };
+    return {
+      ...describeNode(workflow, name, traces.get(name) ?? []),
+      depth: depths[place] + 1,
+      ...describeSlack(slackMs, lengths.totalMs),
+    };
   });
   const widths = countWidths(depths);
-  const isWide = (place: number) => widths[depths[place]] > 1 || workflow.tasks.some((run) => isMapped(run.get(names[place])));
+  const isWide = (place: number) =>
+    widths[depths[place]] > 1 || workflow.tasks.some((run) => isMapped(run.get(names[place])));
   nodes.forEach((node, place) => {
     node.parallelizable = isWide(place);
   });
@@ -136,7 +142,9 @@ function describeNode(
   const mean = meanOf(spans);
   const attempts = tasks.flatMap((task) => task.attempts.slice(-1));
   const memory = attempts.map((attempt) => attempt.memoryAllocatedBytes ?? attempt.memoryPeakBytes);
-  const cores = attempts.map(({ cpuUs, durationMs }) => (cpuUs === null || !durationMs ? null : cpuUs / 1000 / durationMs));
+  const cores = attempts.map(({ cpuUs, durationMs }) =>
+    cpuUs === null || !durationMs ? null : cpuUs / 1000 / durationMs,
+  );
   return {
     id,
     taskName: tasks[0]?.taskName || id,
@@ -196,7 +204,7 @@ interface Lengths {
   path: number[];
 }
 
-export function measurePaths(graph: Digraph, durations: readonly number[]): Lengths {
+function measurePaths(graph: Digraph, durations: readonly number[]): Lengths {
   const order = sortTopologically(graph);
   const until = new Float64Array(graph.size);
   const after = new Float64Array(graph.size);

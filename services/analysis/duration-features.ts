@@ -6,6 +6,7 @@ import { type ExecutionTrace, startOf } from './execution-trace.ts';
  */
 export type Features = Map<string, number>;
 
+/** @public */
 export const featureDefaults = { inputFieldsMost: 12, valuesMost: 6 };
 
 const hourMs = 3_600_000;
@@ -58,7 +59,9 @@ export function chooseFeatures(rows: readonly Features[]): string[] {
     }
   }
   return [...counts]
-    .filter(([, { seen, least, most }]) => seen >= Math.max(5, rows.length / 20) && (seen < rows.length || most > least))
+    .filter(
+      ([, { seen, least, most }]) => seen >= Math.max(5, rows.length / 20) && (seen < rows.length || most > least),
+    )
     .sort((left, right) => right[1].seen - left[1].seen)
     .map(([name]) => name)
     .slice(0, Math.floor(rows.length / 5));

@@ -48,7 +48,10 @@ export const predictionDefaults = {
   intervalErrorsLeast: 8,
 };
 
-export function predictDuration(history: readonly ExecutionTrace[], next: ExecutionTrace | null = null): DurationPrediction | Refusal {
+export function predictDuration(
+  history: readonly ExecutionTrace[],
+  next: ExecutionTrace | null = null,
+): DurationPrediction | Refusal {
   const past = history.filter((execution) => isUsable(execution) && execution.state === 'completed');
   past.sort((left, right) => startOf(left) - startOf(right));
   if (past.length === 0) return refuse('a prediction', 1, 0, history);
@@ -86,7 +89,9 @@ function predictFromPast(
   const hasInterval = interval.errors >= predictionDefaults.intervalErrorsLeast;
   return {
     predicted_duration: roundMs(Math.exp(log)),
-    confidence_interval: hasInterval ? [roundMs(Math.exp(log + interval.low)), roundMs(Math.exp(log + interval.high))] : [null, null],
+    confidence_interval: hasInterval
+      ? [roundMs(Math.exp(log + interval.low)), roundMs(Math.exp(log + interval.high))]
+      : [null, null],
     interval_coverage: interval.coverage === null ? null : roundRatio(interval.coverage),
     confidence: judge(interval.errors, interval.high - interval.low),
     method,
@@ -165,9 +170,17 @@ class Predictor {
     const rows = this.#rows.slice(from, this.#until);
     const names = chooseFeatures(rows);
     const values = this.#logs.slice(from, this.#until);
-    this.#model = fitRidge(names, rows.map((row) => columnsOf(names, row)), values, predictionDefaults.penalty);
+    this.#model = fitRidge(
+      names,
+      rows.map((row) => columnsOf(names, row)),
+      values,
+      predictionDefaults.penalty,
+    );
     this.#fittedUntil = this.#until;
-    this.#residual = medianOf(rows.slice(-10).map((row, index) => values[Math.max(0, rows.length - 10) + index] - this.#evaluate(row))) / 2;
+    this.#residual =
+      medianOf(
+        rows.slice(-10).map((row, index) => values[Math.max(0, rows.length - 10) + index] - this.#evaluate(row)),
+      ) / 2;
   }
 
   #evaluate(row: Features): number {
@@ -184,12 +197,19 @@ class Predictor {
   explain(method: Method, row: Features, log: number, usualLog: number): DurationPrediction['factors'] {
     const model = this.#model;
     if (method === 'rolling_median') return [];
-    if (method === 'recent_level' || model === null) return [{ name: 'recent executions', factor: roundRatio(Math.exp(log - usualLog)) }];
-    const parts = columnsOf(model.names, row).map((value, column) => ({ name: model.names[column], part: partOf(model, column, value) }));
+    if (method === 'recent_level' || model === null)
+      return [{ name: 'recent executions', factor: roundRatio(Math.exp(log - usualLog)) }];
+    const parts = columnsOf(model.names, row).map((value, column) => ({
+      name: model.names[column],
+      part: partOf(model, column, value),
+    }));
     parts.sort((left, right) => Math.abs(right.part) - Math.abs(left.part));
     const told = parts.slice(0, 6).filter(({ part }) => Math.abs(part) >= 0.005);
     const rest = log - usualLog - told.reduce((sum, { part }) => sum + part, 0);
-    return [...told, { name: 'all else', part: rest }].map(({ name, part }) => ({ name, factor: roundRatio(Math.exp(part)) }));
+    return [...told, { name: 'all else', part: rest }].map(({ name, part }) => ({
+      name,
+      factor: roundRatio(Math.exp(part)),
+    }));
   }
 }
 

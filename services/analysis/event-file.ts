@@ -47,7 +47,10 @@ const makeDecoder = (kind: 'tasks' | 'executions'): Decoder =>
   createDecoder({ kind, registry: null, maxValueBytes, pastBoundMs: anyMs, futureBoundMs: anyMs });
 
 /** An event, null for one that is about an orchestrator, or what is wrong with the line. */
-function readLine(line: string, decoders: Record<'tasks' | 'executions', Decoder>): ExecutionEvent | TaskEvent | string | null {
+function readLine(
+  line: string,
+  decoders: Record<'tasks' | 'executions', Decoder>,
+): ExecutionEvent | TaskEvent | string | null {
   let value: unknown;
   try {
     value = JSON.parse(line);

@@ -20,6 +20,7 @@ export interface FailurePattern {
   last_seen: string;
 }
 
+/** @public */
 export const failureDefaults = {
   countLeast: 2,
   listedMost: 20,

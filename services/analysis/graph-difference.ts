@@ -18,6 +18,7 @@ export interface GraphDifference {
   certain: boolean;
 }
 
+/** @public */
 export const differenceDefaults = { durationRatioLeast: 1.25 };
 
 export function compareGraphs(before: DependencyGraph, after: DependencyGraph): GraphDifference {

@@ -7,6 +7,7 @@ import { timeRun } from './timed-run.ts';
  * Dependencies that nobody told, from the times of many executions: b waits for a where b never begins before a is
  * over, and where at least now and then a was the last that ended before b was ready. What is only ever earlier by
  * chance, such as a short task beside a long chain, does not pass the second test.
+ * @public
  */
 export const inferenceDefaults = {
   /** Larger workflows than this are not compared pair by pair. */
@@ -45,7 +46,15 @@ export function inferEdges(executions: readonly ExecutionTrace[]): LearnedEdge[]
   return reduceTransitively(buildDigraph(names.length, closed)).map(([tail, head]) => {
     const pair = tail * names.length + head;
     const support = counts.ordered[pair] / Math.max(1, counts.together[pair]);
-    return { from: names[tail], to: names[head], type: 'temporal', optional: false, condition: '', support, inferred: true };
+    return {
+      from: names[tail],
+      to: names[head],
+      type: 'temporal',
+      optional: false,
+      condition: '',
+      support,
+      inferred: true,
+    };
   });
 }
 
@@ -107,7 +116,8 @@ function countOrders(runs: readonly ReadonlyMap<string, Span>[], names: readonly
       for (const tail of own) {
         const endMs = endFor(tail, head);
         const isLast = endMs >= latestMs - toleranceMs && endMs <= head.readyMs + toleranceMs;
-        if (tail !== head && !tail.isEndless && isLast && tail.startMs <= head.startMs) counts.last[tail.place * size + head.place]++;
+        if (tail !== head && !tail.isEndless && isLast && tail.startMs <= head.startMs)
+          counts.last[tail.place * size + head.place]++;
       }
     }
   }

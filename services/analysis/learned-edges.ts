@@ -1,5 +1,5 @@
 import type { TaskDependency } from '../../schemas/events.ts';
-import { isEnd, type ExecutionTrace } from './execution-trace.ts';
+import { type ExecutionTrace, isEnd } from './execution-trace.ts';
 import { inferEdges } from './inferred-edges.ts';
 import { timeRun } from './timed-run.ts';
 
@@ -26,6 +26,7 @@ export interface LearnedWorkflow {
   holds: Map<string, Set<string>>;
 }
 
+/** @public */
 export const learningDefaults = {
   /** Told in fewer executions than this, an edge belongs to another version or to a mistake. */
   supportLeast: 0.02,
@@ -74,49 +75,56 @@ function countTasks(executions: readonly ExecutionTrace[]): LearnedWorkflow['tas
 
 interface Told {
   dependency: TaskDependency;
-  to: string;
   times: number;
   together: number;
+  /** The execution that told it last, so that many instances of a task tell it once. */
+  toldBy: number;
 }
 
-function countTold(executions: readonly ExecutionTrace[]): Map<string, Told> {
-  const told = new Map<string, Told>();
-  for (const { tasks } of executions) {
-    const present = new Set(tasks.map(({ taskId }) => taskId));
-    const counted = new Set<string>();
+/** By the task that waits, then by the one that is waited for. */
+type ToldEdges = Map<string, Map<string, Told>>;
+
+function countTold(executions: readonly ExecutionTrace[]): ToldEdges {
+  const told: ToldEdges = new Map();
+  const presence = executions.map(({ tasks }) => new Set(tasks.map(({ taskId }) => taskId)));
+  executions.forEach(({ tasks }, execution) => {
     for (const { taskId, dependencies } of tasks) {
       for (const dependency of dependencies) {
-        const key = `${dependency.taskId}\0${taskId}`;
-        if (counted.has(key) || !present.has(dependency.taskId) || dependency.taskId === taskId) continue;
-        counted.add(key);
-        const known = told.get(key);
-        if (known === undefined) told.set(key, { dependency, to: taskId, times: 1, together: 0 });
-        else known.times++;
+        const { taskId: from } = dependency;
+        if (from === taskId || !presence[execution].has(from)) continue;
+        let known = told.get(taskId);
+        if (known === undefined) {
+          known = new Map();
+          told.set(taskId, known);
+        }
+        const entry = known.get(from);
+        if (entry === undefined) known.set(from, { dependency, times: 1, together: 0, toldBy: execution });
+        else if (entry.toldBy !== execution) {
+          entry.times++;
+          entry.toldBy = execution;
+        }
       }
     }
-  }
-  countTogether(executions, told);
+  });
+  for (const present of presence) countTogether(present, told);
   return told;
 }
 
-function countTogether(executions: readonly ExecutionTrace[], told: Map<string, Told>): void {
-  const byHead = new Map<string, Told[]>();
-  for (const entry of told.values()) byHead.set(entry.to, [...(byHead.get(entry.to) ?? []), entry]);
-  for (const { tasks } of executions) {
-    const present = new Set(tasks.map(({ taskId }) => taskId));
-    for (const taskId of present) {
-      for (const entry of byHead.get(taskId) ?? []) if (present.has(entry.dependency.taskId)) entry.together++;
-    }
+function countTogether(present: ReadonlySet<string>, told: ToldEdges): void {
+  for (const taskId of present) {
+    for (const [from, entry] of told.get(taskId) ?? []) if (present.has(from)) entry.together++;
   }
 }
 
-function keepSupported(told: ReadonlyMap<string, Told>): LearnedEdge[] {
+function keepSupported(told: ToldEdges): LearnedEdge[] {
   const edges: LearnedEdge[] = [];
-  for (const { dependency, to, times, together } of told.values()) {
-    const support = together === 0 ? 0 : times / together;
-    if (support < learningDefaults.supportLeast) continue;
-    const { taskId: from, type, optional, condition } = dependency;
-    edges.push({ from, to, type: type || 'control', optional, condition, support, inferred: false });
+  for (const [to, known] of told) {
+    for (const [from, { dependency, times, together }] of known) {
+      const support = together === 0 ? 0 : times / together;
+      if (support < learningDefaults.supportLeast) continue;
+      const { type, optional, condition } = dependency;
+      edges.push({ from, to, type: type || 'control', optional, condition, support, inferred: false });
+    }
   }
   return edges;
 }

@@ -13,6 +13,7 @@ export interface ParallelOpportunity {
   condition: string;
 }
 
+/** @public */
 export const opportunityDefaults = { gainRatioLeast: 0.02, edgesMost: 20, listedMost: 5 };
 
 export function findParallelOpportunities(

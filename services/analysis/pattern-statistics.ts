@@ -116,7 +116,9 @@ function hintAtOrder({ tasks }: StructuralPattern, { learned }: WorkflowRuns): H
     learned.told.some((edge) => edge.from === from && edge.to === to && edge.type !== 'data' && !edge.inferred);
   const free = tasks.slice(1).filter((to, place) => isFree(tasks[place], to)).length;
   if (free === 0) return [];
-  return [{ hint: 'Run side by side what does not need the results of each other.', evidence: { order_only_edges: free } }];
+  return [
+    { hint: 'Run side by side what does not need the results of each other.', evidence: { order_only_edges: free } },
+  ];
 }
 
 function hintAtImbalance(occurrences: readonly Occurrence[]): Hints {
@@ -130,7 +132,10 @@ function hintAtImbalance(occurrences: readonly Occurrence[]): Hints {
 }
 
 function hintAtBranches({ tasks }: StructuralPattern, { runs, tasks: byRun }: WorkflowRuns): Hints {
-  const counts = tasks.map((task) => ({ task, count: byRun.filter((run) => run.get(task)?.isSkipped === false).length }));
+  const counts = tasks.map((task) => ({
+    task,
+    count: byRun.filter((run) => run.get(task)?.isSkipped === false).length,
+  }));
   const rare = counts.filter(({ count }) => count < 0.02 * runs.length);
   if (rare.length === 0 || runs.length < 50) return [];
   return [{ hint: 'A branch is nearly never taken.', evidence: { task: rare[0].task, times: rare[0].count } }];
@@ -140,7 +145,9 @@ function hintAtIterations({ tasks }: StructuralPattern, { tasks: byRun }: Workfl
   const iterations = byRun.map((run) => run.get(tasks[0])?.iterations ?? 0).filter((count) => count > 0);
   const usual = medianOf(iterations);
   if (usual < 3) return [];
-  return [{ hint: 'Run iterations side by side if they do not need each other.', evidence: { iterations_median: usual } }];
+  return [
+    { hint: 'Run iterations side by side if they do not need each other.', evidence: { iterations_median: usual } },
+  ];
 }
 
 function hintAtCompensation({ tasks }: StructuralPattern, { runs, tasks: byRun }: WorkflowRuns): Hints {

@@ -17,6 +17,7 @@ export interface PerformanceTrend {
   median_ms_last_day: number | null;
 }
 
+/** @public */
 export const trendDefaults = { daysLeast: 4, pMost: 0.01, changePerWeekLeast: 0.05, daysMost: 90 };
 
 const dayMs = 86_400_000;
@@ -31,7 +32,8 @@ export function findPerformanceTrend(durations: readonly { startMs: number; dura
     median_ms_first_day: days.length === 0 ? null : roundMs(medians[0]),
     median_ms_last_day: days.length === 0 ? null : roundMs(medians[medians.length - 1]),
   };
-  if (days.length < trendDefaults.daysLeast) return { direction: 'unknown', change_per_week_ratio: 0, p_value: null, ...ends };
+  if (days.length < trendDefaults.daysLeast)
+    return { direction: 'unknown', change_per_week_ratio: 0, p_value: null, ...ends };
   const logs = medians.map(Math.log);
   const perWeek = Math.exp(7 * findSlope(days, logs)) - 1;
   const pValue = testOrder(logs);

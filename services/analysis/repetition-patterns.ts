@@ -1,9 +1,10 @@
 import { followersOf } from './digraph.ts';
 import { medianOf } from './robust-statistics.ts';
-import type { Structure } from './structure.ts';
 import type { StructuralPattern } from './structural-patterns.ts';
+import type { Structure } from './structure.ts';
 import type { WorkflowRuns } from './workflow-runs.ts';
 
+/** @public */
 export const repetitionDefaults = {
   instancesLeast: 3,
   /** Share of the executions with a task in which it was repeated, or had instances. */
@@ -21,7 +22,8 @@ export function findLoops(workflow: WorkflowRuns, { cycles, names }: Structure):
   const bodies = groupBodies(workflow, [...repeated.keys()], repeated);
   for (const cycle of cycles) {
     const members = cycle.filter((name) => inside.has(name));
-    if (members.length > 0 && !bodies.some((body) => members.some((name) => body.has(name)))) bodies.push(new Set(members));
+    if (members.length > 0 && !bodies.some((body) => members.some((name) => body.has(name))))
+      bodies.push(new Set(members));
   }
   return bodies.map((body) => {
     const ratios = [...body].map((name) => repeated.get(name)?.ratio ?? 1);
@@ -84,7 +86,8 @@ export function findMaps(workflow: WorkflowRuns, { names, graph, exit }: Structu
       if (own !== undefined && !own.isSkipped && own.iterations <= 1) counts.push(own.instances);
     }
     const mapped = counts.filter((count) => count >= repetitionDefaults.instancesLeast).length;
-    if (counts.length === 0 || mapped < counts.length / 2 || medianOf(counts) < repetitionDefaults.instancesLeast) return;
+    if (counts.length === 0 || mapped < counts.length / 2 || medianOf(counts) < repetitionDefaults.instancesLeast)
+      return;
     const after = [...followersOf(graph, node)].filter((head) => head !== exit);
     // What nothing waits for is not put together again.
     const kind = after.length > 0 ? 'map_reduce' : 'parallel';

@@ -33,7 +33,7 @@ export interface RunChange {
   before?: readonly (readonly number[])[];
 }
 
-/** A pool was short of slots if its tasks waited this long, and mostly while it was full of tasks of this execution. */
+/** A pool was short of slots if its tasks waited this long, and mostly while it was full of tasks of this execution. @public */
 export const slotDefaults = { waitMsLeast: 1000, fullRatioLeast: 0.6, waitingTasksLeast: 2 };
 
 export function modelRun(run: TimedRun): RunModel {

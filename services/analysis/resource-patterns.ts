@@ -17,6 +17,7 @@ export interface ResourcePattern {
   cost_mean: number | null;
 }
 
+/** @public */
 export const resourceDefaults = { attemptsLeast: 5, usedRatioLow: 0.4, usedRatioHigh: 0.9, boundRatioLeast: 0.6 };
 
 export function findResourcePatterns(executions: readonly ExecutionTrace[]): ResourcePattern[] {
@@ -26,14 +27,26 @@ export function findResourcePatterns(executions: readonly ExecutionTrace[]): Res
   const ended = attempts.filter(({ attempt }) => attempt.endedAtMs !== null && attempt.state !== 'skipped');
   return [...groupBy(ended, ({ taskId }) => taskId)]
     .filter(([, own]) => own.length >= resourceDefaults.attemptsLeast)
-    .map(([task, own]) => describeUse(task, own.map(({ attempt }) => attempt)))
+    .map(([task, own]) =>
+      describeUse(
+        task,
+        own.map(({ attempt }) => attempt),
+      ),
+    )
     .filter(({ bound_by, finding }) => bound_by !== 'unknown' || finding !== 'unknown');
 }
 
-function describeUse(task: string, attempts: readonly ExecutionTrace['tasks'][number]['attempts'][number][]): ResourcePattern {
+function describeUse(
+  task: string,
+  attempts: readonly ExecutionTrace['tasks'][number]['attempts'][number][],
+): ResourcePattern {
   const ran = attempts.filter(({ durationMs }) => durationMs !== null && durationMs > 0);
-  const cores = known(ran.map(({ cpuUs, durationMs }) => (cpuUs === null ? null : cpuUs / 1000 / (durationMs as number))));
-  const waits = known(ran.map(({ ioWaitUs, durationMs }) => (ioWaitUs === null ? null : ioWaitUs / 1000 / (durationMs as number))));
+  const cores = known(
+    ran.map(({ cpuUs, durationMs }) => (cpuUs === null ? null : cpuUs / 1000 / (durationMs as number))),
+  );
+  const waits = known(
+    ran.map(({ ioWaitUs, durationMs }) => (ioWaitUs === null ? null : ioWaitUs / 1000 / (durationMs as number))),
+  );
   const peaks = known(attempts.map(({ memoryPeakBytes }) => memoryPeakBytes));
   const given = known(attempts.map(({ memoryAllocatedBytes }) => memoryAllocatedBytes));
   const costs = known(attempts.map(({ costMicros }) => costMicros));
@@ -56,7 +69,8 @@ function describeUse(task: string, attempts: readonly ExecutionTrace['tasks'][nu
 }
 
 const known = (values: readonly (number | null)[]): number[] => values.filter((value) => value !== null);
-const orNull = (values: readonly number[]): number | null => (values.length === 0 ? null : roundRatio(medianOf(values)));
+const orNull = (values: readonly number[]): number | null =>
+  values.length === 0 ? null : roundRatio(medianOf(values));
 
 function findBound(cpu: number | null, io: number | null): ResourcePattern['bound_by'] {
   if (cpu === null && io === null) return 'unknown';

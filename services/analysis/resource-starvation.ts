@@ -17,7 +17,9 @@ export const starvationDefaults = {
 };
 
 export function findStarvation(runs: readonly TimedRun[]): AntiPattern | null {
-  const nodes = runs.flatMap((run) => run.nodes.filter(({ kind, task }) => kind === 'task' && task !== null && task.pool !== ''));
+  const nodes = runs.flatMap((run) =>
+    run.nodes.filter(({ kind, task }) => kind === 'task' && task !== null && task.pool !== ''),
+  );
   const starved = [...groupBy(nodes, ({ task }) => task?.pool ?? '')]
     .map(([pool, own]) => describePool(pool, own))
     .filter(({ windows }) => windows >= starvationDefaults.windowsLeast)
@@ -51,7 +53,9 @@ interface PoolUse {
 }
 
 function describePool(pool: string, nodes: readonly RunNode[]): PoolUse {
-  const starts = nodes.flatMap(({ attempts }) => attempts.map(({ startMs }) => startMs)).sort((left, right) => left - right);
+  const starts = nodes
+    .flatMap(({ attempts }) => attempts.map(({ startMs }) => startMs))
+    .sort((left, right) => left - right);
   const ends = nodes.flatMap(({ attempts }) => attempts.map(({ endMs }) => endMs)).sort((left, right) => left - right);
   const runningAt = (ms: number) => countUpTo(starts, ms) - countUpTo(ends, ms);
   let slots = 1;
@@ -61,7 +65,14 @@ function describePool(pool: string, nodes: readonly RunNode[]): PoolUse {
   const judged = [...windows.values()].map((own) => judgeWindow(own, isBusy)).filter(({ isStarved }) => isStarved);
   const [waitMs, runMs] = [sum(judged.map((window) => window.waitMs)), sum(judged.map((window) => window.runMs))];
   const tasks = [...new Set(judged.flatMap((window) => [...window.tasks]))].slice(0, 10);
-  return { pool, slots, windows: judged.length, waitMs, waitShare: waitMs + runMs === 0 ? 0 : waitMs / (waitMs + runMs), tasks };
+  return {
+    pool,
+    slots,
+    windows: judged.length,
+    waitMs,
+    waitShare: waitMs + runMs === 0 ? 0 : waitMs / (waitMs + runMs),
+    tasks,
+  };
 }
 
 function judgeWindow(nodes: readonly RunNode[], isBusy: (ms: number) => boolean) {
@@ -77,7 +88,12 @@ function judgeWindow(nodes: readonly RunNode[], isBusy: (ms: number) => boolean)
     if (isBusy(node.attempts[0].startMs - ownMs / 2)) busyMs += ownMs;
   }
   const isLong = waitMs > starvationDefaults.waitShareAbove * (waitMs + runMs);
-  return { waitMs, runMs, tasks, isStarved: isLong && tasks.size > 0 && busyMs >= starvationDefaults.busyWaitLeast * waitMs };
+  return {
+    waitMs,
+    runMs,
+    tasks,
+    isStarved: isLong && tasks.size > 0 && busyMs >= starvationDefaults.busyWaitLeast * waitMs,
+  };
 }
 
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);

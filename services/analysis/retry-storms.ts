@@ -42,7 +42,8 @@ export function findRetryStorms(executions: readonly ExecutionTrace[]): AntiPatt
     type: 'retry_storm',
     severity: share > 0.5 ? 'high' : 'medium',
     description: `from ${new Date(worst.startMs).toISOString()} on, ${worst.retries} of ${worst.attempts} attempts were retries`,
-    recommendation: 'Let waits between attempts grow and differ, and stop retrying while what is called is away (circuit breaker).',
+    recommendation:
+      'Let waits between attempts grow and differ, and stop retrying while what is called is away (circuit breaker).',
     tasks: tasks.slice(0, 10),
     evidence: {
       windows: storms.length,
@@ -91,7 +92,8 @@ function isStorm(window: Window, totals: { attempts: number; retries: number }, 
   if (attempts < stormDefaults.attemptsLeast || retries < 2) return false;
   const usual = shareElsewhere(window, totals);
   if (retries / attempts < stormDefaults.shareTimesUsualLeast * usual) return false;
-  if (retries < stormDefaults.branchingLeast * failures || retries < stormDefaults.peakRatioLeast * meanRetries) return false;
+  if (retries < stormDefaults.branchingLeast * failures || retries < stormDefaults.peakRatioLeast * meanRetries)
+    return false;
   return chanceOfMore(retries, attempts, usual) < stormDefaults.pMost;
 }
 

@@ -33,7 +33,9 @@ export function fitRidge(
       return sum;
     }),
   );
-  const right = names.map((_, row) => scaled.reduce((sum, entry, index) => sum + entry[row] * (values[index] - level), 0));
+  const right = names.map((_, row) =>
+    scaled.reduce((sum, entry, index) => sum + entry[row] * (values[index] - level), 0),
+  );
   return { names, means, scales, weights: solve(matrix, right), level };
 }
 

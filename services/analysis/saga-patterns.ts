@@ -9,9 +9,11 @@ export interface Saga {
   undoing: string[];
 }
 
+/** @public */
 export const sagaDefaults = { failedRunsLeast: 3, agreementLeast: 0.9 };
 
-const undoVerbs = /^(undo|cancel|release|refund|revert|roll_?back|compensate|void|reverse|delete|remove|unbook|unreserve)/i;
+const undoVerbs =
+  /^(undo|cancel|release|refund|revert|roll_?back|compensate|void|reverse|delete|remove|unbook|unreserve)/i;
 
 /** Tasks that ran in failed executions only, and that nothing of the usual course waits for. */
 export function findUnusual(workflow: WorkflowRuns): string[] {
@@ -27,7 +29,10 @@ export function findUnusual(workflow: WorkflowRuns): string[] {
 }
 
 const didFail = ({ trace, nodes }: TimedRun): boolean =>
-  isFailure(trace.state) || trace.state === 'partial' || trace.state === 'cancelled' || nodes.some(({ task }) => isFailure(task?.state ?? ''));
+  isFailure(trace.state) ||
+  trace.state === 'partial' ||
+  trace.state === 'cancelled' ||
+  nodes.some(({ task }) => isFailure(task?.state ?? ''));
 
 /** Pairs of a task and the one that takes it back: told by the source, or read from what runs after failures. */
 export function findSagas(workflow: WorkflowRuns): Saga[] {
@@ -72,7 +77,10 @@ function readFromFailures(workflow: WorkflowRuns): Pairs {
     const [last] = fitting.sort((left, right) => usualEnd(workflow, failed, right) - usualEnd(workflow, failed, left));
     if (last !== undefined) pairs.set(name, last);
   }
-  const isClear = pairs.size >= 2 ? measureReverse(workflow, pairs) >= sagaDefaults.agreementLeast : [...pairs.keys()].some((name) => undoVerbs.test(name));
+  const isClear =
+    pairs.size >= 2
+      ? measureReverse(workflow, pairs) >= sagaDefaults.agreementLeast
+      : [...pairs.keys()].some((name) => undoVerbs.test(name));
   return isClear ? pairs : new Map();
 }
 

@@ -39,6 +39,7 @@ export interface StructuralPattern {
   confidence: number;
 }
 
+/** @public */
 export const structuralDefaults = {
   chainLeast: 3,
   scatterLeast: 3,
@@ -83,7 +84,10 @@ function findChains({ graph, reversed, names, entry, exit }: Structure): Structu
     const nameOf = (node: number | undefined) => (node === undefined || node >= names.length ? null : names[node]);
     const before = [...followersOf(reversed, first)].filter((node) => node !== entry);
     const after = [...followersOf(graph, chain[chain.length - 1])].filter((node) => node !== exit);
-    const ends = { split: before.length === 1 ? nameOf(before[0]) : null, join: after.length === 1 ? nameOf(after[0]) : null };
+    const ends = {
+      split: before.length === 1 ? nameOf(before[0]) : null,
+      join: after.length === 1 ? nameOf(after[0]) : null,
+    };
     chains.push({ kind: 'sequential', tasks: chain.map((node) => names[node]), ...ends, confidence: 1 });
   }
   return chains;
@@ -138,7 +142,8 @@ function isExclusive(left: Branch, right: Branch, runs: number): boolean {
   const together = left.ran.filter((ran, run) => ran && right.ran[run]).length;
   // One that never ran excludes the other if it was said to be left out whenever that one ran.
   const isOther = (one: Branch, other: Branch) => one.skipped.some((skipped, run) => skipped && other.ran[run]);
-  if (rarer === 0) return isOther(left, right) || isOther(right, left) || (count(left.skipped) > 0 && count(right.skipped) > 0);
+  if (rarer === 0)
+    return isOther(left, right) || isOther(right, left) || (count(left.skipped) > 0 && count(right.skipped) > 0);
   if (runs < structuralDefaults.executionsLeast && rarer < 2) return false;
   return together < structuralDefaults.togetherRatioMost * rarer;
 }
@@ -168,15 +173,26 @@ function describeBeside(
   if (overlap < structuralDefaults.overlapRatioLeast) return null;
   const isJoined = place.split !== null && place.join !== null;
   const isVarying = isVaryingFamily(groups, names, isCompleted);
-  const kind = !isJoined || groups.length < structuralDefaults.scatterLeast ? 'parallel' : isVarying ? 'map_reduce' : 'scatter_gather';
+  const kind =
+    !isJoined || groups.length < structuralDefaults.scatterLeast
+      ? 'parallel'
+      : isVarying
+        ? 'map_reduce'
+        : 'scatter_gather';
   return { kind, tasks: parts.flat(), ...place, confidence: overlap };
 }
 
 /** Shards that are tasks of their own, `shard_1`, `shard_2` and so on, as many as there is work for. */
-function isVaryingFamily(groups: readonly Branch[][], names: readonly string[], isCompleted: readonly boolean[]): boolean {
+function isVaryingFamily(
+  groups: readonly Branch[][],
+  names: readonly string[],
+  isCompleted: readonly boolean[],
+): boolean {
   const stems = new Set(groups.map(([{ nodes }]) => names[nodes[0]].replace(/[\W_]*\d+$/, '')));
   if (stems.size > 1) return false;
-  const counts = isCompleted.flatMap((completed, run) => (completed ? [groups.filter(([{ ran }]) => ran[run]).length] : []));
+  const counts = isCompleted.flatMap((completed, run) =>
+    completed ? [groups.filter(([{ ran }]) => ran[run]).length] : [],
+  );
   const usual = medianOf(counts);
   return counts.filter((count) => count !== usual).length > counts.length / 10;
 }
@@ -232,7 +248,13 @@ function findLeftOut(structure: Structure, forks: readonly StructuralPattern[]):
         members.push(head);
       }
     }
-    found.push({ kind: 'conditional', tasks: members.map((member) => names[member]), split: null, join: null, confidence: 1 });
+    found.push({
+      kind: 'conditional',
+      tasks: members.map((member) => names[member]),
+      split: null,
+      join: null,
+      confidence: 1,
+    });
   }
   return found;
 }

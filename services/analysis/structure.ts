@@ -1,5 +1,13 @@
 import { cutCycles } from './dependency-graph.ts';
-import { buildDigraph, type Digraph, findCycles, followersOf, reduceTransitively, reverseDigraph, sortTopologically } from './digraph.ts';
+import {
+  buildDigraph,
+  type Digraph,
+  findCycles,
+  followersOf,
+  reduceTransitively,
+  reverseDigraph,
+  sortTopologically,
+} from './digraph.ts';
 import { medianOf } from './robust-statistics.ts';
 import type { WorkflowRuns } from './workflow-runs.ts';
 

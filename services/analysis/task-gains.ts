@@ -11,7 +11,7 @@ export interface ReplaySet {
   meanMakespanMs: number;
 }
 
-/** So many nodes are played for one question at most; of longer histories the newest executions are taken. */
+/** So many nodes are played for one question at most; of longer histories the newest executions are taken. @public */
 export const replayDefaults = { nodesMost: 400_000, runsMost: 60 };
 
 export function prepareReplays({ runs, tasks }: WorkflowRuns): ReplaySet {

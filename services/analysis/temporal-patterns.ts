@@ -16,6 +16,7 @@ export interface TemporalPattern {
   evidence: Record<string, number>;
 }
 
+/** @public */
 export const temporalDefaults = {
   startsLeast: 10,
   coherenceLeast: 0.7,
@@ -119,6 +120,10 @@ function findBursts(starts: readonly number[]): TemporalPattern | null {
     type: 'burst',
     description: `starts come in bursts: gaps vary by ${roundRatio(variation)} times their mean`,
     confidence: roundRatio(1 - 1 / variation),
-    evidence: { gap_variation: roundRatio(variation), gap_ms_median: roundMs(medianOf(gaps)), gap_ms_mean: roundMs(mean) },
+    evidence: {
+      gap_variation: roundRatio(variation),
+      gap_ms_median: roundMs(medianOf(gaps)),
+      gap_ms_mean: roundMs(mean),
+    },
   };
 }

@@ -89,7 +89,17 @@ function timeNested(
   }
   const { before, isGuessed } = connectRun(nodes, prefix, knowledge.after ?? new Map());
   const skewMsMost = Math.max(0, ...[...skews.values()].map(Math.abs));
-  const run: TimedRun = { trace, ...bounds, isOpen, nodes, before, order: new Int32Array(), isGuessed, endlessTasks, skewMsMost };
+  const run: TimedRun = {
+    trace,
+    ...bounds,
+    isOpen,
+    nodes,
+    before,
+    order: new Int32Array(),
+    isGuessed,
+    endlessTasks,
+    skewMsMost,
+  };
   if (depth < nestedMost && knowledge.children !== undefined) nestChildren(run, knowledge, prefix, depth);
   run.order = orderNodes(run);
   return run;

@@ -2,7 +2,7 @@ import { type Basis, describeBasis, type Refusal, refuse, roundMs, roundRatio } 
 import { findSlacks, walkBack } from './critical-path.ts';
 import { findParallelOpportunities, type ParallelOpportunity } from './parallel-opportunities.ts';
 import type { SegmentKind } from './path-segments.ts';
-import { modelRun, resimulate } from './resimulation.ts';
+import { type modelRun, resimulate } from './resimulation.ts';
 import { countBy, meanOf, medianOf, rankCorrelationOf } from './robust-statistics.ts';
 import { measureGain, prepareReplays, type ReplaySet, scaleTask } from './task-gains.ts';
 import { retryLossOf } from './task-history.ts';
@@ -53,6 +53,7 @@ export interface OptimizationPotential {
   reducible_ratio: number;
 }
 
+/** @public */
 export const workflowPathDefaults = {
   executionsLeast: 1,
   /** Gains are computed for so many tasks, those with the longest time on the path. */
@@ -139,7 +140,8 @@ function describeTasks(
   });
   tasks.sort((left, right) => right.path_ms - left.path_ms || (left.task < right.task ? -1 : 1));
   for (const entry of tasks.slice(0, workflowPathDefaults.gainTasksMost)) {
-    if (entry.path_ms > 0) entry.gains = workflowPathDefaults.fasterRatios.map((ratio) => gainOf(replays, entry.task, ratio));
+    if (entry.path_ms > 0)
+      entry.gains = workflowPathDefaults.fasterRatios.map((ratio) => gainOf(replays, entry.task, ratio));
   }
   return tasks;
 }
@@ -162,7 +164,8 @@ function findCruciality(workflow: WorkflowRuns, task: string, makespans: readonl
 
 function meanByKind(walked: readonly WalkedRun[]): WorkflowCriticalPath['by_kind'] {
   const means: WorkflowCriticalPath['by_kind'] = {};
-  for (const { byKind } of walked) for (const [kind, ms] of byKind) means[kind] = (means[kind] ?? 0) + ms / walked.length;
+  for (const { byKind } of walked)
+    for (const [kind, ms] of byKind) means[kind] = (means[kind] ?? 0) + ms / walked.length;
   for (const kind of Object.keys(means) as SegmentKind[]) means[kind] = roundMs(means[kind] as number);
   return means;
 }

@@ -41,6 +41,7 @@ export interface Variant {
   success_rate: number;
 }
 
+/** @public */
 export const patternDefaults = { executionsLeast: 3, variantsMost: 20, lastShareLeast: 0.5 };
 
 export function findWorkflowPatterns(workflow: WorkflowRuns): WorkflowPatterns | Refusal {
@@ -62,7 +63,7 @@ export function findWorkflowPatterns(workflow: WorkflowRuns): WorkflowPatterns |
   };
 }
 
-export function findVariants({ runs, tasks }: WorkflowRuns): Variant[] {
+function findVariants({ runs, tasks }: WorkflowRuns): Variant[] {
   const keys = tasks.map((run) => {
     const ran = [...run.values()].filter(({ isSkipped }) => !isSkipped).map(({ taskId }) => taskId);
     return ran.sort().join('\0');

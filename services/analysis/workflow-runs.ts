@@ -1,8 +1,8 @@
-import { type ExecutionTrace, isEnd } from './execution-trace.ts';
 import { isUsable } from './basis.ts';
-import { afterOf, learnWorkflow, type LearnedWorkflow } from './learned-edges.ts';
+import { type ExecutionTrace, isEnd } from './execution-trace.ts';
+import { afterOf, type LearnedWorkflow, learnWorkflow } from './learned-edges.ts';
 import { groupBy, medianOf } from './robust-statistics.ts';
-import { type TaskInRun, summariseTasks } from './task-history.ts';
+import { summariseTasks, type TaskInRun } from './task-history.ts';
 import { type RunKnowledge, type TimedRun, timeRun } from './timed-run.ts';
 
 /** Executions of one workflow, timed with what they teach about each other. */
@@ -49,11 +49,11 @@ function findTypicalDurations(executions: readonly ExecutionTrace[]): Map<string
 }
 
 /** A value of a task in every run in which it ran. */
-export function valuesOf(runs: WorkflowRuns, taskId: string, valueOf: (task: TaskInRun) => number): number[] {
+export function valuesOf(runs: WorkflowRuns, taskId: string, read: (task: TaskInRun) => number): number[] {
   const values: number[] = [];
   for (const tasks of runs.tasks) {
     const own = tasks.get(taskId);
-    if (own !== undefined && !own.isSkipped) values.push(valueOf(own));
+    if (own !== undefined && !own.isSkipped) values.push(read(own));
   }
   return values;
 }

@@ -39,7 +39,11 @@ export function replayForecasts(history: readonly ExecutionTrace[], from: number
 const durationOf = ({ startedAtMs, endedAtMs }: ExecutionTrace): number => (endedAtMs ?? 0) - (startedAtMs ?? 0);
 
 /** Errors as shares of what happened, so that long workflows do not count for more. */
-export function judgeForecasts(forecasts: readonly Forecast[]): { coverage: number; toRolling: number; toLast: number } {
+export function judgeForecasts(forecasts: readonly Forecast[]): {
+  coverage: number;
+  toRolling: number;
+  toLast: number;
+} {
   const meanError = (of: (forecast: Forecast) => number) =>
     forecasts.reduce((sum, own) => sum + Math.abs(Math.log(of(own) / own.actualMs)), 0) / forecasts.length;
   const own = meanError(({ predictedMs }) => predictedMs);

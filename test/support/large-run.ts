@@ -18,7 +18,14 @@ export function makeLargeRun(shape: 'chain' | 'map' | 'layers', tasks: number): 
     const place = shape === 'map' ? { taskId: 'each', mapIndex: index } : { taskId: `task-${index}`, mapIndex: -1 };
     const dependencies = dependenciesOn(...before.map((tail) => `task-${tail}`));
     const common = { ...place, dependencies, readyAtMs, startedAtMs, pool: 'main' };
-    events.push(taskEvent({ ...common, state: 'completed', eventTimeMs: ends[index], durationUs: (ends[index] - startedAtMs) * 1000 }));
+    events.push(
+      taskEvent({
+        ...common,
+        state: 'completed',
+        eventTimeMs: ends[index],
+        durationUs: (ends[index] - startedAtMs) * 1000,
+      }),
+    );
   }
   if (shape === 'map') {
     const common = { taskId: 'reduce', dependencies: dependenciesOn('each'), readyAtMs: lastMs, startedAtMs: lastMs };

@@ -174,7 +174,10 @@ class Run {
       const outcome = this.#playAttempts(task, instance, slotWaitMs, isSkewed ? cause.factor : 1);
       freeMs[slot] = outcome.endMs;
       if (outcome.endMs > worst.endMs || outcome.state === 'failed') {
-        worst = { state: worst.state === 'failed' ? 'failed' : outcome.state, endMs: Math.max(worst.endMs, outcome.endMs) };
+        worst = {
+          state: worst.state === 'failed' ? 'failed' : outcome.state,
+          endMs: Math.max(worst.endMs, outcome.endMs),
+        };
       }
     }
     return worst;
@@ -282,7 +285,10 @@ class Run {
     let readyMs = this.#failedMs as number;
     for (const task of tasks.filter(({ compensates }) => compensates !== null).reverse()) {
       if (this.#outcomes.get(task.compensates as string)?.state !== 'completed') continue;
-      const outcome = this.#playAttempts({ ...task, failureRatio: 0 }, { mapIndex: -1, iteration: null, firstAttempt: 1, readyMs });
+      const outcome = this.#playAttempts(
+        { ...task, failureRatio: 0 },
+        { mapIndex: -1, iteration: null, firstAttempt: 1, readyMs },
+      );
       this.#outcomes.set(task.id, outcome);
       readyMs = outcome.endMs;
     }

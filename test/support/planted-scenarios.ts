@@ -32,7 +32,15 @@ export function makePatternCase(seed: number): PatternCase {
   const blocks = Array.from({ length: 1 + random.below(5) }, () => random.pick(allBlocks));
   const workflow = plantWorkflow(`pattern-${seed}`, blocks, random);
   const noise = { ...drawNoise(random), tellsDependencies: !random.chance(0.25) };
-  const plan = { executions: 60 + random.below(60), seed, firstMs, everyMs, cause: null, causeFrom: 0, sizeSpread: 0.1 };
+  const plan = {
+    executions: 60 + random.below(60),
+    seed,
+    firstMs,
+    everyMs,
+    cause: null,
+    causeFrom: 0,
+    sizeSpread: 0.1,
+  };
   return { seed, workflow, noise, runs: playRuns({ ...plan, workflow, noise }) };
 }
 
@@ -51,12 +59,24 @@ const plantedShareLeast = 0.15;
 export function makeBottleneckCase(seed: number, isHealthy: boolean): BottleneckCase {
   for (let attempt = 0; ; attempt++) {
     const random = createRandom(seed * 1013 + attempt);
-    const blocks = Array.from({ length: 2 + random.below(4) }, () => random.pick(allBlocks.filter((block) => block !== 'saga')));
+    const blocks = Array.from({ length: 2 + random.below(4) }, () =>
+      random.pick(allBlocks.filter((block) => block !== 'saga')),
+    );
     const workflow = plantWorkflow(`slow-${seed}`, blocks, random);
     const noise = drawNoise(random);
     const hasPast = random.chance(0.5);
     const cause = isHealthy ? null : drawCause(workflow, random, hasPast);
-    const plan: RunPlan = { workflow, executions: 60, seed, firstMs, everyMs, noise, cause, causeFrom: 30, sizeSpread: 0.15 };
+    const plan: RunPlan = {
+      workflow,
+      executions: 60,
+      seed,
+      firstMs,
+      everyMs,
+      noise,
+      cause,
+      causeFrom: 30,
+      sizeSpread: 0.15,
+    };
     const runs = playRuns(plan);
     const before = hasPast ? runs.slice(0, 30) : [];
     if (cause === null) return { seed, workflow, cause, before, runs: runs.slice(30) };
@@ -71,8 +91,11 @@ const sumOf = (runs: readonly PlayedRun[]): number => runs.reduce((sum, { makesp
 
 function drawCause({ tasks }: PlantedWorkflow, random: Random, hasPast: boolean): PlantedCause {
   const mapped = tasks.filter(({ instances }) => instances !== null);
-  const plain = tasks.filter(({ instances, branch, loopId }) => instances === null && branch === null && loopId === null);
-  const kinds: PlantedCause['kind'][] = mapped.length > 0 ? ['slow', 'slot_wait', 'retries', 'skewed', 'starved'] : ['slow', 'slot_wait', 'retries'];
+  const plain = tasks.filter(
+    ({ instances, branch, loopId }) => instances === null && branch === null && loopId === null,
+  );
+  const kinds: PlantedCause['kind'][] =
+    mapped.length > 0 ? ['slow', 'slot_wait', 'retries', 'skewed', 'starved'] : ['slow', 'slot_wait', 'retries'];
   const kind = random.pick(kinds);
   const target = random.pick(kind === 'skewed' || kind === 'starved' ? mapped : plain);
   const taskId = target.id;
@@ -94,13 +117,24 @@ function drawCause({ tasks }: PlantedWorkflow, random: Random, hasPast: boolean)
 /** A history whose durations follow the size of the input, the hour of the day or a change, or nothing but chance. */
 export function makeDurationCase(seed: number): PlayedRun[] {
   const random = createRandom(seed);
-  const blocks = Array.from({ length: 2 + random.below(3) }, () => random.pick<Block>(['task', 'chain', 'parallel', 'map', 'scatter']));
+  const blocks = Array.from({ length: 2 + random.below(3) }, () =>
+    random.pick<Block>(['task', 'chain', 'parallel', 'map', 'scatter']),
+  );
   const workflow = plantWorkflow(`duration-${seed}`, blocks, random);
   const noise = { ...noNoise, retryRatio: 0.02, failureRatio: 0.002 };
   const tellsSize = random.chance(0.7);
   const first = workflow.tasks[random.below(workflow.tasks.length)];
   const hasChange = random.chance(0.3);
   const cause: PlantedCause | null = hasChange ? { kind: 'slow', taskId: first.id, factor: 4 } : null;
-  const plan = { executions: 220, seed, firstMs, everyMs, cause, causeFrom: 90, sizeSpread: random.between(0.3, 0.8), tellsSize };
+  const plan = {
+    executions: 220,
+    seed,
+    firstMs,
+    everyMs,
+    cause,
+    causeFrom: 90,
+    sizeSpread: random.between(0.3, 0.8),
+    tellsSize,
+  };
   return playRuns({ ...plan, workflow, noise });
 }

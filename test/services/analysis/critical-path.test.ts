@@ -8,7 +8,8 @@ import { executionEvent, taskEvent } from '../../support/canonical-events.ts';
 import { makePatternCase } from '../../support/planted-scenarios.ts';
 import { at, drawRun, gatherOne, gatherRuns, type ToldRun } from './told-runs.ts';
 
-const sumOf = (segments: readonly { duration_ms: number }[]) => segments.reduce((sum, { duration_ms }) => sum + duration_ms, 0);
+const sumOf = (segments: readonly { duration_ms: number }[]) =>
+  segments.reduce((sum, { duration_ms }) => sum + duration_ms, 0);
 
 const example: ToldRun = {
   end: 20,
@@ -29,7 +30,11 @@ describe('the critical path of one execution', () => {
       ['c', 'slot_wait', 10_000, 2000],
       ['c', 'run', 12_000, 8000],
     ]);
-    expect(Object.fromEntries(path.tasks.map(({ task, slack_ms }) => [task, slack_ms]))).toEqual({ a: 0, b: 6000, c: 0 });
+    expect(Object.fromEntries(path.tasks.map(({ task, slack_ms }) => [task, slack_ms]))).toEqual({
+      a: 0,
+      b: 6000,
+      c: 0,
+    });
     expect(path.by_kind).toEqual({ run: 18_000, slot_wait: 2000 });
     expect(path.work_ratio).toBe(0.9);
   });
@@ -128,10 +133,46 @@ describe('the critical path of one execution', () => {
     ['a task that never ended', { end: 9, tasks: [{ id: 'a', start: 1, end: null }] }],
     ['a task outside of its execution', { end: 9, tasks: [{ id: 'a', start: -5, end: 30 }] }],
     ['a dependency on nothing', { end: 9, tasks: [{ id: 'a', after: ['nobody'], start: 1, end: 3 }] }],
-    ['a circle', { end: 9, tasks: [{ id: 'a', after: ['b'], start: 1, end: 3 }, { id: 'b', after: ['a'], start: 3, end: 9 }] }],
-    ['a circle of things that took no time', { end: 9, tasks: [{ id: 'a', after: ['b'], start: 3, end: 3 }, { id: 'b', after: ['a'], start: 3, end: 3 }] }],
-    ['a start before the end of what it waited for', { end: 9, tasks: [{ id: 'a', start: 0, end: 6 }, { id: 'b', after: ['a'], start: 4, end: 9 }] }],
-    ['an execution without an end', { end: null, tasks: [{ id: 'a', start: 0, end: 6 }, { id: 'b', after: ['a'], start: 6, end: null }] }],
+    [
+      'a circle',
+      {
+        end: 9,
+        tasks: [
+          { id: 'a', after: ['b'], start: 1, end: 3 },
+          { id: 'b', after: ['a'], start: 3, end: 9 },
+        ],
+      },
+    ],
+    [
+      'a circle of things that took no time',
+      {
+        end: 9,
+        tasks: [
+          { id: 'a', after: ['b'], start: 3, end: 3 },
+          { id: 'b', after: ['a'], start: 3, end: 3 },
+        ],
+      },
+    ],
+    [
+      'a start before the end of what it waited for',
+      {
+        end: 9,
+        tasks: [
+          { id: 'a', start: 0, end: 6 },
+          { id: 'b', after: ['a'], start: 4, end: 9 },
+        ],
+      },
+    ],
+    [
+      'an execution without an end',
+      {
+        end: null,
+        tasks: [
+          { id: 'a', start: 0, end: 6 },
+          { id: 'b', after: ['a'], start: 6, end: null },
+        ],
+      },
+    ],
   ] satisfies [string, ToldRun][])('sums up to the duration with %s', (_, told) => {
     const run = timeRun(gatherOne(told));
     const { segments, duration } = findCriticalPath(run);
@@ -218,10 +259,14 @@ describe('playing an execution again', () => {
     return { id: 'part', ready: 0, start, end, fields: { mapIndex, pool: 'small', dispatchedAtMs: at(start) } };
   };
   /** Four parts of ten seconds through two slots. */
-  const crowded: ToldRun = { end: 20, tasks: [instance(0, 0, 10), instance(1, 0, 10), instance(2, 10, 20), instance(3, 10, 20)] };
+  const crowded: ToldRun = {
+    end: 20,
+    tasks: [instance(0, 0, 10), instance(1, 0, 10), instance(2, 10, 20), instance(3, 10, 20)],
+  };
   const withDependency = (told: ToldRun) => {
     const trace = gatherOne(told);
-    for (const task of trace.tasks) task.dependencies = [{ taskId: 'elsewhere', type: '', optional: false, condition: '' }];
+    for (const task of trace.tasks)
+      task.dependencies = [{ taskId: 'elsewhere', type: '', optional: false, condition: '' }];
     return modelRun(timeRun(trace));
   };
 
@@ -237,7 +282,11 @@ describe('playing an execution again', () => {
   it('never takes longer because something takes less', () => {
     for (let seed = 1; seed <= 15; seed++) {
       const random = createRandom(seed);
-      const traces = gatherExecutions(makePatternCase(seed).runs.slice(0, 8).flatMap(({ events }) => events));
+      const traces = gatherExecutions(
+        makePatternCase(seed)
+          .runs.slice(0, 8)
+          .flatMap(({ events }) => events),
+      );
       for (const trace of traces) {
         const model = modelRun(timeRun(trace));
         const before = resimulate(model).makespanMs;

@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { buildDigraph, findCycles, findDepths, reduceTransitively, sortTopologically } from '../../../services/analysis/digraph.ts';
+import {
+  buildDigraph,
+  findCycles,
+  findDepths,
+  reduceTransitively,
+  sortTopologically,
+} from '../../../services/analysis/digraph.ts';
 import { createRandom } from '../../../services/simulator/random.ts';
 
 type Edge = [number, number];

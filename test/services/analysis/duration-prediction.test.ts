@@ -25,7 +25,9 @@ describe('the prediction of a duration', () => {
   it('follows the size of the input where durations do', () => {
     const random = createRandom(4);
     const rows = Array.from({ length: 120 }, () => Math.round(random.logNormal(1000, 1)));
-    const history = gatherRuns(...rows.map((size, index) => sized(index, size, (size / 10) * random.logNormal(1, 0.05))));
+    const history = gatherRuns(
+      ...rows.map((size, index) => sized(index, size, (size / 10) * random.logNormal(1, 0.05))),
+    );
     const [next] = gatherRuns(sized(500, 5000, 1));
     const answer = predictDuration(history, next);
     if ('refused' in answer) throw new Error(answer.refused);
@@ -53,7 +55,9 @@ describe('the prediction of a duration', () => {
     let judged = 0;
     for (let seed = 1; seed <= 20; seed++) {
       const random = createRandom(seed);
-      const errors = Array.from({ length: 400 }, (_, index) => ({ error: (random.next() - 0.5) * (index < 200 ? 1 : 2) }));
+      const errors = Array.from({ length: 400 }, (_, index) => ({
+        error: (random.next() - 0.5) * (index < 200 ? 1 : 2),
+      }));
       const { coverage } = adaptInterval(errors);
       held += (coverage ?? 0) * 392;
       judged += 392;

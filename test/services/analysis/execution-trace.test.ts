@@ -9,7 +9,9 @@ describe('executions put together from events', () => {
   it('are the same in whatever order the events come, and however often', () => {
     for (let seed = 1; seed <= 5; seed++) {
       const random = createRandom(seed);
-      const events = makePatternCase(seed).runs.slice(0, 10).flatMap((run) => run.events);
+      const events = makePatternCase(seed)
+        .runs.slice(0, 10)
+        .flatMap((run) => run.events);
       const shuffled = [...events, ...events.filter(() => random.chance(0.2))]
         .map((event) => ({ event, place: random.next() }))
         .sort((left, right) => left.place - right.place)
@@ -32,7 +34,10 @@ describe('executions put together from events', () => {
     ]);
     expect(tasks).toHaveLength(1);
     expect(tasks[0].state).toBe('completed');
-    expect(tasks[0].attempts.map(({ attempt, state }) => [attempt, state])).toEqual([[1, 'failed'], [2, 'completed']]);
+    expect(tasks[0].attempts.map(({ attempt, state }) => [attempt, state])).toEqual([
+      [1, 'failed'],
+      [2, 'completed'],
+    ]);
   });
 
   it('take an attempt that will be retried for failed where no end is told', () => {

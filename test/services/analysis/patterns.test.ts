@@ -1,19 +1,20 @@
 import { describe, expect, it } from 'vitest';
-import { chanceOfMore } from '../../../services/analysis/retry-storms.ts';
 import { findAntiPatterns } from '../../../services/analysis/anti-patterns.ts';
 import { gatherExecutions } from '../../../services/analysis/execution-trace.ts';
 import { maskMessage, testMore } from '../../../services/analysis/failure-patterns.ts';
 import { findPerformanceTrend, normalShareBelow } from '../../../services/analysis/performance-trend.ts';
+import { chanceOfMore } from '../../../services/analysis/retry-storms.ts';
 import { findStructuralPatterns } from '../../../services/analysis/structural-patterns.ts';
 import { coherenceOf, findTemporalPatterns } from '../../../services/analysis/temporal-patterns.ts';
 import { timeWorkflow } from '../../../services/analysis/workflow-runs.ts';
 import { createRandom } from '../../../services/simulator/random.ts';
-import { type PatternCase, makePatternCase } from '../../support/planted-scenarios.ts';
 import { noNoise, playRuns } from '../../support/planted-runs.ts';
+import { makePatternCase, type PatternCase } from '../../support/planted-scenarios.ts';
 import { type Block, plantedKinds, plantWorkflow } from '../../support/planted-workflow.ts';
 import { gatherRuns, type ToldRun } from './told-runs.ts';
 
-const find = (runs: PatternCase['runs']) => findStructuralPatterns(timeWorkflow(gatherExecutions(runs.flatMap(({ events }) => events))));
+const find = (runs: PatternCase['runs']) =>
+  findStructuralPatterns(timeWorkflow(gatherExecutions(runs.flatMap(({ events }) => events))));
 const describeAll = (patterns: readonly { kind: string; tasks: readonly string[] }[]) =>
   patterns.map(({ kind, tasks }) => `${kind}: ${tasks.toSorted().join(' ')}`).sort();
 
@@ -31,7 +32,16 @@ const blocks: [string, Block[]][] = [
 describe('structural patterns', () => {
   it.each(blocks)('are exactly the planted ones without noise: %s', (_, wanted) => {
     const workflow = plantWorkflow('clean', wanted, createRandom(5));
-    const plan = { workflow, executions: 80, seed: 5, firstMs: 0, everyMs: 3_600_000, cause: null, causeFrom: 0, sizeSpread: 0.1 };
+    const plan = {
+      workflow,
+      executions: 80,
+      seed: 5,
+      firstMs: 0,
+      everyMs: 3_600_000,
+      cause: null,
+      causeFrom: 0,
+      sizeSpread: 0.1,
+    };
     expect(describeAll(find(playRuns({ ...plan, noise: noNoise })))).toEqual(describeAll(workflow.patterns));
   });
 
@@ -65,7 +75,10 @@ describe('temporal patterns', () => {
   it('tell a daily schedule, and nothing for starts at any time', () => {
     const random = createRandom(3);
     const daily = Array.from({ length: 30 }, (_, day) => day * dayMs + 7_200_000 + random.below(600_000));
-    expect(findTemporalPatterns(daily)).toMatchObject([{ type: 'periodic', period_seconds: 86_400 }, { type: 'time_of_day', peak_hours: [2] }]);
+    expect(findTemporalPatterns(daily)).toMatchObject([
+      { type: 'periodic', period_seconds: 86_400 },
+      { type: 'time_of_day', peak_hours: [2] },
+    ]);
     const any = Array.from({ length: 500 }, () => random.below(30 * dayMs));
     expect(findTemporalPatterns(any)).toEqual([]);
   });
@@ -81,8 +94,12 @@ describe('trends', () => {
   });
 
   it('are told where growth is too orderly for chance', () => {
-    expect(findPerformanceTrend(daily(Array.from({ length: 14 }, (_, day) => 100 * 1.05 ** day))).direction).toBe('degrading');
-    expect(findPerformanceTrend(daily(Array.from({ length: 14 }, (_, day) => 100 * 0.95 ** day))).direction).toBe('improving');
+    expect(findPerformanceTrend(daily(Array.from({ length: 14 }, (_, day) => 100 * 1.05 ** day))).direction).toBe(
+      'degrading',
+    );
+    expect(findPerformanceTrend(daily(Array.from({ length: 14 }, (_, day) => 100 * 0.95 ** day))).direction).toBe(
+      'improving',
+    );
     expect(findPerformanceTrend(daily([1, 2])).direction).toBe('unknown');
   });
 });
@@ -111,7 +128,12 @@ describe('anti-patterns', () => {
       state: place < fails ? ('failed' as const) : ('completed' as const),
       fields: { attempt: place + 1 },
     }));
-  const calm = (id: string, start: number, fails = 0): ToldRun => ({ id, start, end: 60, tasks: attempt('call', 0, fails) });
+  const calm = (id: string, start: number, fails = 0): ToldRun => ({
+    id,
+    start,
+    end: 60,
+    tasks: attempt('call', 0, fails),
+  });
 
   it('tell a storm of retries from calm', () => {
     const calmRuns = Array.from({ length: 60 }, (_, index) => calm(`run-${index}`, index * 600, index === 7 ? 1 : 0));
@@ -137,9 +159,17 @@ describe('anti-patterns', () => {
         fields: { mapIndex: place, pool: 'small', dispatchedAtMs: null },
       })),
     });
-    const answer = findAntiPatterns(timeWorkflow(gatherRuns(...Array.from({ length: 5 }, (_, index) => crowded(`run-${index}`, index * 3600)))));
+    const answer = findAntiPatterns(
+      timeWorkflow(gatherRuns(...Array.from({ length: 5 }, (_, index) => crowded(`run-${index}`, index * 3600)))),
+    );
     expect(answer).toMatchObject({
-      anti_patterns: [{ type: 'resource_starvation', resources: ['small'], evidence: { slots_seen: 1, windows: 5, wait_share: 0.8182 } }],
+      anti_patterns: [
+        {
+          type: 'resource_starvation',
+          resources: ['small'],
+          evidence: { slots_seen: 1, windows: 5, wait_share: 0.8182 },
+        },
+      ],
     });
   });
 
@@ -160,7 +190,9 @@ describe('anti-patterns', () => {
       tasks: [{ id: 'begin', start: 0, end: 1 }, ...['p', 'q', 'r', 's', 't'].flatMap(part)],
     });
     const workflow = timeWorkflow(gatherRuns(told('1', 0), told('2', 100), told('3', 200)));
-    expect(findAntiPatterns(workflow)).toMatchObject({ anti_patterns: [{ type: 'god_workflow', evidence: { tasks: 76, tasks_limit: 50 } }] });
+    expect(findAntiPatterns(workflow)).toMatchObject({
+      anti_patterns: [{ type: 'god_workflow', evidence: { tasks: 76, tasks_limit: 50 } }],
+    });
     expect(findAntiPatterns(workflow, new Array(20).fill(90))).toMatchObject({ anti_patterns: [] });
   });
 });

@@ -27,20 +27,39 @@ const originMs = Date.UTC(2026, 0, 5);
 
 export const at = (seconds: number): number => originMs + Math.round(seconds * 1000);
 
-export function tellRun({ id = 'run-1', start = 0, end, state = 'completed', tasks, fields }: ToldRun): (ExecutionEvent | TaskEvent)[] {
+function tellRun({
+  id = 'run-1',
+  start = 0,
+  end,
+  state = 'completed',
+  tasks,
+  fields,
+}: ToldRun): (ExecutionEvent | TaskEvent)[] {
   const own = { executionId: id, ...fields };
   const events: (ExecutionEvent | TaskEvent)[] = [
     executionEvent({ ...own, state: 'running', eventTimeMs: at(start), startedAtMs: at(start) }),
   ];
   for (const task of tasks) events.push(...tellTask(id, start, task));
-  if (end !== null) events.push(executionEvent({ ...own, state, eventTimeMs: at(start + end), startedAtMs: at(start) }));
+  if (end !== null)
+    events.push(executionEvent({ ...own, state, eventTimeMs: at(start + end), startedAtMs: at(start) }));
   return events;
 }
 
-function tellTask(executionId: string, origin: number, { id, after = [], ready, start, end, state, fields }: ToldTask): TaskEvent[] {
+function tellTask(
+  executionId: string,
+  origin: number,
+  { id, after = [], ready, start, end, state, fields }: ToldTask,
+): TaskEvent[] {
   const readyAtMs = ready === undefined ? null : at(origin + ready);
   const startedAtMs = at(origin + start);
-  const common = { executionId, taskId: id, taskName: id, dependencies: dependenciesOn(...after), readyAtMs, ...fields };
+  const common = {
+    executionId,
+    taskId: id,
+    taskName: id,
+    dependencies: dependenciesOn(...after),
+    readyAtMs,
+    ...fields,
+  };
   const events = [taskEvent({ ...common, state: 'running', eventTimeMs: startedAtMs, startedAtMs })];
   if (end === null) return events;
   const eventTimeMs = at(origin + end);

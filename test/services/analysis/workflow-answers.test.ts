@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { findAntiPatterns } from '../../../services/analysis/anti-patterns.ts';
+import { isRefusal, type Refusal } from '../../../services/analysis/basis.ts';
 import { findBottlenecks } from '../../../services/analysis/bottlenecks.ts';
 import { buildDependencyGraph } from '../../../services/analysis/dependency-graph.ts';
 import { predictDuration } from '../../../services/analysis/duration-prediction.ts';
@@ -8,7 +9,6 @@ import { compareGraphs } from '../../../services/analysis/graph-difference.ts';
 import { findWorkflowCriticalPath } from '../../../services/analysis/workflow-critical-path.ts';
 import { findWorkflowPatterns } from '../../../services/analysis/workflow-patterns.ts';
 import { timeWorkflow } from '../../../services/analysis/workflow-runs.ts';
-import { isRefusal, type Refusal } from '../../../services/analysis/basis.ts';
 import { makeBottleneckCase, makePatternCase } from '../../support/planted-scenarios.ts';
 import { gatherRuns, type ToldRun, type ToldTask } from './told-runs.ts';
 
@@ -41,9 +41,20 @@ describe('the dependency graph', () => {
     expect(graph.criticalPathMs).toBe(35_000);
     expect(graph.parallelizationFactor).toBe(1.1429);
     expect([graph.maxDepth, graph.maxWidth, graph.cycles, graph.inferred]).toEqual([3, 2, [], false]);
-    expect(graph.edges.map(({ from, to, weight }) => `${from}>${to} ${weight}`)).toEqual(['a>b 1', 'a>c 1', 'b>d 1', 'c>d 1']);
+    expect(graph.edges.map(({ from, to, weight }) => `${from}>${to} ${weight}`)).toEqual([
+      'a>b 1',
+      'a>c 1',
+      'b>d 1',
+      'c>d 1',
+    ]);
     const c = graph.nodes.find(({ id }) => id === 'c');
-    expect(c).toMatchObject({ avgDuration: 5000, slackMs: 15_000, criticality: 0.5714, parallelizable: true, runRatio: 1 });
+    expect(c).toMatchObject({
+      avgDuration: 5000,
+      slackMs: 15_000,
+      criticality: 0.5714,
+      parallelizable: true,
+      runRatio: 1,
+    });
   });
 
   it('reports cycles and goes on without the edges that run backwards', () => {
@@ -73,8 +84,8 @@ describe('the dependency graph', () => {
 
   it('differs between versions by tasks, edges and durations', () => {
     const added: ToldTask = { id: 'e', after: ['d'], start: 55, end: 56 };
-    const [before, after] = [several(3, diamond), several(3, (id, start) => diamond(id, start, 20, [added]))].map((runs) =>
-      answered(buildDependencyGraph(timeWorkflow(gatherRuns(...runs)))),
+    const [before, after] = [several(3, diamond), several(3, (id, start) => diamond(id, start, 20, [added]))].map(
+      (runs) => answered(buildDependencyGraph(timeWorkflow(gatherRuns(...runs)))),
     );
     expect(compareGraphs(before, after)).toMatchObject({
       from: '1',
@@ -92,7 +103,9 @@ describe('the critical path of a workflow', () => {
   it('counts the paths of its executions and what each task would gain', () => {
     const slowC = (id: string, start: number): ToldRun => {
       const told = diamond(id, start);
-      const tasks = told.tasks.map((task) => (task.id === 'c' ? { ...task, end: 31 } : task.id === 'd' ? { ...task, ready: 31, start: 31, end: 36 } : task));
+      const tasks = told.tasks.map((task) =>
+        task.id === 'c' ? { ...task, end: 31 } : task.id === 'd' ? { ...task, ready: 31, start: 31, end: 36 } : task,
+      );
       return { ...told, end: 36, tasks };
     };
     const traces = gatherRuns(...several(3, diamond), ...several(1, (_, start) => slowC('odd', start + 60)));
@@ -158,8 +171,14 @@ describe('every answer', () => {
   const odd: [string, ToldRun[]][] = [
     ['no executions', []],
     ['executions without tasks', several(5, (id, start) => ({ id, start, end: 10, tasks: [] }))],
-    ['executions that took no time', several(5, (id, start) => ({ id, start, end: 0, tasks: [{ id: 'a', start: 0, end: 0 }] }))],
-    ['executions that run still', several(5, (id, start) => ({ id, start, end: null, tasks: [{ id: 'a', start: 0, end: null }] }))],
+    [
+      'executions that took no time',
+      several(5, (id, start) => ({ id, start, end: 0, tasks: [{ id: 'a', start: 0, end: 0 }] })),
+    ],
+    [
+      'executions that run still',
+      several(5, (id, start) => ({ id, start, end: null, tasks: [{ id: 'a', start: 0, end: null }] })),
+    ],
     ['one execution', [diamond('only', 0)]],
     ['two executions', several(2, diamond)],
   ];
@@ -183,8 +202,18 @@ describe('every answer', () => {
     for (let seed = 1; seed <= 10; seed++) {
       const traces = gatherExecutions(makePatternCase(seed).runs.flatMap(({ events }) => events));
       const workflow = timeWorkflow(traces);
-      const answers = [buildDependencyGraph(workflow), findWorkflowCriticalPath(workflow), findBottlenecks(workflow), findWorkflowPatterns(workflow), findAntiPatterns(workflow), predictDuration(traces)];
-      expect(answers.flatMap((answer) => findStrayNumbers(answer)), `seed ${seed}`).toEqual([]);
+      const answers = [
+        buildDependencyGraph(workflow),
+        findWorkflowCriticalPath(workflow),
+        findBottlenecks(workflow),
+        findWorkflowPatterns(workflow),
+        findAntiPatterns(workflow),
+        predictDuration(traces),
+      ];
+      expect(
+        answers.flatMap((answer) => findStrayNumbers(answer)),
+        `seed ${seed}`,
+      ).toEqual([]);
     }
   });
 });
