@@ -46,6 +46,8 @@ export const predictionDefaults = {
   /** A way that takes more from the data has to be better by so much. */
   advantageLeast: 0.02,
   intervalErrorsLeast: 8,
+  /** Older errors were made by a predictor that knew less, or in other times. */
+  intervalErrorsMost: 100,
 };
 
 export function predictDuration(
@@ -224,12 +226,12 @@ interface Interval {
 
 /** Walks through the trials as they happened: each is held or not by the interval of those before it. */
 export function adaptInterval(trial: readonly { error: number }[]): Interval {
-  const { level, adaptation, intervalErrorsLeast } = predictionDefaults;
+  const { level, adaptation, intervalErrorsLeast, intervalErrorsMost } = predictionDefaults;
   const errors: number[] = [];
   let miss = 1 - level;
   let held = 0;
   let judged = 0;
-  for (const { error } of trial) {
+  trial.forEach(({ error }, place) => {
     if (errors.length >= intervalErrorsLeast) {
       const { low, high } = spanErrors(errors, miss);
       const isHeld = error >= low && error <= high;
@@ -238,7 +240,8 @@ export function adaptInterval(trial: readonly { error: number }[]): Interval {
       miss = Math.min(0.5, Math.max(0.005, miss + adaptation * (1 - level - (isHeld ? 0 : 1))));
     }
     errors.splice(countUpTo(errors, error), 0, error);
-  }
+    if (place >= intervalErrorsMost) errors.splice(countUpTo(errors, trial[place - intervalErrorsMost].error) - 1, 1);
+  });
   return { ...spanErrors(errors, miss), coverage: judged === 0 ? null : held / judged, errors: errors.length };
 }
 

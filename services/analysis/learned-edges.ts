@@ -1,5 +1,5 @@
 import type { TaskDependency } from '../../schemas/events.ts';
-import { type ExecutionTrace, isEnd } from './execution-trace.ts';
+import { type AttemptTrace, type ExecutionTrace, isEnd } from './execution-trace.ts';
 import { inferEdges } from './inferred-edges.ts';
 import { timeRun } from './timed-run.ts';
 
@@ -55,23 +55,26 @@ export function afterOf(edges: readonly LearnedEdge[]): Map<string, string[]> {
 }
 
 function countTasks(executions: readonly ExecutionTrace[]): LearnedWorkflow['tasks'] {
-  const tasks: LearnedWorkflow['tasks'] = new Map();
-  for (const execution of executions) {
-    const ran = new Set<string>();
-    const seen = new Set<string>();
-    for (const { taskId, attempts, state } of execution.tasks) {
-      seen.add(taskId);
-      if (state !== 'skipped' && attempts.some(({ startedAtMs, state: own }) => startedAtMs !== null || isEnd(own))) {
-        ran.add(taskId);
+  const counts = new Map<string, { seen: number; ran: number; seenBy: number; ranBy: number }>();
+  executions.forEach(({ tasks }, execution) => {
+    for (const { taskId, attempts, state } of tasks) {
+      let own = counts.get(taskId);
+      if (own === undefined) {
+        own = { seen: 0, ran: 0, seenBy: -1, ranBy: -1 };
+        counts.set(taskId, own);
       }
+      // Instances of one task count once for each execution.
+      if (own.seenBy !== execution) own.seen++;
+      own.seenBy = execution;
+      if (own.ranBy === execution || state === 'skipped' || !attempts.some(didRun)) continue;
+      own.ran++;
+      own.ranBy = execution;
     }
-    for (const taskId of seen) {
-      const known = tasks.get(taskId) ?? { seen: 0, ran: 0 };
-      tasks.set(taskId, { seen: known.seen + 1, ran: known.ran + (ran.has(taskId) ? 1 : 0) });
-    }
-  }
-  return tasks;
+  });
+  return counts;
 }
+
+const didRun = ({ startedAtMs, state }: AttemptTrace): boolean => startedAtMs !== null || isEnd(state);
 
 interface Told {
   dependency: TaskDependency;

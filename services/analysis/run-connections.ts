@@ -30,6 +30,10 @@ function namesBefore(node: RunNode, prefix: string, learned: ReadonlyMap<string,
   const told = node.task?.dependencies ?? [];
   const known = learned.get(node.task?.taskId ?? '') ?? [];
   if (told.length === 0 && known.length === 0) return [];
+  // Mostly both say the same.
+  if (told.length === 1 && known.length <= 1 && (known[0] ?? told[0].taskId) === told[0].taskId) {
+    return told[0].taskId === node.task?.taskId ? [] : [prefix + told[0].taskId];
+  }
   const names = new Set<string>();
   for (const { taskId } of told) names.add(prefix + taskId);
   for (const taskId of known) names.add(prefix + taskId);
