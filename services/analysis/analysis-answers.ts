@@ -37,12 +37,18 @@ export type Answer =
   | DependencyGraph
   | AntiPatternReport;
 
-export function findAnswers(executions: readonly ExecutionTrace[], wishes: Wishes): Answer[] {
+/** Workflows of one name may come from several sources; they are different ones. */
+export type PlacedAnswer = Answer & { workspace: string; source: string };
+
+export function findAnswers(executions: readonly ExecutionTrace[], wishes: Wishes): PlacedAnswer[] {
   const children = new Map(executions.map((execution) => [execution.executionId, execution]));
   const groups = chooseGroups(executions, wishes);
   return groups.map((own) => {
     const answer = findAnswer(own, children, groups, wishes);
-    return 'refused' in answer ? { workflow_id: own[0].workflowId, ...answer } : answer;
+    const { workspace, source, workflowId } = own[0];
+    return 'refused' in answer
+      ? { workspace, source, workflow_id: workflowId, ...answer }
+      : { workspace, source, ...answer };
   });
 }
 

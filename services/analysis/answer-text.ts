@@ -1,8 +1,8 @@
-import type { Analysis, Answer } from './analysis-answers.ts';
+import type { Analysis, Answer, PlacedAnswer } from './analysis-answers.ts';
 
 /** Answers for people at a terminal; `--json` has everything. */
-export function renderAnswer(analysis: Analysis, answer: Answer): string {
-  const title = 'workflow_id' in answer ? answer.workflow_id : answer.workflowId;
+export function renderAnswer(analysis: Analysis, answer: PlacedAnswer): string {
+  const title = `${'workflow_id' in answer ? answer.workflow_id : answer.workflowId} of ${answer.source}`;
   if ('refused' in answer) return `${title}\n  ${answer.refused}`;
   const lines = renderLines(answer).map((line) => `  ${line}`);
   return [`${title}: ${analysis}`, ...lines].join('\n');

@@ -74,15 +74,17 @@ export function buildDependencyGraph(workflow: WorkflowRuns): DependencyGraph | 
   const pairs = learned.edges
     .map(({ from, to }) => [places.get(from), places.get(to)] as const)
     .filter((pair): pair is [number, number] => pair[0] !== undefined && pair[1] !== undefined);
-  const cycles = findCycles(buildDigraph(names.length, pairs));
+  const whole = buildDigraph(names.length, pairs);
+  const cycles = findCycles(whole);
   const acyclic = cutCycles(pairs, cycles, findStarts(workflow, names), names.length);
   const medians = names.map((name) => medianOf(valuesOf(workflow, name, ({ spanMs }) => spanMs)));
   // What holds others lasts as long as they do, which is counted with them.
   names.forEach((name, place) => {
     if (learned.holds.has(name)) medians[place] = 0;
   });
-  const lengths = measurePaths(buildDigraph(names.length, acyclic), medians);
-  const depths = findDepths(buildDigraph(names.length, acyclic));
+  const graph = cycles.length === 0 ? whole : buildDigraph(names.length, acyclic);
+  const lengths = measurePaths(graph, medians);
+  const depths = findDepths(graph);
   const traces = groupBy(
     executions.flatMap(({ tasks }) => tasks),
     ({ taskId }) => taskId,

@@ -19,6 +19,24 @@ export function buildDigraph(size: number, edges: readonly (readonly [number, nu
   return { size, from, to };
 }
 
+/** The same graph from what comes before each node. */
+export function buildFromBefore(before: readonly (readonly number[])[]): Digraph {
+  const size = before.length;
+  const from = new Int32Array(size + 1);
+  let edges = 0;
+  for (const tails of before) {
+    edges += tails.length;
+    for (const tail of tails) from[tail + 1]++;
+  }
+  for (let node = 0; node < size; node++) from[node + 1] += from[node];
+  const next = from.slice();
+  const to = new Int32Array(edges);
+  before.forEach((tails, head) => {
+    for (const tail of tails) to[next[tail]++] = head;
+  });
+  return { size, from, to };
+}
+
 export function followersOf({ from, to }: Digraph, node: number): Int32Array {
   return to.subarray(from[node], from[node + 1]);
 }

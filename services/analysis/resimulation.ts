@@ -1,4 +1,4 @@
-import { buildDigraph, followersOf } from './digraph.ts';
+import { buildFromBefore, followersOf } from './digraph.ts';
 import { MinHeap } from './min-heap.ts';
 import { countUpTo } from './robust-statistics.ts';
 import type { RunNode, TimedRun } from './timed-run.ts';
@@ -104,13 +104,8 @@ export function resimulate(model: RunModel, change: RunChange = {}): Replay {
 }
 
 function orderByStart({ nodes, before }: TimedRun): Int32Array {
-  const edges: [number, number][] = [];
-  const waiting = new Int32Array(nodes.length);
-  before.forEach((tails, head) => {
-    waiting[head] = tails.length;
-    for (const tail of tails) edges.push([tail, head]);
-  });
-  const graph = buildDigraph(nodes.length, edges);
+  const waiting = Int32Array.from(before, (tails) => tails.length);
+  const graph = buildFromBefore(before);
   const ready = new MinHeap();
   for (let index = 0; index < nodes.length; index++) if (waiting[index] === 0) ready.push(beginOf(nodes[index]), index);
   const order = new Int32Array(nodes.length);

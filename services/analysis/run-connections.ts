@@ -200,16 +200,18 @@ class Connector {
 /** A place for each task along its dependencies; those on a cycle keep the place in which they were told. */
 function rankTasks(nodes: readonly RunNode[], named: readonly (readonly string[])[]): Map<string, number> {
   const ids = new Map<string, number>();
-  for (const { taskId } of nodes) if (!ids.has(taskId)) ids.set(taskId, ids.size);
-  const edges = new Set<number>();
-  const pairs: [number, number][] = [];
+  // Instances of a task wait for the same: the first of them is enough.
+  const firsts: number[] = [];
   nodes.forEach(({ taskId }, index) => {
-    const head = ids.get(taskId) as number;
+    if (ids.has(taskId)) return;
+    ids.set(taskId, ids.size);
+    firsts.push(index);
+  });
+  const pairs: [number, number][] = [];
+  firsts.forEach((index, head) => {
     for (const name of named[index]) {
       const tail = ids.get(name);
-      if (tail === undefined || edges.has(tail * ids.size + head)) continue;
-      edges.add(tail * ids.size + head);
-      pairs.push([tail, head]);
+      if (tail !== undefined) pairs.push([tail, head]);
     }
   });
   const places = new Int32Array(ids.size).fill(ids.size);

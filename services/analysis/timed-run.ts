@@ -1,4 +1,4 @@
-import { buildDigraph, sortTopologically } from './digraph.ts';
+import { buildFromBefore, sortTopologically } from './digraph.ts';
 import { type ExecutionTrace, startOf, type TaskTrace } from './execution-trace.ts';
 import { findClockSkews, type PlacedAttempt, placeAttempts } from './placed-attempts.ts';
 import { connectRun } from './run-connections.ts';
@@ -107,7 +107,7 @@ function timeNested(
 
 /** Clocks that contradict each other can close a circle; then what goes backwards in it was no waiting. */
 function orderNodes({ nodes, before }: TimedRun): Int32Array {
-  const order = sortTopologically(followersGraph(before));
+  const order = sortTopologically(buildFromBefore(before));
   if (order.length === nodes.length) return order;
   const isPlaced = new Uint8Array(nodes.length);
   for (const node of order) isPlaced[node] = 1;
@@ -118,14 +118,6 @@ function orderNodes({ nodes, before }: TimedRun): Int32Array {
     isPlaced[node] = 1;
   }
   return Int32Array.from([...order, ...rest]);
-}
-
-function followersGraph(before: readonly (readonly number[])[]) {
-  const edges: [number, number][] = [];
-  before.forEach((tails, head) => {
-    for (const tail of tails) edges.push([tail, head]);
-  });
-  return buildDigraph(before.length, edges);
 }
 
 function findBounds(trace: ExecutionTrace, nowMs: number | undefined): Bounds {

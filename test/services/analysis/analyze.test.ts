@@ -42,7 +42,10 @@ describe('npm run analyze', () => {
     expect([status, stderr]).toEqual([0, '']);
     const answers = JSON.parse(stdout) as Record<string, unknown>[];
     const names = answers.map((answer) => answer.workflow_id ?? answer.workflowId);
-    expect(names).toEqual(['basic_sequence', 'conditional_workflow', 'parallel_processing', 'data_pipeline']);
+    const wanted = ['basic_sequence', 'conditional_workflow', 'parallel_processing', 'data_pipeline'];
+    expect([...new Set(names)]).toEqual(wanted);
+    const places = answers.map(({ workspace, source }, index) => `${workspace} ${source} ${names[index]}`);
+    expect(new Set(places).size).toBe(answers.length);
     for (const { basis } of answers)
       expect(basis).toMatchObject({ missing_ratio: 0, from: expect.stringMatching(/^2026-11-02T/) });
   });
