@@ -20,6 +20,8 @@ const ours = /^(schemas|clickhouse|pipelines|services|deploy|test)\//;
 /** The one module that processes share, the door to Kafka, and how state that people make is published. */
 const processParts = 'pipelines/(kafka|metrics-table|process|servers|state/publisher)\\.ts$';
 const rim = 'services/simulator/(main|demo-producer|seed|simulate)\\.ts';
+/** The command that answers from a file reads its records as the pipelines read theirs. */
+const analysisRim = 'services/analysis/(analyze|event-file)\\.ts';
 
 const importing = (path: string, specifier: string): SourceFile => ({
   path,
@@ -59,9 +61,21 @@ const reaches: Reach[] = [
   },
   {
     says: 'analysis imports schemas only',
-    who: /^services\/analysis\//,
+    who: new RegExp(`^(?!${analysisRim})services/analysis/`),
     may: /^(services\/analysis|schemas)\//,
     breach: importing('services/analysis/critical-path.ts', '../simulator/run.ts'),
+  },
+  {
+    says: "the command of analysis imports the pipelines' reading of records besides",
+    who: new RegExp(`^${analysisRim}`),
+    may: /^((services\/analysis|schemas)\/|pipelines\/(decode|rejections)\.ts$)/,
+    breach: importing('services/analysis/event-file.ts', '../../pipelines/kafka.ts'),
+  },
+  {
+    says: 'the rest of analysis does not import its command',
+    who: new RegExp(`^(?!${analysisRim})services/`),
+    may: new RegExp(`^(?!${analysisRim})`),
+    breach: importing('services/analysis/critical-path.ts', './event-file.ts'),
   },
   {
     says: 'the console imports schemas only',

@@ -1,0 +1,59 @@
+import { isUsable } from './basis.ts';
+import { type ExecutionTrace, isEnd } from './execution-trace.ts';
+import { afterOf, type LearnedWorkflow, learnWorkflow } from './learned-edges.ts';
+import { groupBy, medianOf } from './robust-statistics.ts';
+import { summariseTasks, type TaskInRun } from './task-history.ts';
+import { type RunKnowledge, type TimedRun, timeRun } from './timed-run.ts';
+
+/** Executions of one workflow, timed with what they teach about each other. */
+export interface WorkflowRuns {
+  workflowId: string;
+  executions: readonly ExecutionTrace[];
+  learned: LearnedWorkflow;
+  /** Finished executions, in order of their start. */
+  runs: TimedRun[];
+  /** For each run, what each task came to. */
+  tasks: Map<string, TaskInRun>[];
+  knowledge: RunKnowledge;
+}
+
+export interface RunSelection {
+  /** Executions of child workflows by their id, where they are known. */
+  children?: ReadonlyMap<string, ExecutionTrace>;
+}
+
+export function timeWorkflow(executions: readonly ExecutionTrace[], { children }: RunSelection = {}): WorkflowRuns {
+  const usable = executions.filter(isUsable);
+  const learned = learnWorkflow(usable.length > 0 ? usable : executions);
+  const typicalMs = findTypicalDurations(usable);
+  const knowledge: RunKnowledge = { after: afterOf(learned.told), typicalMs, children };
+  const runs = usable.map((execution) => timeRun(execution, knowledge));
+  const workflowId = executions[0]?.workflowId ?? '';
+  return { workflowId, executions, learned, runs, tasks: runs.map(summariseTasks), knowledge };
+}
+
+function findTypicalDurations(executions: readonly ExecutionTrace[]): Map<string, number> {
+  const durations: { taskId: string; ms: number }[] = [];
+  for (const { tasks } of executions) {
+    for (const { taskId, attempts } of tasks) {
+      const last = attempts.at(-1);
+      if (last === undefined || !isEnd(last.state) || last.startedAtMs === null || last.endedAtMs === null) continue;
+      durations.push({ taskId, ms: last.durationMs ?? last.endedAtMs - last.startedAtMs });
+    }
+  }
+  const typical = new Map<string, number>();
+  for (const [taskId, own] of groupBy(durations, (entry) => entry.taskId)) {
+    typical.set(taskId, medianOf(own.map(({ ms }) => ms)));
+  }
+  return typical;
+}
+
+/** A value of a task in every run in which it ran. */
+export function valuesOf(runs: WorkflowRuns, taskId: string, read: (task: TaskInRun) => number): number[] {
+  const values: number[] = [];
+  for (const tasks of runs.tasks) {
+    const own = tasks.get(taskId);
+    if (own !== undefined && !own.isSkipped) values.push(read(own));
+  }
+  return values;
+}

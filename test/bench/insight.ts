@@ -1,0 +1,268 @@
+import { findBottlenecks } from '../../services/analysis/bottlenecks.ts';
+import { findCriticalPath } from '../../services/analysis/critical-path.ts';
+import { buildDependencyGraph } from '../../services/analysis/dependency-graph.ts';
+import { type ExecutionTrace, gatherExecutions } from '../../services/analysis/execution-trace.ts';
+import { modelRun, resimulate } from '../../services/analysis/resimulation.ts';
+import { findStructuralPatterns } from '../../services/analysis/structural-patterns.ts';
+import { timeRun } from '../../services/analysis/timed-run.ts';
+import { timeWorkflow } from '../../services/analysis/workflow-runs.ts';
+import { createRandom } from '../../services/simulator/random.ts';
+import { drawRun, gatherOne } from '../services/analysis/told-runs.ts';
+import { makeLargeRun } from '../support/large-run.ts';
+import type { PlayedRun } from '../support/planted-runs.ts';
+import { makeBottleneckCase, makeDurationCase, makePatternCase } from '../support/planted-scenarios.ts';
+import { plantedKinds } from '../support/planted-workflow.ts';
+import { type Forecast, judgeForecasts, replayForecasts } from './forecasts.ts';
+import { type Bar, finishBench, round } from './report.ts';
+import { simulateFleet } from './simulated-fleet.ts';
+
+/**
+ * How often the analyses of executions are right: on generated workflows whose answers are known, and on the simulated
+ * fleet. Seeds are others than those that anything was tuned on. `--cases N` sets how many workflows of each kind.
+ */
+const flag = process.argv.indexOf('--cases');
+const cases = flag < 0 ? 300 : Number(process.argv[flag + 1]);
+const firstSeed = 200_000;
+const rows: Record<string, string | number>[] = [];
+const bars: Bar[] = [];
+
+const gather = (runs: readonly PlayedRun[]) => gatherExecutions(runs.flatMap(({ events }) => events));
+
+/** Two sets of tasks are the same pattern if they share at least half of what either holds. */
+function isSame(left: readonly string[], right: readonly string[]): boolean {
+  const own = new Set(left);
+  const shared = right.filter((task) => own.has(task)).length;
+  return shared >= 0.5 * (left.length + right.length - shared);
+}
+
+function judgePatterns(): void {
+  const scores = new Map(
+    plantedKinds.map((kind) => [kind, { right: 0, missed: 0, wrong: 0, untoldRight: 0, untoldAll: 0 }]),
+  );
+  for (let seed = firstSeed; seed < firstSeed + cases; seed++) {
+    const { workflow, runs, noise } = makePatternCase(seed);
+    const found = findStructuralPatterns(timeWorkflow(gather(runs)));
+    const used = new Set<number>();
+    for (const { kind, tasks } of workflow.patterns) {
+      const score = scores.get(kind);
+      if (score === undefined) continue;
+      const place = found.findIndex((own, index) => own.kind === kind && !used.has(index) && isSame(own.tasks, tasks));
+      if (place >= 0) used.add(place);
+      score[place >= 0 ? 'right' : 'missed']++;
+      if (noise.tellsDependencies) continue;
+      score.untoldAll++;
+      if (place >= 0) score.untoldRight++;
+    }
+    found.forEach(({ kind }, index) => {
+      const score = scores.get(kind);
+      if (score !== undefined && !used.has(index)) score.wrong++;
+    });
+  }
+  for (const [kind, { right, missed, wrong, untoldRight, untoldAll }] of scores) {
+    const f1 = (2 * right) / (2 * right + missed + wrong);
+    const precision = round(right / Math.max(1, right + wrong));
+    const recall = round(right / Math.max(1, right + missed));
+    const untold = round(untoldRight / Math.max(1, untoldAll));
+    rows.push({
+      what: `pattern ${kind}`,
+      planted: right + missed,
+      precision,
+      recall,
+      f1: round(f1),
+      'recall untold': untold,
+    });
+    bars.push({ name: `pattern-${kind}-f1`, value: f1, unit: '', direction: 'at least', bound: 0.9 });
+  }
+}
+
+function judgeBottlenecks(): void {
+  let [first, alarms] = [0, 0];
+  for (let seed = firstSeed; seed < firstSeed + cases; seed++) {
+    for (const isHealthy of [false, true]) {
+      const { runs, before, cause } = makeBottleneckCase(seed, isHealthy);
+      const past = before.length === 0 ? null : timeWorkflow(gather(before));
+      const answer = findBottlenecks(timeWorkflow(gather(runs)), past);
+      const [top] = 'refused' in answer ? [] : answer.bottlenecks;
+      if (cause !== null && top?.task === cause.taskId) first++;
+      if (cause === null && top !== undefined) alarms++;
+    }
+  }
+  rows.push({
+    what: 'bottlenecks',
+    planted: cases,
+    'top 1': round(first / cases),
+    'false alarms': round(alarms / cases),
+  });
+  bars.push({ name: 'bottleneck-top-1', value: first / cases, unit: 'of planted', direction: 'at least', bound: 0.95 });
+  bars.push({
+    name: 'bottleneck-false-alarms',
+    value: alarms / cases,
+    unit: 'of healthy',
+    direction: 'at most',
+    bound: 0.05,
+  });
+}
+
+/** Every path through a graph, one by one. */
+function longestByForce({ tasks }: ReturnType<typeof drawRun>): number {
+  const byId = new Map(tasks.map((task) => [task.id, task]));
+  const lengthTo = (id: string): number => {
+    const task = byId.get(id);
+    if (task === undefined) return 0;
+    return (task.end ?? 0) - (task.ready ?? 0) + Math.max(0, ...(task.after ?? []).map(lengthTo));
+  };
+  return Math.max(...tasks.map(({ id }) => lengthTo(id)));
+}
+
+function judgePaths(): void {
+  let [equal, exact] = [0, 0];
+  for (let seed = firstSeed; seed < firstSeed + cases; seed++) {
+    const told = drawRun(createRandom(seed), 14);
+    const { segments, duration } = findCriticalPath(timeRun(gatherOne(told)));
+    const sumMs = segments.reduce((sum, { duration_ms }) => sum + duration_ms, 0);
+    const pathMs = segments.reduce((sum, { kind, duration_ms }) => sum + (kind === 'closing' ? 0 : duration_ms), 0);
+    if (pathMs === 1000 * longestByForce(told)) equal++;
+    if (sumMs === duration) exact++;
+  }
+  rows.push({
+    what: 'critical path',
+    planted: cases,
+    'as by force': round(equal / cases),
+    'sums exact': round(exact / cases),
+  });
+  bars.push({
+    name: 'critical-path-as-by-force',
+    value: equal / cases,
+    unit: 'of graphs',
+    direction: 'at least',
+    bound: 1,
+  });
+  bars.push({ name: 'critical-path-sums', value: exact / cases, unit: 'of graphs', direction: 'at least', bound: 1 });
+}
+
+function judgePredictions(
+  what: string,
+  histories: readonly (readonly ExecutionTrace[])[],
+  hasErrorBars: boolean,
+): void {
+  const forecasts: Forecast[] = histories.flatMap((history) => replayForecasts(history, 100, 40));
+  const { coverage, toRolling, toLast } = judgeForecasts(forecasts);
+  rows.push({
+    what: `prediction ${what}`,
+    planted: forecasts.length,
+    coverage: round(coverage),
+    'to rolling': round(toRolling),
+    'to last': round(toLast),
+  });
+  bars.push({
+    name: `prediction-${what}-coverage-low`,
+    value: coverage,
+    unit: 'held',
+    direction: 'at least',
+    bound: 0.87,
+  });
+  bars.push({
+    name: `prediction-${what}-coverage-high`,
+    value: coverage,
+    unit: 'held',
+    direction: 'at most',
+    bound: 0.93,
+  });
+  if (!hasErrorBars) return;
+  bars.push({
+    name: `prediction-${what}-to-rolling-median`,
+    value: toRolling,
+    unit: 'times its error',
+    direction: 'at most',
+    bound: 0.9,
+  });
+  bars.push({
+    name: `prediction-${what}-to-last`,
+    value: toLast,
+    unit: 'times its error',
+    direction: 'at most',
+    bound: 0.7,
+  });
+}
+
+function cpuSecondsOf(run: () => void): number {
+  const before = process.cpuUsage();
+  run();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1e6;
+}
+
+/** Counted is the time that this process had a core, so that neighbours on the machine do not matter. */
+function measureScale(): void {
+  for (const shape of ['chain', 'map', 'layers'] as const) {
+    for (const tasks of [1000, 10_000, 100_000]) {
+      const [trace] = gatherExecutions(makeLargeRun(shape, tasks));
+      const heapBefore = process.memoryUsage().heapUsed;
+      let run = timeRun(trace);
+      const path = cpuSecondsOf(() => {
+        run = timeRun(trace);
+        findCriticalPath(run);
+      });
+      const replay = cpuSecondsOf(() => resimulate(modelRun(run)));
+      const graph = cpuSecondsOf(() => buildDependencyGraph(timeWorkflow([trace])));
+      const heapMb = (process.memoryUsage().heapUsed - heapBefore) / 2 ** 20;
+      rows.push({
+        what: `${shape} of ${tasks}`,
+        'path s': round(path),
+        'replay s': round(replay),
+        'graph s': round(graph),
+        'heap MB': round(heapMb),
+      });
+      if (tasks < 100_000) continue;
+      bars.push({ name: `critical-path-${shape}-100000`, value: path, unit: 'CPU s', direction: 'at most', bound: 2 });
+      bars.push({ name: `graph-${shape}-100000`, value: graph, unit: 'CPU s', direction: 'at most', bound: 2 });
+      bars.push({ name: `heap-${shape}-100000`, value: heapMb, unit: 'MB', direction: 'at most', bound: 1000 });
+    }
+  }
+}
+
+/** Slow tasks that the simulator planted, against the same workflow before; and workflows in which it planted nothing. */
+async function judgeFleet(): Promise<void> {
+  const quiet = await simulateFleet('quiet-fleet', 90_011);
+  let [judged, alarms] = [0, 0];
+  for (const history of quiet.histories.filter((own) => own.length >= 40)) {
+    const middle = history.length >> 1;
+    const answer = findBottlenecks(timeWorkflow(history.slice(middle)), timeWorkflow(history.slice(0, middle)));
+    judged++;
+    if (!('refused' in answer) && answer.bottlenecks.length > 0) alarms++;
+  }
+  rows.push({ what: 'simulated quiet fleet', planted: judged, 'false alarms': round(alarms / Math.max(1, judged)) });
+  let [planted, first] = [0, 0];
+  for (const seed of [90_012, 90_013, 90_014]) {
+    const { histories, truths } = await simulateFleet('incidents', seed);
+    for (const { kind, workflowIds, taskIds, startMs, endMs } of truths) {
+      const history = histories.find((own) => own[0].workflowId === workflowIds[0]) ?? [];
+      const during = history.filter((run) => (run.startedAtMs ?? 0) >= startMs && (run.startedAtMs ?? 0) < endMs);
+      const before = history.filter((run) => (run.endedAtMs ?? Number.POSITIVE_INFINITY) < startMs);
+      if (kind !== 'slow_task' || during.length < 3 || before.length < 3) continue;
+      planted++;
+      const answer = findBottlenecks(timeWorkflow(during), timeWorkflow(before));
+      if (!('refused' in answer) && answer.bottlenecks[0]?.task === taskIds[0]) first++;
+    }
+  }
+  rows.push({ what: 'simulated slow tasks', planted, 'top 1': round(first / Math.max(1, planted)) });
+  judgePredictions(
+    'simulated',
+    quiet.histories.filter((own) => own.length >= 140),
+    false,
+  );
+}
+
+judgePaths();
+judgePatterns();
+judgeBottlenecks();
+const durationCases = Math.max(4, Math.round(cases / 25));
+judgePredictions(
+  'generated',
+  Array.from({ length: durationCases }, (_, index) => gather(makeDurationCase(firstSeed + index))),
+  true,
+);
+measureScale();
+await judgeFleet();
+
+finishBench('insight', rows, bars);
