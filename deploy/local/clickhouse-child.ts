@@ -51,13 +51,15 @@ function serve([configFile, dataDir, httpPort, tcpPort]: string[]): never {
   const require = createRequire(import.meta.url);
   const folder = path.dirname(require.resolve('@chdb/lib-linux-x64-gnu/package.json'));
   open({ library: 'chdb', path: path.join(folder, 'libchdb.so') });
-  load({
+  const failure = load({
     library: 'chdb',
     funcName: 'chdb_query_cmdline',
     retType: DataType.I32,
     paramsType: [DataType.I32, DataType.StringArray],
     paramsValue: [args.length, args],
   });
+  // A server that could not start has threads left that may wait for each other for good when the runtime ends in order.
+  if (failure !== 0) process.kill(process.pid, 'SIGKILL');
   process.exit(0);
 }
 

@@ -102,7 +102,7 @@ it('the command says what is wrong with its arguments', () => {
   expect(read('show', 'telemetry.tasks/0/12')).toMatchObject({ place: { partition: 0, offset: 12 } });
   expect(read('replay', '--help')).toBeNull();
   expect(() => read('repay')).toThrow(/no repay/);
-  expect(() => read('list', '--reason', 'bad')).toThrow(/the reasons are empty_value/);
+  expect(() => read('list', '--reason', 'bad')).toThrow(/the reasons are .*empty_value/);
   expect(() => read('list', '--from', 'noon')).toThrow(/is no time/);
   expect(() => read('list', '--limit', '0')).toThrow(/whole number/);
   expect(() => read('list', '--again')).toThrow(/again/);
