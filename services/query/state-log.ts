@@ -37,6 +37,9 @@ export class StateLog {
     await this.#consumer.subscribe({ topic: this.#topic, fromBeginning: true });
     await new Promise<void>((resolve, reject) => {
       if (end === 0) resolve();
+      const { CRASH } = this.#consumer.events;
+      // The client gives up on some errors, and says so here alone.
+      this.#consumer.on(CRASH, ({ payload }) => (payload.restart ? undefined : reject(payload.error)));
       const eachBatch = async ({
         batch,
       }: Parameters<NonNullable<Parameters<Consumer['run']>[0]>['eachBatch'] & object>[0]) => {

@@ -62,7 +62,7 @@ beforeAll(async () => {
   const address = busy.address();
   busyPort = typeof address === 'object' && address ? address.port : 0;
   weir = start({ WEIR_CLICKHOUSE_HTTP_PORT: String(busyPort) });
-  await weir.waitFor(isReady, 50_000);
+  await weir.waitFor(isReady, 120_000);
 });
 
 afterAll(async () => {
@@ -112,13 +112,13 @@ describe('npm start', () => {
     process.kill(findPid('kafka.Kafka'), 'SIGKILL');
     process.kill(findPid('clickhouse-child'), 'SIGKILL');
     for (const name of ['Kafka', 'ClickHouse']) {
-      await weir.waitFor(new RegExp(`^${name} ended \\(.*\\), starting it again`, 'm'), 10_000, from);
-      await weir.waitFor(new RegExp(`^${name} runs again$`, 'm'), 20_000, from);
+      await weir.waitFor(new RegExp(`^${name} ended \\(.*\\), starting it again`, 'm'), 30_000, from);
+      await weir.waitFor(new RegExp(`^${name} runs again$`, 'm'), 60_000, from);
     }
     const stored = async () => Number(await ask('SELECT sum(stored) FROM chunks FINAL'));
     const before = await stored();
     expect(await waitUntil(async () => (await stored()) > before, 20_000)).toBe(true);
-  }, 60_000);
+  }, 240_000);
 
   test('stops everything in order within ten seconds on Ctrl-C', async () => {
     const beganAtMs = Date.now();
@@ -132,7 +132,7 @@ describe('npm start', () => {
 
   test('goes on where it stopped, and leaves no orphan when it is killed', async () => {
     weir = start();
-    await weir.waitFor(isReady, 40_000);
+    await weir.waitFor(isReady, 120_000);
     const pipelines = findProcesses('pipelines/main.ts').filter((pid) => readParent(pid) === weir.pid);
     expect(pipelines.length).toBe(1);
     expect(Number(await ask('SELECT min(first_offset) FROM chunks FINAL WHERE stored > 0'))).toBe(0);
@@ -141,7 +141,7 @@ describe('npm start', () => {
     expect(await waitUntil(() => findProcesses(dataDir).length === 0, 10_000)).toBe(true);
     const orphans = () => findProcesses('pipelines/main.ts').filter((pid) => pipelines.includes(pid));
     expect(await waitUntil(() => orphans().length === 0, 10_000)).toBe(true);
-  }, 60_000);
+  }, 180_000);
 
   test('uses servers that one already has, and starts none', async () => {
     const { brokers, clickhouse } = useStack();
@@ -161,13 +161,13 @@ describe('npm start', () => {
       WEIR_GROUP_ID: topics.group,
     };
     const own = launch(script, { args: ['--no-demo', '--data', other], env });
-    await own.waitFor(isReady, 30_000);
+    await own.waitFor(isReady, 90_000);
     expect(own.output()).toContain('(yours)');
     expect(own.output()).not.toContain(clickhouse.password);
     expect(findProcesses(other)).toEqual([own.pid]);
     own.child.kill('SIGINT');
     expect((await own.exited).code).toBe(0);
-  }, 60_000);
+  }, 180_000);
 
   test('refuses unknown options and wrong settings with exit code 2', async () => {
     const unknown = launch(script, { args: ['--frobnicate'] });
