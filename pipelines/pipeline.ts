@@ -54,6 +54,14 @@ const maxIssueLogMs = 10_000;
 /** Where the fetch began: known to every batch, though not to the client's types. */
 const fetchedOffsetOf = (batch: Batch): number => Number((batch as Batch & { fetchedOffset: string }).fetchedOffset);
 
+/**
+ * A chunk's cells are in memory until it is complete. A task touches one cell of a minute, a report one for each of its
+ * measures, of which there are dozens.
+ */
+const reportsPerChunkShare = 16;
+const chunkRecordsOf = (kind: FoldableKind, records: number): number =>
+  kind === 'orchestrators' ? Math.max(1, Math.floor(records / reportsPerChunkShare)) : records;
+
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 export class Pipeline {
@@ -201,7 +209,7 @@ export class Pipeline {
         epoch: topic.epoch,
         kind: topic.kind,
         partition,
-        chunkRecords: settings.chunkRecords,
+        chunkRecords: chunkRecordsOf(topic.kind, settings.chunkRecords),
         latenessBoundMs: settings.latenessBoundMs,
         historyRecords: () => settings.historyRecords / Math.max(1, this.#readers.size),
         fenceMs: this.#timing.sessionTimeoutMs + this.#timing.insertTimeoutMs,

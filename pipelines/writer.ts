@@ -47,6 +47,8 @@ export interface FlushReport {
   newestEventTimeMs: number;
 }
 
+/** A report brings a row for each of its measures, so few of them make a flush. */
+const rowsOfReport = 16;
 /** Large records fill memory long before they are many. */
 const flushBytes = 48 * 1024 * 1024;
 const dayMs = 24 * 3600 * 1000;
@@ -172,7 +174,7 @@ export class Writer implements RowSink, CellSink {
   }
 
   get waitingRows(): number {
-    const records = this.#executions.rows + this.#tasks.rows + this.#reports.rows;
+    const records = this.#executions.rows + this.#tasks.rows + this.#reports.rows * rowsOfReport;
     return records + this.#drops.rows + this.#deadLetters.rows;
   }
 
