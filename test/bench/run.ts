@@ -3,7 +3,15 @@ import { readdirSync } from 'node:fs';
 import path from 'node:path';
 
 /** `npm run bench -- NAME [options]`: one file a question. */
-const notBenches = new Set(['run.ts', 'report.ts', 'servers.ts', 'catch-up.ts', 'kafka-engine.ts']);
+const notBenches = new Set([
+  'run.ts',
+  'report.ts',
+  'servers.ts',
+  'catch-up.ts',
+  'kafka-engine.ts',
+  'store-records.ts',
+  'store-questions.ts',
+]);
 const names = readdirSync(import.meta.dirname)
   .filter((file) => file.endsWith('.ts') && !notBenches.has(file))
   .map((file) => file.replace(/\.ts$/, ''));
