@@ -1,6 +1,6 @@
 /** Of the size of a busy column's share of a flush; there are a hundred columns, and most of them are nearly empty. */
 const segmentBytes = 32 * 1024;
-const mostSpareSegments = 2048;
+const mostSpareSegments = 1024;
 const spareSegments: Buffer[] = [];
 
 /**

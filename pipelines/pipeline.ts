@@ -58,7 +58,7 @@ const fetchedOffsetOf = (batch: Batch): number => Number((batch as Batch & { fet
  * A chunk's cells are in memory until it is complete. A task touches one cell of a minute, a report one for each of its
  * measures, of which there are dozens.
  */
-const reportsPerChunkShare = 16;
+const reportsPerChunkShare = 32;
 const chunkRecordsOf = (kind: FoldableKind, records: number): number =>
   kind === 'orchestrators' ? Math.max(1, Math.floor(records / reportsPerChunkShare)) : records;
 

@@ -48,7 +48,7 @@ export interface FlushReport {
 }
 
 /** A report brings a row for each of its measures, so few of them make a flush. */
-const rowsOfReport = 16;
+const rowsOfReport = 32;
 /** Large records fill memory long before they are many. */
 const flushBytes = 48 * 1024 * 1024;
 const dayMs = 24 * 3600 * 1000;

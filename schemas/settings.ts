@@ -261,7 +261,7 @@ export const settingsTable = {
     kind: whole({ min: 64, max: 16_777_216, unit: 'offsets', powerOfTwo: true }),
     fallback: '16384',
     meaning:
-      'Offsets in a chunk, the unit of commits: what a restart folds again, and whose cells are held in memory; of orchestrators a sixteenth. Fixed for a stream once it has been read.',
+      'Offsets in a chunk, the unit of commits: what a restart folds again, and whose cells are held in memory; of orchestrators a thirty-second part. Fixed for a stream once it has been read.',
   }),
   flushRows: row({
     env: 'WEIR_FLUSH_ROWS',

@@ -168,15 +168,18 @@ export function compareCells(
     if (found !== undefined) comparePosition(coverage, key, found, report);
     differing.push(...compareValues(key, expected.cells.get(key), found?.values));
   }
-  report.totals.cells += countWindows(expected);
+  report.totals.cells += countWindows(expected, coverage);
   nameDifferences(coverage, recompute, limitOf, differing, report);
   return expected.duplicates;
 }
 
 /** Cells as readers see them, summed over the chunks. */
-function countWindows({ cells }: Recomputation): number {
+function countWindows({ cells }: Recomputation, { chunkRecords, firstOffset }: Coverage): number {
   const windows = new Set<string>();
-  for (const key of cells.keys()) windows.add(key.slice(key.indexOf(' ') + 1));
+  for (const key of cells.keys()) {
+    if (splitCellKey(key).chunk * chunkRecords < firstOffset) continue;
+    windows.add(key.slice(key.indexOf(' ') + 1));
+  }
   return windows.size;
 }
 

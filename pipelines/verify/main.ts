@@ -5,13 +5,17 @@ import { createKafka, type KafkaLog } from '../kafka.ts';
 import { readSettings } from '../process.ts';
 import { SchemaRegistry } from '../schema-registry.ts';
 import { databaseOptions, kafkaOptions, readRunningServers } from '../servers.ts';
+import { verifyBaselines } from './baseline-check.ts';
 import { verifyOutcomes } from './outcome-check.ts';
+import type { DifferenceList } from './report.ts';
 import { verifyRollups } from './rollup-check.ts';
+import { verifyState } from './state-check.ts';
 import { verifyTopic } from './topic-check.ts';
 
 /**
  * `npm run verify -- --wait SECONDS --data DIR`: recomputes every count and rollup from the Kafka log and compares them with
- * ClickHouse, the latest states of executions and attempts too, and hours and days from the minutes. One line each; the exit code is 1 when anything differs.
+ * ClickHouse, the latest states of executions and attempts too, hours and days from the minutes, what people set up
+ * from the log of its changes, and the newest baselines from the hours. One line each; the exit code is 1 when anything differs.
  */
 const { values: args } = parseArgs({
   options: { wait: { type: 'string', default: '30' }, data: { type: 'string', default: '.weir' } },
@@ -75,12 +79,23 @@ async function verifyTopics(): Promise<number> {
   for (const { kind } of topics) {
     const outcomes =
       kind === 'orchestrators' ? [] : [await verifyOutcomes({ database, kind, entityRetentionDays, waitMs })];
-    for (const list of [...outcomes, ...(await verifyRollups({ database, kind, cellsRetentionDays, waitMs }))]) {
-      process.stdout.write(`${list.lines().join('\n')}\n`);
-      different += list.different;
-    }
+    different += print([...outcomes, ...(await verifyRollups({ database, kind, cellsRetentionDays, waitMs }))]);
   }
+  different += print(await verifyBaselines({ database }));
+  // Nobody has set anything up as long as no pipeline has made the topic.
+  if (existing.has(settings.topicState)) different += print(await verifyState(stateCheck()));
   return different === 0 ? 0 : 1;
+}
+
+function stateCheck() {
+  const { topicState: topic, streamEpochState: epoch, maxValueBytes, deadLetterRetentionDays } = settings;
+  return { kafka, admin, database, topic, epoch, maxValueBytes, deadLetterRetentionDays, waitMs };
+}
+
+/** How many values differ. */
+function print(lists: readonly DifferenceList[]): number {
+  for (const list of lists) process.stdout.write(`${list.lines().join('\n')}\n`);
+  return lists.reduce((sum, { different }) => sum + different, 0);
 }
 
 await admin.connect();

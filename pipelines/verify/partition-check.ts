@@ -54,6 +54,13 @@ export class PartitionCheck {
     this.#sliceFrom = source.coverage.firstOffset;
   }
 
+  /** Records from before the log begins; to be given before all others. */
+  remember(records: readonly AcceptedRecord[]): void {
+    for (const record of records) {
+      this.#records.push({ ...record, dims: this.#intern(record.dims), thing: this.#intern(record.thing) });
+    }
+  }
+
   async add(record: Decoded): Promise<void> {
     const { offset } = record;
     if ('event' in record) this.#accept(record.event, offset);

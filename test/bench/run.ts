@@ -11,6 +11,8 @@ const notBenches = new Set([
   'kafka-engine.ts',
   'forecasts.ts',
   'simulated-fleet.ts',
+  'store-records.ts',
+  'store-questions.ts',
 ]);
 const names = readdirSync(import.meta.dirname)
   .filter((file) => file.endsWith('.ts') && !notBenches.has(file))

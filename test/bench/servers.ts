@@ -78,7 +78,8 @@ export class BenchServers {
       deadLetterBytesDays: 14,
     };
     await migrate(target, { retention, fsync: false });
-    return new Database(target);
+    // Merging all of a large table takes minutes.
+    return new Database({ ...target, requestTimeoutMs: 900_000 });
   }
 
   /** A pipeline process as it ships, on the given topics and database. */
