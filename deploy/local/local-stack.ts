@@ -194,7 +194,7 @@ export function startOwnProcess(
   const logFile = path.join(dataDir, 'logs', `${name}.log`);
   const script = path.resolve(repository, own.script);
   const start = () => startNodeProcess({ name, script, env, logFile, flags, onNotice: (line) => screen.say(line) });
-  return supervisor.start({ name, stopTimeoutMs, start });
+  return supervisor.start({ name, stopTimeoutMs, isLeaf: true, start });
 }
 
 /** The settings that lead a process of ours to these servers. */

@@ -13,6 +13,8 @@ interface ServiceSpec {
   start(): Promise<RunningService>;
   /** How long an orderly stop may take before the service is killed. */
   stopTimeoutMs: number;
+  /** No other service needs it, so all such services are stopped at once, before the others. */
+  isLeaf?: boolean;
 }
 
 interface SuperviseOptions {
@@ -84,11 +86,15 @@ export class Supervisor {
 
   async stopAll(): Promise<void> {
     this.#stopping = true;
-    for (const service of this.#services.toReversed()) {
-      service.wake?.();
-      const running = await service.running.catch(() => undefined);
-      if (running) await this.#stopOne(service.spec, running);
-    }
+    const inOrder = this.#services.toReversed();
+    await Promise.all(inOrder.filter(({ spec }) => spec.isLeaf).map((service) => this.#end(service)));
+    for (const service of inOrder) if (!service.spec.isLeaf) await this.#end(service);
+  }
+
+  async #end(service: Supervised): Promise<void> {
+    service.wake?.();
+    const running = await service.running.catch(() => undefined);
+    if (running) await this.#stopOne(service.spec, running);
   }
 
   killAll(): void {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Consumer, Kafka } from '../../pipelines/kafka.ts';
+import type { Consumer, EachBatchPayload, Kafka } from '../../pipelines/kafka.ts';
 import type { StateRecord } from '../../schemas/records.ts';
 import { decodeStateRecord } from '../../schemas/wire.ts';
 
@@ -14,7 +14,7 @@ export class StateLog {
   readonly #onUnreadable: (offset: string, error: unknown) => void;
   readonly #consumer: Consumer;
   readonly #groupId = `weir-query-state-${randomUUID()}`;
-  #position = 0;
+  #onPosition: (position: number) => void = () => undefined;
 
   constructor(
     kafka: Kafka,
@@ -35,22 +35,23 @@ export class StateLog {
     if (end === null) return false;
     await this.#consumer.connect();
     await this.#consumer.subscribe({ topic: this.#topic, fromBeginning: true });
-    await new Promise<void>((resolve, reject) => {
+    const { CRASH } = this.#consumer.events;
+    const caughtUp = new Promise<void>((resolve, reject) => {
       if (end === 0) resolve();
-      const { CRASH } = this.#consumer.events;
       // The client gives up on some errors, and says so here alone.
       this.#consumer.on(CRASH, ({ payload }) => (payload.restart ? undefined : reject(payload.error)));
-      const eachBatch = async ({
-        batch,
-      }: Parameters<NonNullable<Parameters<Consumer['run']>[0]>['eachBatch'] & object>[0]) => {
-        for (const { value, offset } of batch.messages) if (value !== null) this.#take(value, offset);
-        // Of the batch and not of its last message: what ends a transaction takes an offset too.
-        this.#position = Number(batch.lastOffset()) + 1;
-        if (this.#position >= end) resolve();
-      };
-      this.#consumer.run({ autoCommit: false, eachBatch }).catch(reject);
+      this.#onPosition = (position) => (position >= end ? resolve() : undefined);
     });
+    // Once it has joined its group: a consumer that is closed before may go on reading, and keep the process alive.
+    await this.#consumer.run({ autoCommit: false, eachBatch: (payload) => this.#readBatch(payload) });
+    await caughtUp;
     return true;
+  }
+
+  async #readBatch({ batch }: EachBatchPayload): Promise<void> {
+    for (const { value, offset } of batch.messages) if (value !== null) this.#take(value, offset);
+    // Of the batch and not of its last message: what ends a transaction takes an offset too.
+    this.#onPosition(Number(batch.lastOffset()) + 1);
   }
 
   #take(value: Buffer, offset: string): void {
