@@ -93,14 +93,12 @@ export const attempts: Attempt[] = [
     seconds: 2 * (index + 1),
   })),
   ...newEtl.slice(0, 7).map((run, index) => ({ ...run, ...load, seconds: 5 * (index + 1) })),
-  ...newEtl.slice(7, 9).map((run) => ({
-    ...run,
-    ...load,
-    ...failing,
-    errorType: run.errorType ?? 'ConnectionError',
-  })),
+  ...newEtl.slice(7, 8).map((run) => ({ ...run, ...load, ...failing, worker: 'w-2', errorType: 'ConnectionError' })),
+  ...newEtl.slice(8, 9).map((run) => ({ ...run, ...load, ...failing })),
   ...newEtl.slice(7, 9).map((run) => ({ ...run, ...load, attempt: 2, startMs: run.startMs + 10_000, seconds: 40 })),
   ...newEtl.slice(9).map((run) => ({ ...run, ...load, ...failing, state: 'timeout' })),
+  { ...etl, ...load, version: '1.5', id: 'stopped', startMs: at(40, 30) },
+  { ...etl, ...load, version: '1.5', id: 'open-etl', startMs: at(51) },
 ];
 
 const endMs = ({ startMs, seconds = 0 }: Place) => startMs + seconds * 1000;
@@ -132,6 +130,7 @@ function toTasks(attempt: Attempt): TaskRecord[] {
   const { task, pool, worker, queueSeconds } = attempt;
   const names = { ...namesOf(attempt), task_id: task, pool, worker_id: worker };
   const start = { ...names, state: 'running', event_time: attempt.startMs };
+  if (attempt.seconds === undefined) return [start];
   return [start, { ...names, ...endOf(attempt), queue_ms: queueSeconds * 1000 }];
 }
 
@@ -155,12 +154,14 @@ const backlogs = [
 ];
 const queues = [
   report('queue_metrics', at(2), { queue_id: 'orders', size: 40, oldest_message_at: at(0) }),
-  report('queue_metrics', at(32), { queue_id: 'orders', size: 5, oldest_message_at: at(31) }),
+  report('queue_metrics', at(92), { queue_id: 'orders', size: 5, oldest_message_at: at(91) }),
   report('queue_metrics', at(3), { queue_id: 'mail', size: 7, oldest_message_at: at(2, 30) }),
 ];
 const workers = [
-  report('worker', at(4), { worker_id: 'w-1', pool_id: 'default', status: 'busy', cpu_load: 0.2 }),
-  report('worker', at(64), { worker_id: 'w-1', pool_id: 'default', status: 'busy', cpu_load: 0.4 }),
+  // Readings are not as many in each hour, so that a mean of means is another one.
+  report('worker', at(4), { worker_id: 'w-1', pool_id: 'default', status: 'busy', cpu_load: 0.1 }),
+  report('worker', at(5), { worker_id: 'w-1', pool_id: 'default', status: 'busy', cpu_load: 0.2 }),
+  report('worker', at(64), { worker_id: 'w-1', pool_id: 'default', status: 'busy', cpu_load: 0.6 }),
   report('worker', at(4), { worker_id: 'w-2', pool_id: 'default', status: 'busy', cpu_load: 0.9 }),
   report('worker', at(4), { worker_id: 'w-3', pool_id: 'default', status: 'idle', cpu_load: 0.3 }),
 ];
@@ -188,20 +189,21 @@ const scaling = [
 const election = { event_type: 'leader_election', outcome: 'elected' };
 const coordination = [
   report('coordination_event', at(7), { ...election, event_id: 'e-1', leader: 'n-1', consensus_ms: 900 }),
-  report('coordination_event', at(70), { ...election, event_id: 'e-2', leader: 'n-2', consensus_ms: 1200 }),
+  report('coordination_event', at(27), { ...election, event_id: 'e-2', leader: 'n-2', consensus_ms: 1200 }),
+  report('coordination_event', at(70), { ...election, event_id: 'e-6', leader: 'n-1', consensus_ms: 300 }),
   report('coordination_event', at(16), {
     event_id: 'e-3',
     event_type: 'lock_wait',
     outcome: 'acquired',
     lock_wait_ms: 50,
   }),
-  report('coordination_event', at(17), {
+  report('coordination_event', at(77), {
     event_id: 'e-4',
     event_type: 'lock_wait',
     outcome: 'acquired',
     lock_wait_ms: 150,
   }),
-  report('coordination_event', at(77), {
+  report('coordination_event', at(17), {
     event_id: 'e-5',
     event_type: 'lock_wait',
     outcome: 'timeout',
