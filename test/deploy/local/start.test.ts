@@ -189,11 +189,11 @@ describe('npm start', () => {
   test('can be stopped in the midst of starting', async () => {
     const other = path.join(parent, 'hasty');
     const hasty = launch(script, { args: ['--data', other], env: freePorts });
-    expect(await waitUntil(() => findProcesses(`${other}/kafka`).length > 0, 10_000)).toBe(true);
+    expect(await waitUntil(() => findProcesses(`${other}/kafka`).length > 0, 60_000)).toBe(true);
     hasty.child.kill('SIGINT');
     expect((await hasty.exited).code).toBe(0);
     expect(findProcesses(other)).toEqual([]);
-  });
+  }, 120_000);
 
   test('deletes with --reset only a folder of its own', async () => {
     const other = path.join(parent, 'somebody');
