@@ -25,9 +25,19 @@ function minutesSince(sinceMs: number): unknown {
   return expect.toSatisfy(isSo, `minutes since ${instant(sinceMs)}`);
 }
 
-/** The minute in which the question was asked. */
-function thisMinute(): unknown {
-  const isSo = (value: unknown) => millisecondsOf(value) > nowMs - minuteMs && millisecondsOf(value) <= Date.now();
+/** Minutes from the first whole one of six hours until an instant. */
+function minutesOfRange(untilMs: number): unknown {
+  const count = (askedMs: number) => (untilMs - Math.floor(askedMs / minuteMs) * minuteMs) / minuteMs + 6 * 60 - 1;
+  const isSo = (value: unknown) => typeof value === 'number' && value <= count(nowMs) && value >= count(Date.now());
+  return expect.toSatisfy(isSo, 'minutes of the range');
+}
+
+/** The minute in which the question was asked, or one so long before or after it. */
+function thisMinute(offsetMs = 0): unknown {
+  const isSo = (value: unknown) => {
+    const askedMs = millisecondsOf(value) - offsetMs;
+    return askedMs > nowMs - minuteMs && askedMs <= Date.now();
+  };
   return expect.toSatisfy(isSo, 'this minute');
 }
 
@@ -41,7 +51,7 @@ function newestGeneration(): unknown {
 }
 
 const etl = { workspace: 'default', workflow_id: 'orders_etl' };
-const billing = { workspace: 'default', workflow_id: 'nightly_billing' };
+const saga = { workspace: 'default', workflow_id: 'order_saga' };
 const video = { workspace: 'media', workflow_id: 'encode_video' };
 const airflow = { workspace: 'default', orchestrator_id: 'airflow-1' };
 const temporal = { workspace: 'default', orchestrator_id: 'temporal-1' };
@@ -50,7 +60,7 @@ const runTimes: Record<string, Answer[]> = {
   // Of the 21 runs of orders_etl the 11th, the 20th and the last; those of a week ago lie before.
   'How long do runs of each workflow take?': [
     { ...etl, runs: 21, p50_ms: near(70_000), p95_ms: near(180_000), p99_ms: near(200_000) },
-    { ...billing, runs: 24, p50_ms: near(12_000), p95_ms: near(23_000), p99_ms: near(24_000) },
+    { ...saga, runs: 24, p50_ms: near(12_000), p95_ms: near(23_000), p99_ms: near(24_000) },
     { ...video, runs: 6, p50_ms: near(3000), p95_ms: near(6000), p99_ms: near(6000) },
   ],
   'Which tasks are the slowest?': [
@@ -58,7 +68,7 @@ const runTimes: Record<string, Answer[]> = {
     { ...etl, task_id: 'extract', ends: 20, p95_ms: near(18_000), total_minutes: 2.8 },
   ],
   'Did a new version make a workflow slower, or fail more often?': [
-    version(billing, '7', 24, 0, 23_000),
+    version(saga, '7', 24, 0, 23_000),
     version(etl, '1.4', 14, 0, 100_000),
     { ...version(etl, '1.5', 11, 18.2, 160_000), against_version_before: near(1.6, 2, 0.02) },
     version(video, 'a', 6, 16.7, 6000),
@@ -66,7 +76,7 @@ const runTimes: Record<string, Answer[]> = {
   // The second, the twelfth and the 23rd of 24 runs.
   'What is usual for a workflow now?': [
     {
-      ...billing,
+      ...saga,
       source: 'airflow',
       valid_from: newestGeneration(),
       computed_from: 24,
@@ -130,6 +140,7 @@ const load: Record<string, Answer[]> = {
     { ...video, runs_last_day: 6, runs_a_week_ago: 0, change_pct: null },
   ],
   'In which minutes did a workflow not start?': [
+    { idle_from: thisMinute(minuteMs - 6 * hourMs), idle_until: second(at(0)), missing_minutes: minutesOfRange(at(0)) },
     { idle_from: second(at(19)), idle_until: second(at(40)), missing_minutes: 21 },
     { idle_from: second(at(51)), idle_until: thisMinute(), missing_minutes: minutesSince(at(51)) },
   ],
@@ -169,7 +180,7 @@ const fleet: Record<string, Answer[]> = {
   'What does each workflow cost?': [
     { ...etl, runs: 25, cost: 17, all_attempts: 17, share_pct: 48.6 },
     { ...video, runs: 6, cost: 12, all_attempts: 14, share_pct: 34.3 },
-    { ...billing, runs: 24, cost: 6, all_attempts: 6, share_pct: 17.1 },
+    { ...saga, runs: 24, cost: 6, all_attempts: 6, share_pct: 17.1 },
   ],
   'Are workers loaded evenly?': [
     {
@@ -235,6 +246,11 @@ const telemetry = ({ executions, tasks, orchestrators }: Topics): Record<string,
     accounts(tasks, countRecords(attempts), 0, 2, at(51)),
   ],
 });
+
+/** What the page says of a workflow that has not run at all. */
+export const standstill: Answer[] = [
+  { idle_from: thisMinute(minuteMs - 6 * hourMs), idle_until: thisMinute(), missing_minutes: 6 * 60 - 1 },
+];
 
 /** The rows of each question, by its heading. */
 export function expectedAnswers(topics: Topics): Record<string, Answer[]> {

@@ -37,11 +37,11 @@ const etl = { workspace: 'default', workflow: 'orders_etl' };
 const video = { workspace: 'media', workflow: 'encode_video', version: 'a' };
 
 /** Two days ago, 1 to 24 seconds. */
-const billing: Run[] = count(24).map((n) => ({
+const saga: Run[] = count(24).map((n) => ({
   workspace: 'default',
-  workflow: 'nightly_billing',
+  workflow: 'order_saga',
   version: '7',
-  id: `billing-${n}`,
+  id: `saga-${n}`,
   startMs: at(n) - 2 * dayMs,
   seconds: n,
   cost: 0.25,
@@ -63,7 +63,7 @@ const newEtl: Run[] = count(10).map((n) => ({
   ...(n === 10 ? { state: 'failed', errorType: 'MemoryError' } : {}),
 }));
 export const runs: Run[] = [
-  ...billing,
+  ...saga,
   ...oldEtl,
   ...newEtl,
   { ...etl, version: '1.5', id: 'stopped', startMs: at(40), seconds: 60, state: 'cancelled' },

@@ -6,7 +6,7 @@ import { launch } from '../support/launched.ts';
 import { OwnServers } from '../support/own-servers.ts';
 import { Telemetry } from '../support/pipeline-process.ts';
 import { uniqueTopics, useStack } from '../support/stack.ts';
-import { type Answer, expectedAnswers } from './question-answers.ts';
+import { type Answer, expectedAnswers, standstill } from './question-answers.ts';
 import { outgoing } from './question-records.ts';
 
 /** Every question of QUESTIONS.md, as the page has it, asked by the user who reads, of telemetry that went all the way. */
@@ -30,7 +30,12 @@ const topics = uniqueTopics('questions');
 const answers = expectedAnswers(topics);
 let servers: OwnServers;
 let telemetry: Telemetry;
-let ask: (statement: string) => Promise<string>;
+let query: (statement: string) => Promise<string>;
+
+async function ask(statement: string): Promise<Answer[]> {
+  const answer = await query(statement);
+  return answer === '' ? [] : answer.split('\n').map((line) => JSON.parse(line) as Answer);
+}
 
 /** What every pipeline does from time to time, done to its end. */
 async function runToEnd(script: string): Promise<void> {
@@ -48,7 +53,7 @@ beforeAll(async () => {
   const readable = await listReadableTables(servers.database());
   await servers.clickhouse?.stop();
   const { users } = await servers.startClickHouse(readable);
-  ask = servers.database(users.reader, {
+  query = servers.database(users.reader, {
     default_format: 'JSONEachRow',
     output_format_json_quote_64bit_integers: '0',
   }).query;
@@ -84,7 +89,11 @@ describe('the page', () => {
 });
 
 it.each(questions)('$heading', async ({ heading, statements }) => {
-  const answer = await ask(statements[0] ?? '');
-  const rows = answer === '' ? [] : answer.split('\n').map((line) => JSON.parse(line) as Answer);
-  expect(rows).toEqual(answers[heading]);
+  expect(await ask(statements[0] ?? '')).toEqual(answers[heading]);
+});
+
+it('a workflow that did not start at all stood still for the whole range', async () => {
+  const [statement] = questions.find(({ heading }) => heading.startsWith('In which minutes'))?.statements ?? [];
+  expect(statement).toContain("'orders_etl'");
+  expect(await ask(statement?.replace('orders_etl', 'never_ran') ?? '')).toEqual(standstill);
 });
