@@ -26,6 +26,7 @@ const viewPurposes: Record<string, string> = {
   task_attempts_latest: 'Attempts of tasks as they are now: one row each.',
   orchestrator_reports: 'Each report of an orchestrator about itself, as it came.',
   worker_pool_reports: 'Each report about a worker pool, as it came.',
+  alerts: 'Alerts as they stand: the newest change of each.',
   worker_reports: 'Each report about a worker, as it came.',
   scheduling_decisions: 'Each scheduling decision, as it was reported.',
   queue_reports: 'Each report about a queue, as it came.',

@@ -171,6 +171,12 @@ export const settingsTable = {
     fallback: 'weir.state',
     meaning: 'Topic of what people set up: rules, silences, definitions and the like. One partition, kept for ever.',
   }),
+  topicAlerts: row({
+    env: 'WEIR_TOPIC_ALERTS',
+    kind: kafkaName,
+    fallback: 'weir.alerts',
+    meaning: 'Topic of changes of alerts, keyed by alert.',
+  }),
   streamEpochExecutions: row({
     env: 'WEIR_STREAM_EPOCH_EXECUTIONS',
     kind: epoch,

@@ -108,7 +108,7 @@ function listTopics(settings: Settings): TopicSpec[] {
   return [
     ...telemetry.map((topic) => ({ topic, partitions, retentionMs })),
     { topic: 'weir.commands', partitions, retentionMs: 7 * dayMs },
-    { topic: 'weir.alerts', partitions, retentionMs },
+    { topic: settings.topicAlerts, partitions, retentionMs },
     stateTopicSpec(settings.topicState),
   ];
 }

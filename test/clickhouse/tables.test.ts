@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { migrate, migrateOptions } from '../../clickhouse/migrate.ts';
+import { alertChangesTable, alertRoundsTable, judgementsTable } from '../../clickhouse/tables/alerts.ts';
 import { baselinesTable, generationsTable } from '../../clickhouse/tables/baselines.ts';
 import {
   chunksTable,
@@ -50,7 +51,7 @@ const tables = [
 /** Keyed by an entry, and by its revision, which is a place in the log. */
 const entries = [stateTable, stateChangesTable];
 /** Keyed by what they are about, and by time. */
-const published = [baselinesTable, generationsTable];
+const published = [baselinesTable, generationsTable, judgementsTable, alertRoundsTable, alertChangesTable];
 /** Keyed by what they speak of; any row may be written again. */
 const entities = [executionsTable, executionListTable, taskAttemptsTable, taskListTable];
 /** Filled by the roll-up job inside ClickHouse; their rows are no place in the log. */
