@@ -1,4 +1,5 @@
 import { roundMs, roundRatio } from './basis.ts';
+import { findMedianSlope, findOrderProbability } from './rank-trend.ts';
 import { groupBy, medianOf, sortAscending } from './robust-statistics.ts';
 
 /**
@@ -35,40 +36,9 @@ export function findPerformanceTrend(durations: readonly { startMs: number; dura
   if (days.length < trendDefaults.daysLeast)
     return { direction: 'unknown', change_per_week_ratio: 0, p_value: null, ...ends };
   const logs = medians.map(Math.log);
-  const perWeek = Math.exp(7 * findSlope(days, logs)) - 1;
-  const pValue = testOrder(logs);
+  const perWeek = Math.exp(7 * findMedianSlope(days, logs)) - 1;
+  const pValue = findOrderProbability(logs);
   const isClear = pValue < trendDefaults.pMost && Math.abs(perWeek) >= trendDefaults.changePerWeekLeast;
   const direction = isClear ? (perWeek > 0 ? 'degrading' : 'improving') : 'stable';
   return { direction, change_per_week_ratio: roundRatio(perWeek), p_value: roundRatio(pValue), ...ends };
-}
-
-function findSlope(days: readonly number[], values: readonly number[]): number {
-  const slopes: number[] = [];
-  for (let left = 0; left < days.length; left++) {
-    for (let right = left + 1; right < days.length; right++) {
-      slopes.push((values[right] - values[left]) / (days[right] - days[left]));
-    }
-  }
-  return medianOf(slopes);
-}
-
-/** Two-sided; the normal approximation with continuity correction serves from four values on. */
-function testOrder(values: readonly number[]): number {
-  const n = values.length;
-  let score = 0;
-  for (let left = 0; left < n; left++) {
-    for (let right = left + 1; right < n; right++) score += Math.sign(values[right] - values[left]);
-  }
-  const deviation = Math.sqrt((n * (n - 1) * (2 * n + 5)) / 18);
-  const z = Math.max(0, Math.abs(score) - 1) / deviation;
-  return 2 * (1 - normalShareBelow(z));
-}
-
-/** Abramowitz and Stegun 26.2.17, good to seven digits. */
-export function normalShareBelow(z: number): number {
-  const t = 1 / (1 + 0.2316419 * Math.abs(z));
-  const density = Math.exp((-z * z) / 2) / Math.sqrt(2 * Math.PI);
-  const tail =
-    density * t * (0.31938153 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))));
-  return z >= 0 ? 1 - tail : tail;
 }

@@ -48,16 +48,20 @@ export function* createBacklog(
 ): Generator<BacklogRecord, void, void> {
   const options: BacklogOptions = { ...backlogDefaults, ...given };
   const random = createRandom(options.seed);
-  const templates = Array.from({ length: options.workflows }, (_, workflow) => ({
-    avro: makeTemplates(workflow, 'avro'),
-    json: makeTemplates(workflow, 'json'),
-  }));
+  const templates = new Map<number, Fill[]>();
+  // Made when they are first needed: of a hundred thousand workflows few run in a short backlog.
+  const templatesOf = (workflow: number, encoding: 'avro' | 'json') => {
+    const key = workflow * 2 + (encoding === 'avro' ? 0 : 1);
+    const known = templates.get(key) ?? makeTemplates(workflow, encoding);
+    templates.set(key, known);
+    return known;
+  };
   const msBetweenExecutions = (options.spanMs * recordsPerExecution) / options.records;
   for (let made = 0, execution = 0; made < options.records; execution++) {
     const startedMs = Math.floor(options.startMs + execution * msBetweenExecutions);
     const digits = String(execution).padStart(idDigits, '0');
-    const { avro, json } = templates[random.below(templates.length)];
-    const fill = random.next() < options.avroRatio ? avro : json;
+    const workflow = random.below(options.workflows);
+    const fill = templatesOf(workflow, random.next() < options.avroRatio ? 'avro' : 'json');
     for (let index = 0; index < recordsPerExecution && made < options.records; index++, made++) {
       const task = index >> 1;
       const isEnd = (index & 1) === 1;

@@ -24,12 +24,13 @@ export async function fillTopic(
   topic: string,
   encoding: Encoding,
   records: number,
+  shape: { workflows?: number; spanMs?: number } = {},
 ): Promise<void> {
   await servers.createTopic(topic, partitions);
   let messages: { key: string; value: Buffer; timestamp: string }[] = [];
   let bytes = 0;
   const startMs = Date.now() - 45 * 60_000;
-  for (const record of createBacklog({ records, startMs, avroRatio: encoding === 'json' ? 0 : 1 })) {
+  for (const record of createBacklog({ ...shape, records, startMs, avroRatio: encoding === 'json' ? 0 : 1 })) {
     const value = encoding === 'confluent' ? toConfluent(record.value) : record.value;
     messages.push({ key: record.key, value, timestamp: String(record.timestampMs) });
     bytes += record.value.length + 60;
@@ -80,7 +81,8 @@ export async function catchUp(
   return run;
 }
 
-async function durable(database: Database): Promise<number> {
+/** Records of which the ledger says that they are stored, dropped or dead. */
+export async function durable(database: Database): Promise<number> {
   const [row] = await database.rows<{ n: number }>(
     'SELECT sum(stored + dropped + dead + duplicate) AS n FROM chunks FINAL',
   );
@@ -88,7 +90,7 @@ async function durable(database: Database): Promise<number> {
 }
 
 /** A rate of wrong numbers is worth nothing. */
-async function assertCounts(database: Database, records: number): Promise<void> {
+export async function assertCounts(database: Database, records: number): Promise<void> {
   const [row] = await database.rows<{ raw: number; completed: number; started: number }>(
     `SELECT (SELECT count() FROM task_events FINAL) AS raw, sum(completed) AS completed, sum(started) AS started FROM tasks_1m`,
   );

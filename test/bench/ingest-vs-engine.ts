@@ -5,6 +5,7 @@ import type { Database } from '../../clickhouse/client.ts';
 import { taskType } from '../../schemas/wire.ts';
 import { catchUp, type Encoding, fillTopic, type Run, taskSchemaId } from './catch-up.ts';
 import {
+  type EngineFormat,
   type EngineOptions,
   engineSettings,
   fastestQuantiles,
@@ -88,28 +89,33 @@ try {
   const bars: Bar[] = [];
   const quantiles = await fastestQuantiles(await servers.createDatabase());
   console.log(`the engine's percentiles: ${quantiles}; schema ${taskSchemaId} at a registry of the bench`);
-  const encodings: { encoding: Encoding; format: EngineOptions['format'] }[] = [
-    { encoding: 'json', format: 'JSONEachRow' },
-    { encoding: 'confluent', format: 'AvroConfluent' },
+  const encodings: { encoding: Encoding; formats: EngineFormat[] }[] = [
+    { encoding: 'json', formats: ['JSONEachRow', 'JSONAsString'] },
+    { encoding: 'confluent', formats: ['AvroConfluent'] },
   ];
-  for (const { encoding, format } of encodings) {
+  for (const { encoding, formats } of encodings) {
     const topic = `versus-${encoding}`;
     await fillTopic(servers, topic, encoding, records);
-    const engine: EngineOptions = {
-      brokers: servers.kafka.brokers,
-      topic,
-      format,
-      quantiles,
-      consumers: Number(options.consumers),
-      ...(format === 'AvroConfluent' ? { registryUrl } : {}),
-    };
-    console.log(engineSettings(engine));
+    const engines = formats.map(
+      (format): EngineOptions => ({
+        brokers: servers.kafka.brokers,
+        topic,
+        format,
+        quantiles,
+        consumers: Number(options.consumers),
+        ...(format === 'AvroConfluent' ? { registryUrl } : {}),
+      }),
+    );
+    for (const engine of engines) console.log(engineSettings(engine));
     const settings: Record<string, string> = encoding === 'confluent' ? { SCHEMA_REGISTRY_URL: registryUrl } : {};
     const contenders = [
       { name: 'weir', run: (database: Database) => catchUp(servers, topic, database, records, settings) },
-      { name: 'engine', run: (database: Database) => catchUpByEngine(servers, engine, database) },
+      ...engines.map((engine) => ({
+        name: `engine ${engine.format}`,
+        run: (database: Database) => catchUpByEngine(servers, engine, database),
+      })),
     ];
-    const rates: Record<string, number[]> = { weir: [], engine: [] };
+    const rates: Record<string, number[]> = Object.fromEntries(contenders.map(({ name }) => [name, []]));
     for (let turn = 0; turn < repeat; turn++) {
       for (const { name, run } of turn % 2 === 0 ? contenders : contenders.toReversed()) {
         const database = await servers.createDatabase();
@@ -127,8 +133,10 @@ try {
         await database.close();
       }
     }
-    const ratio = median(rates.weir as number[]) / median(rates.engine as number[]);
-    bars.push({ name: `weir-vs-engine-${encoding}`, value: ratio, unit: 'x', direction: 'at least', bound: 1 });
+    for (const { format } of engines) {
+      const ratio = median(rates.weir as number[]) / median(rates[`engine ${format}`] as number[]);
+      bars.push({ name: `weir-vs-engine-${format}`, value: ratio, unit: 'x', direction: 'at least', bound: 1 });
+    }
   }
   finishBench('ingest-vs-engine', rows, bars);
 } finally {

@@ -9,6 +9,7 @@ const notBenches = new Set([
   'servers.ts',
   'catch-up.ts',
   'kafka-engine.ts',
+  'steady-load.ts',
   'forecasts.ts',
   'simulated-fleet.ts',
   'store-records.ts',
