@@ -366,6 +366,36 @@ export const settingsTable = {
     fallback: '1000',
     meaning: 'Questions to ClickHouse that take longer are logged with their name.',
   }),
+  liveMaxClients: row({
+    env: 'WEIR_LIVE_MAX_CLIENTS',
+    kind: whole({ min: 1, max: 100_000, unit: 'clients' }),
+    fallback: '5000',
+    meaning: 'Live sockets that one query service holds open.',
+  }),
+  liveMaxSubscriptions: row({
+    env: 'WEIR_LIVE_MAX_SUBSCRIPTIONS',
+    kind: whole({ min: 1, max: 100_000, unit: 'topics' }),
+    fallback: '500',
+    meaning: 'Topics that one live socket follows at once.',
+  }),
+  liveBufferBytes: row({
+    env: 'WEIR_LIVE_BUFFER_BYTES',
+    kind: whole({ min: 16_384, max: 1_000_000_000, unit: 'bytes' }),
+    fallback: '1000000',
+    meaning: 'Bytes that may wait for a client that reads slowly; beyond that it misses messages and is told how many.',
+  }),
+  liveFramesPerMinute: row({
+    env: 'WEIR_LIVE_FRAMES_PER_MINUTE',
+    kind: whole({ min: 1, max: 1_000_000, unit: 'frames' }),
+    fallback: '1200',
+    meaning: 'Frames that a client may send a minute; one that sends more is closed.',
+  }),
+  liveHeartbeatMs: row({
+    env: 'WEIR_LIVE_HEARTBEAT_MS',
+    kind: whole({ min: 100, max: 600_000, unit: 'ms' }),
+    fallback: '30000',
+    meaning: 'How often clients are asked whether they are there; who has not answered the last time is cut off.',
+  }),
   jwtJwksUrl: row({
     env: 'WEIR_JWT_JWKS_URL',
     kind: httpAddress,

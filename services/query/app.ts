@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
 import compress from '@fastify/compress';
 import cors from '@fastify/cors';
 import helmet from '@fastify/helmet';
@@ -6,14 +7,17 @@ import rateLimit from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import websocket from '@fastify/websocket';
 import Fastify, { type FastifyBaseLogger, type FastifyRequest, LogController } from 'fastify';
 import type { Database } from '../../clickhouse/client.ts';
 import { type Asked, WorkspaceReader } from '../../clickhouse/question.ts';
+import { mostFrameBytes } from '../../schemas/live.ts';
 import { type Authenticator, chooseWorkspace, requireRole, runsEverything } from './auth.ts';
 import { ApiError, replyWithError } from './errors.ts';
 import { type App, families, type Services } from './families.ts';
 import type { QueryMetrics } from './metrics.ts';
 import { describeApi } from './open-api.ts';
+import { chooseProtocol, readSocketHeaders, requireOrigin } from './socket-requests.ts';
 
 interface AppOptions extends Services {
   database: Database;
@@ -73,7 +77,17 @@ function createServer({ log, maxBodyBytes }: AppOptions): App {
   return app;
 }
 
-async function addPlugins(app: App, { origins, requestsPerMinute, auth }: AppOptions): Promise<void> {
+async function addPlugins(app: App, { origins, requestsPerMinute, auth, live }: AppOptions): Promise<void> {
+  await app.register(websocket, {
+    options: { maxPayload: mostFrameBytes, perMessageDeflate: false, handleProtocols: chooseProtocol },
+    // Who breaks the protocol, or sends more than a frame may hold, has been told so and is being closed by then.
+    errorHandler: (error, socket, request) => {
+      if (socket.readyState !== socket.OPEN) return;
+      request.log.error({ err: error }, 'a live socket failed');
+      socket.close(1011, 'something went wrong here');
+    },
+    preClose: (done) => void live.hub.drain().then(() => done()),
+  });
   await app.register(helmet, { contentSecurityPolicy: false, hsts: false });
   await app.register(cors, { origin: [...origins], maxAge: 600, exposedHeaders: ['x-request-id', 'retry-after'] });
   await app.register(compress, { threshold: 2048, encodings: ['zstd', 'br', 'gzip'] });
@@ -88,24 +102,44 @@ async function addPlugins(app: App, { origins, requestsPerMinute, auth }: AppOpt
 }
 
 /** Who calls and for which workspace is known before anything else of a request is looked at. */
-function addCallers(app: App, { auth, database, metrics, slowQuestionMs }: AppOptions): void {
+function addCallers(app: App, options: AppOptions): void {
+  const { auth, database, metrics, slowQuestionMs, origins, live } = options;
   app.decorateRequest('caller');
   app.decorateRequest('workspace', '');
   app.decorateRequest('reader');
   app.decorateRequest('readers');
+  app.decorateRequest('isStillAllowed');
   app.addHook('onRequest', async (request, reply) => {
     void reply.header('x-request-id', request.id);
     const { config } = request.routeOptions;
     if (config.isPublic || request.url.startsWith('/docs')) return;
-    request.caller = await auth.identify(request.headers);
+    const headers = request.ws ? readSocketHeaders(request.headers, request.query) : request.headers;
+    if (request.ws) admitSocket(request);
+    request.caller = await auth.identify(headers);
     if (request.is404) return;
     requireRole(request.caller, config.role ?? 'viewer');
-    request.workspace = chooseWorkspace(request.caller, request.headers);
+    request.workspace = chooseWorkspace(request.caller, headers);
+    request.isStillAllowed = () => isAllowed(headers, request.workspace);
     const readerOf = (workspace: string) =>
       new WorkspaceReader(database, { workspace, requestId: request.id }, (asked) => note(asked, request));
     request.reader = readerOf(request.workspace);
     request.readers = runsEverything(request.caller) ? [request.reader, readerOf('')] : [request.reader];
   });
+  const admitSocket = ({ headers }: FastifyRequest) => {
+    requireOrigin(headers, origins);
+    if (live.hub.clients >= live.mostClients) {
+      throw new ApiError('too_many_clients', `${live.mostClients} live sockets are open here.`);
+    }
+  };
+  /** While the provider's keys cannot be fetched, what was allowed before stays so. */
+  const isAllowed = async (headers: IncomingHttpHeaders, workspace: string): Promise<boolean> => {
+    try {
+      const caller = await auth.identify(headers);
+      return chooseWorkspace(caller, headers) === workspace;
+    } catch (error) {
+      return error instanceof ApiError && error.code === 'identity_unavailable';
+    }
+  };
   const note = (asked: Asked, request: FastifyRequest) => {
     const { name: question, durationMs, readRows } = asked;
     metrics.questionSeconds.observe({ question }, durationMs / 1000);

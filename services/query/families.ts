@@ -7,6 +7,8 @@ import type {
   RawServerDefault,
 } from 'fastify';
 import type { WorkspaceReader } from '../../clickhouse/question.ts';
+import type { LiveHub } from '../live/live-hub.ts';
+import type { LiveMetrics } from '../live/metrics.ts';
 import type { Role } from './api-keys.ts';
 import type { Caller } from './auth.ts';
 import type { EventGate } from './incoming-events.ts';
@@ -15,6 +17,7 @@ import { completeness } from './routes/completeness.ts';
 import { deadLetters } from './routes/dead-letters.ts';
 import { ingest } from './routes/ingest.ts';
 import { insight } from './routes/insight.ts';
+import { live } from './routes/live.ts';
 import { percentiles } from './routes/percentiles.ts';
 import { telemetry } from './routes/telemetry.ts';
 import { trends } from './routes/trends.ts';
@@ -36,6 +39,18 @@ export interface Services {
   gate: EventGate;
   /** topic@epoch of each kind, as the pipelines call them. */
   streams: Record<'executions' | 'tasks' | 'orchestrators', string>;
+  live: LiveServices;
+}
+
+/** What live sockets use, and their bounds. */
+export interface LiveServices {
+  hub: LiveHub;
+  metrics: LiveMetrics;
+  mostClients: number;
+  mostSubscriptions: number;
+  /** Bytes that may wait for one client. */
+  bufferBytes: number;
+  framesPerMinute: number;
 }
 
 /** Routes that belong together: one file, one entry in the list below. */
@@ -56,6 +71,7 @@ export const families: readonly Family[] = [
   completeness,
   deadLetters,
   ingest,
+  live,
 ];
 
 declare module 'fastify' {
@@ -72,5 +88,7 @@ declare module 'fastify' {
     reader: WorkspaceReader;
     /** That reader, and for administrators of everything one of what belongs to no workspace. */
     readers: readonly WorkspaceReader[];
+    /** Whether who opened a socket may still have it. */
+    isStillAllowed: () => Promise<boolean>;
   }
 }

@@ -1,7 +1,14 @@
 import { Database } from '../../clickhouse/client.ts';
+import { durableQuestion } from '../../clickhouse/queries/live-states.ts';
+import { WorkspaceReader } from '../../clickhouse/question.ts';
+import { createDecoder, type TopicKind } from '../../pipelines/decode.ts';
 import { createKafka, createTopics } from '../../pipelines/kafka.ts';
 import { startProcess } from '../../pipelines/process.ts';
+import { SchemaRegistry } from '../../pipelines/schema-registry.ts';
 import { kafkaOptions, readingDatabaseOptions } from '../../pipelines/servers.ts';
+import { LedgerWatch } from '../live/ledger-watch.ts';
+import { LiveHub } from '../live/live-hub.ts';
+import { createLiveMetrics } from '../live/metrics.ts';
 import { KeyRing } from './api-keys.ts';
 import { buildApp } from './app.ts';
 import { Authenticator, isLoopbackHost } from './auth.ts';
@@ -49,6 +56,14 @@ const topics = {
   tasks: settings.topicTasks,
   orchestrators: settings.topicOrchestrators,
 };
+const streams = {
+  executions: `${topics.executions}@${settings.streamEpochExecutions}`,
+  tasks: `${topics.tasks}@${settings.streamEpochTasks}`,
+  orchestrators: `${topics.orchestrators}@${settings.streamEpochOrchestrators}`,
+};
+const liveMetrics = createLiveMetrics(registry);
+const hub = createHub();
+onStop('live sockets', () => hub.close());
 const app = await buildApp({
   database,
   auth,
@@ -56,10 +71,14 @@ const app = await buildApp({
   log: log.child({}, { serializers: { req: () => undefined, res: () => undefined } }),
   publisher,
   gate: new EventGate(topics, settings.maxValueBytes),
-  streams: {
-    executions: `${topics.executions}@${settings.streamEpochExecutions}`,
-    tasks: `${topics.tasks}@${settings.streamEpochTasks}`,
-    orchestrators: `${topics.orchestrators}@${settings.streamEpochOrchestrators}`,
+  streams,
+  live: {
+    hub,
+    metrics: liveMetrics,
+    mostClients: settings.liveMaxClients,
+    mostSubscriptions: settings.liveMaxSubscriptions,
+    bufferBytes: settings.liveBufferBytes,
+    framesPerMinute: settings.liveFramesPerMinute,
   },
   nowMs: Date.now,
   origins: settings.apiOrigins,
@@ -71,13 +90,17 @@ const app = await buildApp({
 onStop('api', () => app.close());
 const address = await listen();
 log.info({ address }, 'answering');
-reportReadiness(() => store.whyNotReady() || (publisher.isConnected ? '' : 'Kafka cannot be reached'));
-await publisher.connect();
+reportReadiness(
+  () => store.whyNotReady() || (publisher.isConnected ? '' : 'Kafka cannot be reached') || hub.whyNotReady(),
+);
+await Promise.all([publisher.connect(), hub.open()]);
 
 async function readKeys(): Promise<void> {
   const admin = kafka.admin();
   await admin.connect();
-  await createTopics(admin, [{ topic: settings.topicState, partitions: 1, retentionMs: -1 }], -1);
+  const retentionMs = settings.topicRetentionDays * 86_400_000;
+  const alerts = { topic: settings.topicAlerts, partitions: settings.partitions, retentionMs };
+  await createTopics(admin, [{ topic: settings.topicState, partitions: 1, retentionMs: -1 }, alerts], -1);
   await admin.disconnect();
   const state = new StateLog(
     kafka,
@@ -87,6 +110,33 @@ async function readKeys(): Promise<void> {
   );
   onStop('state', () => state.close());
   await state.open();
+}
+
+/** What clients follow is read from Kafka as the pipelines read it, and their snapshots wait for what these have stored. */
+function createHub(): LiveHub {
+  const { schemaRegistryUrl: url, schemaRegistryUser: username, schemaRegistryPassword: password } = settings;
+  const schemas = url === '' ? null : new SchemaRegistry({ url, username, password });
+  const decoderOf = (kind: TopicKind) =>
+    createDecoder({ kind, registry: schemas, maxValueBytes: settings.maxValueBytes });
+  const scope = { workspace: '', requestId: 'live' };
+  const ledger = new WorkspaceReader(database, scope, ({ name: question, durationMs }) =>
+    metrics.questionSeconds.observe({ question }, durationMs / 1000),
+  );
+  return new LiveHub({
+    kafka,
+    topics: { ...topics, alerts: settings.topicAlerts },
+    streams,
+    decoders: {
+      executions: decoderOf('executions'),
+      tasks: decoderOf('tasks'),
+      orchestrators: decoderOf('orchestrators'),
+    },
+    ledger: new LedgerWatch(() => ledger.ask(durableQuestion, { streams: Object.values(streams) }), Date.now),
+    metrics: liveMetrics,
+    log,
+    nowMs: Date.now,
+    heartbeatMs: settings.liveHeartbeatMs,
+  });
 }
 
 /** Several may run on one machine; a busy port is replaced by a free one, and that is said. */

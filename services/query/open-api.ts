@@ -10,7 +10,11 @@ export function describeApi(): SwaggerOptions {
         version: '1',
         description:
           'What ran, how long, why so long and what broke. Every answer is about one workspace: name it in X-Workspace-Id or ' +
-          'X-Workspace-Slug, or it is the only one of the key, or `default`. Failures have one shape: error.code, message, remedy, request_id.',
+          'X-Workspace-Slug, or it is the only one of the key, or `default`. Failures have one shape: error.code, message, remedy, request_id. ' +
+          'Live sockets, which this document cannot describe: /ws, where {"action":"subscribe","topic":"execution:ID"} follows a topic; ' +
+          '/ws/workflows/{workflow_id}, /ws/workflows/{workflow_id}/step/{step_id} and /api/v1/workflows/executions/{execution_id}/ws, ' +
+          'which follow what they name. The key goes into the Authorization header or, from browsers, is offered as the protocol ' +
+          '`bearer.KEY` beside `weir.live.v1`; the workspace may stand in the address as workspace_id or workspace_slug.',
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
       servers: [{ url: '/' }],

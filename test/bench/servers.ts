@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Database } from '../../clickhouse/client.ts';
 import { migrate } from '../../clickhouse/migrate.ts';
 import { type EmbeddedClickHouse, startClickHouse } from '../../deploy/local/clickhouse.ts';
@@ -20,6 +21,8 @@ const quiet = { warn: () => undefined, debug: () => undefined };
 const root = path.join(import.meta.dirname, '../..');
 /** What is measured are events of runs; the topic of reports is there and stays empty. */
 const noReports = 'no-reports';
+
+const freePort = (): number => 21_000 + Math.floor(Math.random() * 20_000);
 
 /** Servers of the bench's own on this machine, as `npm start` starts them, and gone afterwards. */
 export class BenchServers {
@@ -88,9 +91,33 @@ export class BenchServers {
     topics: { executions: string; tasks: string },
     settings: Record<string, string> = {},
   ): BenchPipeline {
+    const port = freePort();
+    const env = { WEIR_GROUP_ID: `bench-${database.name}-${port}`, WEIR_METRICS_PORT: String(port), ...settings };
+    const child = this.#start('pipelines/main.ts', database, topics, env);
+    return new BenchPipeline(child, `http://127.0.0.1:${port}/metrics`);
+  }
+
+  /** A query service as it ships, ready to answer. */
+  async startQuery(database: Database, topics: { executions: string; tasks: string }): Promise<QueryProcess> {
+    const [port, apiPort] = [freePort(), freePort()];
+    const child = this.#start('services/query/main.ts', database, topics, {
+      WEIR_METRICS_PORT: String(port),
+      WEIR_API_PORT: String(apiPort),
+      WEIR_API_REQUESTS_PER_MINUTE: '1000000',
+    });
+    const service = new QueryProcess(child, `http://127.0.0.1:${port}/metrics`, `http://127.0.0.1:${apiPort}`);
+    while (!(await service.isReady())) await sleep(100);
+    return service;
+  }
+
+  #start(
+    script: string,
+    database: Database,
+    topics: { executions: string; tasks: string },
+    settings: Record<string, string>,
+  ): ChildProcess {
     const { url, users } = this.clickhouse;
-    const port = 21_000 + Math.floor(Math.random() * 20_000);
-    const child = spawn(process.execPath, [...heapFlags, path.join(root, 'pipelines/main.ts')], {
+    const child = spawn(process.execPath, [...heapFlags, path.join(root, script)], {
       stdio: ['ignore', 'ignore', 'inherit'],
       env: {
         PATH: process.env.PATH,
@@ -102,14 +129,12 @@ export class BenchServers {
         WEIR_TOPIC_EXECUTIONS: topics.executions,
         WEIR_TOPIC_TASKS: topics.tasks,
         WEIR_TOPIC_ORCHESTRATORS: noReports,
-        WEIR_GROUP_ID: `bench-${database.name}-${port}`,
-        WEIR_METRICS_PORT: String(port),
         WEIR_LOG_FORMAT: 'json',
         ...settings,
       },
     });
     this.#processes.push(child);
-    return new BenchPipeline(child, `http://127.0.0.1:${port}/metrics`);
+    return child;
   }
 }
 
@@ -143,6 +168,24 @@ export class BenchPipeline {
   async stop(): Promise<void> {
     this.#child.kill('SIGINT');
     await new Promise((resolve) => this.#child.once('exit', resolve));
+  }
+}
+
+export class QueryProcess extends BenchPipeline {
+  readonly address: string;
+  readonly #status: string;
+
+  constructor(child: ChildProcess, metricsUrl: string, address: string) {
+    super(child, metricsUrl);
+    this.address = address;
+    this.#status = metricsUrl.replace('/metrics', '/ready');
+  }
+
+  isReady(): Promise<boolean> {
+    return fetch(this.#status).then(
+      ({ ok }) => ok,
+      () => false,
+    );
   }
 }
 

@@ -115,6 +115,7 @@ export class Telemetry {
       WEIR_TOPIC_TASKS: this.topics.tasks,
       WEIR_TOPIC_ORCHESTRATORS: this.topics.orchestrators,
       WEIR_TOPIC_STATE: this.topics.state,
+      WEIR_TOPIC_ALERTS: this.topics.alerts,
       WEIR_GROUP_ID: this.topics.group,
       WEIR_CHUNK_RECORDS: '1024',
       WEIR_FLUSH_INTERVAL_MS: '200',
@@ -149,6 +150,11 @@ export class Telemetry {
     const process = this.start(env, script);
     await process.ready();
     return process;
+  }
+
+  /** All that were started, ended or not. */
+  get processes(): readonly PipelineProcess[] {
+    return this.#processes;
   }
 
   /** Everything that all pipelines of this test have printed. */

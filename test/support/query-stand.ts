@@ -38,7 +38,10 @@ export class QueryStand {
     afterAll(() => telemetry.close());
     await telemetry.prepare();
     await telemetry.makeTopics(['orchestrators']);
-    await createTopics(telemetry.admin, [{ topic: telemetry.topics.state, partitions: 1, retentionMs: -1 }]);
+    await createTopics(telemetry.admin, [
+      { topic: telemetry.topics.state, partitions: 1, retentionMs: -1 },
+      { topic: telemetry.topics.alerts, partitions: 1, retentionMs: -1 },
+    ]);
     const readable = await listReadableTables(telemetry.database);
     await servers.clickhouse?.stop();
     const stand = new QueryStand(servers, telemetry, readable, env);
@@ -108,6 +111,21 @@ export class QueryStand {
     const messages = [{ key: stateRecordKey(record), value: encodeStateRecord(record) }];
     await this.telemetry.producer.send({ topic: this.telemetry.topics.state, acks: -1, messages });
     return text;
+  }
+
+  /** Takes back a key by its text, as the command does by its id. */
+  async revokeKey(text: string): Promise<void> {
+    const [, id = ''] = text.split('_');
+    const record = {
+      workspace: 'weir',
+      collection: 'api-keys',
+      key: id,
+      deleted: true,
+      changed_by: 'test',
+      changed_at: Date.now(),
+    };
+    const messages = [{ key: stateRecordKey(record), value: encodeStateRecord(record) }];
+    await this.telemetry.producer.send({ topic: this.telemetry.topics.state, acks: -1, messages });
   }
 
   call(path: string, { key, ...init }: RequestInit & { key?: string } = {}): Promise<Response> {

@@ -7,6 +7,7 @@ interface TestTopics {
   tasks: string;
   orchestrators: string;
   state: string;
+  alerts: string;
   group: string;
 }
 
@@ -32,6 +33,7 @@ export function uniqueTopics(name: string): TestTopics {
     tasks: `${prefix}.telemetry.tasks`,
     orchestrators: `${prefix}.telemetry.orchestrators`,
     state: `${prefix}.weir.state`,
+    alerts: `${prefix}.weir.alerts`,
     group: `${prefix}.group`,
   };
 }

@@ -2,7 +2,11 @@ import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Database } from '../../../clickhouse/client.ts';
+import { createDecoder } from '../../../pipelines/decode.ts';
 import { createKafka } from '../../../pipelines/kafka.ts';
+import { LedgerWatch } from '../../../services/live/ledger-watch.ts';
+import { LiveHub } from '../../../services/live/live-hub.ts';
+import { createLiveMetrics } from '../../../services/live/metrics.ts';
 import { KeyRing } from '../../../services/query/api-keys.ts';
 import { buildApp } from '../../../services/query/app.ts';
 import { Authenticator } from '../../../services/query/auth.ts';
@@ -18,6 +22,20 @@ const topics = { executions: 'e', tasks: 't', orchestrators: 'o' };
 const nowMs = () => Date.now();
 const database = new Database(nowhere);
 const metrics = createQueryMetrics(new Registry());
+const liveMetrics = createLiveMetrics(new Registry());
+const streams = { executions: 'e@1', tasks: 't@1', orchestrators: 'o@1' };
+const decoder = createDecoder({ kind: 'tasks', registry: null, maxValueBytes: 1_000_000 });
+const hub = new LiveHub({
+  kafka,
+  topics: { ...topics, alerts: 'a' },
+  streams,
+  decoders: { executions: decoder, tasks: decoder, orchestrators: decoder },
+  ledger: new LedgerWatch(async () => [], nowMs),
+  metrics: liveMetrics,
+  log: { ...silent, error: () => undefined },
+  nowMs,
+  heartbeatMs: 1_000,
+});
 const app = await buildApp({
   database,
   auth: new Authenticator({ keys: new KeyRing(), jwt: null, nowMs }),
@@ -25,7 +43,8 @@ const app = await buildApp({
   log: pino({ level: 'silent' }),
   publisher: new Publisher({ kafka, nowMs, onAcknowledged: () => undefined }),
   gate: new EventGate(topics, 1_000_000),
-  streams: { executions: 'e@1', tasks: 't@1', orchestrators: 'o@1' },
+  streams,
+  live: { hub, metrics: liveMetrics, mostClients: 10, mostSubscriptions: 10, bufferBytes: 65_536, framesPerMinute: 60 },
   nowMs,
   origins: ['https://console.example.com'],
   requestsPerMinute: 6,

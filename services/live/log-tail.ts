@@ -1,0 +1,137 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Admin, Consumer, EachBatchPayload, Kafka } from '../../pipelines/kafka.ts';
+
+/** One record as it lies in the log. */
+export interface TailRecord {
+  topic: string;
+  partition: number;
+  offset: number;
+  timestampMs: number;
+  key: Buffer | null;
+  value: Buffer | null;
+  headers: Record<string, Buffer | string | (Buffer | string)[] | undefined> | undefined;
+}
+
+interface LogTailOptions {
+  kafka: Kafka;
+  topics: readonly string[];
+  /** What has to be fetched before the records can be read. */
+  prepare: (records: readonly TailRecord[]) => Promise<void> | undefined;
+  /** Records of one partition in their order. Synchronous: whoever looks at positions sees either none of it done or all. */
+  take: (records: readonly TailRecord[]) => void;
+}
+
+const topicPollMs = 2_000;
+
+/**
+ * Reads topics from their ends, in a group of this instance's own that commits nothing. Where it goes on is kept here, so
+ * that joining the group again (after a pause, or when a topic got partitions) neither skips nor repeats a record.
+ */
+export class LogTail {
+  readonly #options: LogTailOptions;
+  readonly #groupId = `weir-live-${randomUUID()}`;
+  readonly #consumer: Consumer;
+  readonly #admin: Admin;
+  /** The next offset of each partition, by topic. */
+  readonly #positions = new Map<string, Map<number, number>>();
+  #reason = 'the live sockets have not joined their group yet';
+  #isClosed = false;
+  #opening: Promise<void> | null = null;
+
+  constructor(options: LogTailOptions) {
+    this.#options = options;
+    this.#consumer = options.kafka.consumer({ groupId: this.#groupId, maxWaitTimeInMs: 500 });
+    this.#admin = options.kafka.admin();
+  }
+
+  /** '' while records come in. */
+  whyNotReady(): string {
+    return this.#reason;
+  }
+
+  /** Everything before these offsets has been handed on. */
+  positionsOf(topic: string): ReadonlyMap<number, number> {
+    return this.#positions.get(topic) ?? new Map();
+  }
+
+  open(): Promise<void> {
+    this.#opening ??= this.#open();
+    return this.#opening;
+  }
+
+  async #open(): Promise<void> {
+    await this.#admin.connect();
+    await this.#waitForTopics();
+    if (this.#isClosed) return;
+    for (const topic of this.#options.topics) {
+      const ends = await this.#admin.fetchTopicOffsets(topic);
+      this.#positions.set(topic, new Map(ends.map(({ partition, high }) => [partition, Number(high)])));
+    }
+    await this.#consumer.connect();
+    await this.#consumer.subscribe({ topics: [...this.#options.topics], fromBeginning: false });
+    const { GROUP_JOIN, CRASH } = this.#consumer.events;
+    const joined = new Promise<void>((resolve) => {
+      this.#consumer.on(GROUP_JOIN, ({ payload }) => {
+        this.#seek(payload.memberAssignment);
+        this.#reason = '';
+        resolve();
+      });
+    });
+    this.#consumer.on(CRASH, ({ payload }) => {
+      this.#reason = `the live sockets lost Kafka: ${payload.error.message}`;
+    });
+    await this.#consumer.run({ autoCommit: false, eachBatch: (payload) => this.#readBatch(payload) });
+    await joined;
+  }
+
+  /** Whoever brings the topics may come up later. */
+  async #waitForTopics(): Promise<void> {
+    while (!this.#isClosed) {
+      const existing = new Set(await this.#admin.listTopics());
+      const missing = this.#options.topics.filter((topic) => !existing.has(topic));
+      if (missing.length === 0) return;
+      this.#reason = `there is no topic ${missing.join(', ')}`;
+      await sleep(topicPollMs);
+    }
+  }
+
+  #seek(assignment: Record<string, number[]>): void {
+    for (const [topic, partitions] of Object.entries(assignment)) {
+      const positions = this.#positions.get(topic);
+      for (const partition of partitions) {
+        // A partition that was not there at the beginning is read from its first record.
+        const offset = String(positions?.get(partition) ?? 0);
+        this.#consumer.seek({ topic, partition, offset });
+      }
+    }
+  }
+
+  async #readBatch({ batch, heartbeat }: EachBatchPayload): Promise<void> {
+    const { topic, partition } = batch;
+    const records = batch.messages.map(({ offset, timestamp, key, value, headers }) => ({
+      topic,
+      partition,
+      offset: Number(offset),
+      timestampMs: Number(timestamp),
+      key,
+      value,
+      headers,
+    }));
+    await this.#options.prepare(records);
+    this.#options.take(records);
+    // Of the batch and not of its last message: what ends a transaction takes an offset too.
+    this.#positions.get(topic)?.set(partition, Number(batch.lastOffset()) + 1);
+    await heartbeat();
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    // A consumer that is closed before it has joined may go on reading, and keep the process alive.
+    await this.#opening?.catch(() => undefined);
+    await this.#consumer.disconnect();
+    // Nobody comes back to this group.
+    await this.#admin.deleteGroups([this.#groupId]).catch(() => undefined);
+    await this.#admin.disconnect();
+  }
+}

@@ -1,0 +1,175 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createRandom } from '../../../services/simulator/random.ts';
+import type { OutgoingRecord } from '../../support/pipeline-process.ts';
+import { QueryStand } from '../../support/query-stand.ts';
+import { SocketClient, type SocketMessage } from '../../support/socket-client.ts';
+
+const stand = await QueryStand.create('live-snapshots');
+const clients: SocketClient[] = [];
+
+beforeAll(async () => {
+  await stand.telemetry.startReady();
+  await stand.startService();
+}, 180_000);
+afterAll(() => {
+  for (const client of clients) client.close();
+});
+
+async function open(): Promise<SocketClient> {
+  const client = await SocketClient.open(`${stand.address}/ws`);
+  clients.push(client);
+  return client;
+}
+
+const startedMs = Date.now() - 600_000;
+const textOf = (value: object): string => JSON.stringify(value);
+
+/** Things that happen one after the other, each once, and what they are followed by. */
+interface Stream {
+  topic: string;
+  kind: 'executions' | 'tasks' | 'orchestrators';
+  record: (at: number) => OutgoingRecord;
+  /** Which of them a message tells; undefined for others. */
+  told: (message: SocketMessage) => number | undefined;
+}
+
+const numberIn = (text: unknown): number | undefined => {
+  const [, at] = /^n-\d+-(\d+)$/.exec(String(text)) ?? [];
+  return at === undefined ? undefined : Number(at);
+};
+
+function makeStreams(round: number): Stream[] {
+  const workflow_id = `flow-${round}`;
+  const execution_id = `run-${round}`;
+  const task = (at: number) => ({ workflow_id, state: 'completed', started_at: startedMs, event_time: startedMs + at });
+  return [
+    {
+      topic: `execution:${execution_id}`,
+      kind: 'tasks',
+      record: (at) => ({
+        key: execution_id,
+        value: textOf({ ...task(at), execution_id, task_id: `n-${round}-${at}` }),
+      }),
+      told: ({ payload }) => numberIn(payload?.id),
+    },
+    {
+      topic: `task:load-${round}`,
+      kind: 'tasks',
+      record: (at) => ({
+        key: `n-${round}-${at}`,
+        value: textOf({ ...task(at), execution_id: `n-${round}-${at}`, task_id: `load-${round}` }),
+      }),
+      told: ({ type, payload }) => (type === 'task_execution' ? numberIn(payload?.executionId) : undefined),
+    },
+    {
+      topic: `workflow:wide-${round}`,
+      kind: 'executions',
+      record: (at) => ({
+        key: `n-${round}-${at}`,
+        value: textOf({ ...task(at), workflow_id: `wide-${round}`, execution_id: `n-${round}-${at}` }),
+      }),
+      told: ({ payload }) => numberIn(payload?.id),
+    },
+    {
+      topic: `worker-pool:pool-${round}`,
+      kind: 'orchestrators',
+      record: (at) => ({
+        key: `airflow-${round}`,
+        value: textOf({
+          kind: 'worker',
+          orchestrator_id: `airflow-${round}`,
+          event_time: startedMs + at,
+          body: { worker_id: `n-${round}-${at}`, pool_id: `pool-${round}`, status: 'busy' },
+        }),
+      }),
+      told: ({ payload }) => numberIn(payload?.id),
+    },
+    {
+      topic: `coordination:peer-${round}`,
+      kind: 'orchestrators',
+      record: (at) => ({
+        key: `peer-${round}`,
+        value: textOf({
+          kind: 'coordination_event',
+          orchestrator_id: `peer-${round}`,
+          event_time: startedMs + at,
+          body: { event_id: `n-${round}-${at}`, event_type: 'lock' },
+        }),
+      }),
+      told: ({ payload }) => numberIn(payload?.eventId),
+    },
+  ];
+}
+
+const rounds = 4;
+const events = 40;
+const followersOfEach = 3;
+
+describe('a snapshot and the changes after it', () => {
+  it('tell everything once, whenever the client subscribes while producers write and repeat themselves', async () => {
+    const seed = 20_261_128;
+    const random = createRandom(seed);
+    const streams = Array.from({ length: rounds }, (_, round) => makeStreams(round)).flat();
+    const produce = async (stream: Stream) => {
+      for (let at = 0; at < events; at++) {
+        const record = stream.record(at);
+        // Some are sent twice, at once or in the same batch as their successor.
+        await stand.telemetry.send(stream.kind, random.below(4) === 0 ? [record, record] : [record]);
+        if (random.below(3) === 0) await sleep(random.below(60));
+      }
+    };
+    const follow = async (stream: Stream) => {
+      const client = await open();
+      await sleep(random.below(1_500));
+      await client.follow(stream.topic);
+      return { stream, client };
+    };
+    const producing = Promise.all(streams.map(produce));
+    const followers = await Promise.all(
+      streams.flatMap((stream) => Array.from({ length: followersOfEach }, () => follow(stream))),
+    );
+    await producing;
+    const all = Array.from({ length: events }, (_, at) => at);
+    let changes = 0;
+    let states = 0;
+    for (const { stream, client } of followers) {
+      const snapshots = client.messages.filter(({ type }) => type === 'snapshot');
+      expect(snapshots).toHaveLength(1);
+      expect(snapshots[0]).toMatchObject({ complete: true, truncated: false });
+      const state = (snapshots[0]?.messages ?? []).map(stream.told).filter((at) => at !== undefined);
+      const told = () => [...state, ...client.told.map(stream.told).filter((at) => at !== undefined)];
+      await expect.poll(() => new Set(told()).size, { message: `${stream.topic}, seed ${seed}` }).toBe(events);
+      expect(
+        told().sort((left, right) => left - right),
+        `${stream.topic}, seed ${seed}`,
+      ).toEqual(all);
+      states += state.length;
+      changes += told().length - state.length;
+    }
+    // Both happened, so that the seam was looked at.
+    expect(Math.min(states, changes)).toBeGreaterThan(100);
+  }, 180_000);
+
+  it('say so where the pipelines have not stored what was on Kafka before', async () => {
+    const [pipeline] = stand.telemetry.processes;
+    await pipeline?.stop();
+    await stand.telemetry.send('executions', [
+      {
+        key: 'late',
+        value: textOf({ workflow_id: 'late', execution_id: 'late', state: 'running', event_time: startedMs }),
+      },
+    ]);
+    const client = await open();
+    const early = client.follow('execution:late');
+    await sleep(500);
+    await stand.telemetry.send('executions', [
+      {
+        key: 'late',
+        value: textOf({ workflow_id: 'late', execution_id: 'late', state: 'completed', event_time: startedMs + 5 }),
+      },
+    ]);
+    expect(await early).toMatchObject({ complete: false, messages: [] });
+    await client.find(({ payload }) => JSON.stringify(payload ?? {}).includes('"completed"'));
+  }, 90_000);
+});
