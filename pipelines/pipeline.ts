@@ -9,7 +9,7 @@ import { PartitionReader } from './partition-reader.ts';
 import { Rejection } from './rejections.ts';
 import type { SchemaRegistry } from './schema-registry.ts';
 import type { Store } from './store.ts';
-import { Writer } from './writer.ts';
+import { type FlushPoint, Writer } from './writer.ts';
 
 /**
  * The whole write path. Read from top to bottom:
@@ -27,6 +27,8 @@ export interface PipelineParts {
   metrics: PipelineMetrics;
   log: Logger;
   timing?: PipelineTiming;
+  /** Told of each step of a flush, where a test may let the process die. */
+  reached?(point: FlushPoint): void;
 }
 
 /** How long others may take to notice that a process is gone, and how long an insert of its may still be under way. */
@@ -120,6 +122,8 @@ export class Pipeline {
         commit: (fold, offset) => this.#commit(fold, offset),
         blocked: (problem) => this.#sayBlocked(problem),
         flushed: (report) => parts.metrics.flushed(report),
+        sending: () => this.#noticeAbsence(),
+        reached: (point) => parts.reached?.(point),
       },
     );
   }
@@ -297,12 +301,20 @@ export class Pipeline {
   }
 
   async #flushOnTime(): Promise<void> {
-    // Another owner took over long ago; what is folded here would only be written twice.
-    if (Date.now() - this.#lastTouchMs > this.#timing.sessionTimeoutMs) return this.#abandon();
+    this.#noticeAbsence();
     await this.#writer.flush().catch(() => undefined);
   }
 
+  /**
+   * Another owner took over long ago. It may already have folded trimmed offsets again from what was stored by then, so rows
+   * that came now would be in no cell.
+   */
+  #noticeAbsence(): void {
+    if (Date.now() - this.#lastTouchMs > this.#timing.sessionTimeoutMs) this.#abandon();
+  }
+
   #abandon(): void {
+    this.#writer.abandon();
     if (this.#readers.size === 0) return;
     this.#say(
       'warn',
@@ -314,7 +326,6 @@ export class Pipeline {
       this.#abandoned.push(reader.fold.settings);
     }
     this.#readers.clear();
-    this.#writer.abandon();
   }
 
   /** The group never noticed: nobody else has taken over, and no rebalance will come to hand the partitions out again. */

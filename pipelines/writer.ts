@@ -33,6 +33,8 @@ export interface WriterEffects {
   /** A flush cannot go on until somebody acts (incurable) or the server is back; null when all is well again. */
   blocked?(problem: { step: string; error: Error; attempts: number; retryable: boolean } | null): void;
   flushed?(report: FlushReport): void;
+  /** About to send rows: the last moment to notice that others own the partitions by now, and to abandon. */
+  sending?(): void;
   /** Named points between the steps, where a test may let the process die. */
   reached?(point: FlushPoint): void;
 }
@@ -145,6 +147,8 @@ export class Writer implements RowSink, CellSink {
   #flushing: Promise<void> | null = null;
   #stopped = false;
   #failures = 0;
+  /** Counts how often everything was abandoned; a flush that began before must not write any more. */
+  #abandonments = 0;
 
   constructor(store: Store, settings: WriterSettings, effects: WriterEffects) {
     this.#store = store;
@@ -256,6 +260,7 @@ export class Writer implements RowSink, CellSink {
 
   /** Forgets everything that was not sent: this process has been away for so long that others own its partitions. */
   abandon(): void {
+    this.#abandonments++;
     this.#folds.clear();
     this.#takeBatches();
   }
@@ -273,21 +278,23 @@ export class Writer implements RowSink, CellSink {
     });
     if (taken.length === 0 && this.waitingRows === 0) return;
     const { rows, entities, cells, openings, ledger } = this.#takeBatches();
+    const abandonments = this.#abandonments;
+    const insert = (step: string, batches: readonly RowBatch<never>[]) => this.#insert(step, batches, abandonments);
     const sizes = {
       rows: rows.reduce((sum, batch) => sum + batch.rows, 0),
       cells: cells.reduce((sum, batch) => sum + batch.rows, 0),
       bytes: [...rows, ...cells].reduce((sum, batch) => sum + batch.bytes, 0),
     };
     this.#effects.reached?.('taken');
-    await this.#insert('opening chunks', [openings]);
+    await insert('opening chunks', [openings]);
     this.#effects.reached?.('opened');
-    await this.#insert('entities', entities);
+    await insert('entities', entities);
     this.#effects.reached?.('entities');
-    await this.#insert('rows', rows);
+    await insert('rows', rows);
     this.#effects.reached?.('rows');
-    await this.#insert('cells', cells);
+    await insert('cells', cells);
     this.#effects.reached?.('cells');
-    await this.#insert('ledger', [ledger]);
+    await insert('ledger', [ledger]);
     this.#effects.reached?.('ledger');
     for (const { fold, flush } of taken) fold.flushed(flush);
     await this.#commit(taken);
@@ -321,13 +328,19 @@ export class Writer implements RowSink, CellSink {
     return { rows, entities, cells, openings, ledger };
   }
 
-  async #insert(step: string, batches: readonly RowBatch<never>[]): Promise<void> {
-    await Promise.all(batches.filter((batch) => batch.rows > 0).map((batch) => this.#insertOne(step, batch)));
+  async #insert(step: string, batches: readonly RowBatch<never>[], abandonments: number): Promise<void> {
+    const sent = batches.filter((batch) => batch.rows > 0);
+    await Promise.all(sent.map((batch) => this.#insertOne(step, batch, abandonments)));
   }
 
-  /** Repeats an insert until it is acknowledged: dropping rows is never the answer. */
-  async #insertOne(step: string, batch: RowBatch<never>): Promise<void> {
+  /** Repeats an insert until it is acknowledged: dropping rows is never the answer, unless others write them. */
+  async #insertOne(step: string, batch: RowBatch<never>, abandonments: number): Promise<void> {
     for (let attempts = 1; ; attempts++) {
+      this.#effects.sending?.();
+      if (abandonments !== this.#abandonments) {
+        if (attempts > 1 && --this.#failures === 0) this.#effects.blocked?.(null);
+        throw new Error('abandoned');
+      }
       try {
         await this.#store.insert(batch);
         batch.release();

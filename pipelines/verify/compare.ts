@@ -197,28 +197,29 @@ function compareValues(key: string, expected: CellValues = empty, found: CellVal
   return differing;
 }
 
-function comparePosition({ chunkRecords, ledger }: Coverage, key: string, cell: StoredCell, report: TopicReport): void {
+function comparePosition(coverage: Coverage, key: string, cell: StoredCell, report: TopicReport): void {
+  const { chunkRecords, ledger, partition } = coverage;
   const { chunk } = splitCellKey(key);
   const position = positionOf(cell);
   // The sweep after a change of the fold writes zero cells below every position.
   if (position === -1) return;
   if (Math.floor(position / chunkRecords) !== chunk) {
-    report.differ(`${cellName(key)}: position in ver`, `an offset of chunk ${chunk}`, position);
+    report.differ(`${cellName(key, partition)}: position in ver`, `an offset of chunk ${chunk}`, position);
   }
   const foldVersion = ledger.find((row) => row.chunk === chunk)?.foldVersion;
   if (foldVersion !== undefined && foldVersion !== cell.foldVersion) {
-    report.differ(`${cellName(key)}: fold_version`, foldVersion, cell.foldVersion);
+    report.differ(`${cellName(key, partition)}: fold_version`, foldVersion, cell.foldVersion);
   }
 }
 
-function cellName(key: string): string {
+function cellName(key: string, partition: number): string {
   const { chunk, windowMs, dims } = splitCellKey(key);
-  return `cell ${dims} ${new Date(windowMs).toISOString()} chunk ${chunk}`;
+  return `cell ${dims} ${new Date(windowMs).toISOString()} of partition ${partition} chunk ${chunk}`;
 }
 
 /** Recomputes once more to learn which records stand behind the values that differ. */
 function nameDifferences(
-  { chunkRecords }: Coverage,
+  { chunkRecords, partition }: Coverage,
   recompute: Recompute,
   limitOf: (key: string) => number,
   differing: [string, string, bigint | undefined, bigint | undefined][],
@@ -238,6 +239,6 @@ function nameDifferences(
     const feeding = [...(offsets.get(key) ?? [])].sort((left, right) => left - right);
     const isExtreme = field.endsWith('_min') || field.endsWith('_max');
     const absent = isExtreme ? 'nothing' : 0n;
-    report.differ(`${cellName(key)} ${field}`, expected ?? absent, found ?? absent, feeding);
+    report.differ(`${cellName(key, partition)} ${field}`, expected ?? absent, found ?? absent, feeding);
   }
 }

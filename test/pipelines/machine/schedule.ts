@@ -1,6 +1,6 @@
 import { setImmediate as tick } from 'node:timers/promises';
 import type { ChunkRow } from '../../../clickhouse/tables/bookkeeping.ts';
-import { PartitionFold } from '../../../pipelines/partition.ts';
+import { PartitionFold, PartitionRefused } from '../../../pipelines/partition.ts';
 import { Rejection } from '../../../pipelines/rejections.ts';
 import { type EntityRecord, entityRecord, expectEntity } from '../../../pipelines/verify/expected-entities.ts';
 import { acceptedRecord, type Recomputation, recompute } from '../../../pipelines/verify/recompute.ts';
@@ -26,6 +26,8 @@ export interface ScheduleResult {
   zombies: number;
   trims: number;
   asked: number;
+  /** Processes that newer code keeps from what it has begun. */
+  refused: number;
   problems: string[];
 }
 
@@ -40,6 +42,7 @@ interface Process {
 
 const flushPoints: FlushPoint[] = ['taken', 'opened', 'entities', 'rows', 'cells', 'ledger', 'committed'];
 const noWait = async () => undefined;
+const latenessBoundMs = 30_000;
 const never = new Promise<never>(() => undefined);
 
 /**
@@ -64,10 +67,12 @@ class Schedule {
   #committed: number | null = null;
   #low = 0;
   #lost = new Set<number>();
-  readonly #result: ScheduleResult = { crashes: 0, zombies: 0, trims: 0, asked: 0, problems: [] };
+  /** The release after, which folds alike under a higher version, is out and runs beside the older one. */
+  #isReleased = false;
+  readonly #result: ScheduleResult = { crashes: 0, zombies: 0, trims: 0, asked: 0, refused: 0, problems: [] };
 
   constructor(options: ScheduleOptions) {
-    this.#options = { kind: 'executions', records: 120, steps: 90, chunkRecords: 16, trimming: false, ...options };
+    this.#options = { kind: 'executions', records: 64, steps: 60, chunkRecords: 8, trimming: false, ...options };
     this.#random = createRandom(options.seed);
     this.#log = createModelLog(this.#options.kind, this.#random, this.#options.records);
   }
@@ -87,18 +92,19 @@ class Schedule {
     const random = this.#random;
     const living = this.#processes.filter((process) => process.alive);
     const choice = random.next();
-    if (living.length === 0 || (choice < 0.04 && living.length < 3)) return this.#begin(living.length > 0);
+    if (living.length === 0 || (choice < 0.04 && living.length < 3)) return this.#begin();
     const process = random.pick(living);
     if (choice < 0.08) this.#kill(process);
     else if (choice < 0.1 && this.#options.trimming) this.#trim();
     else if (choice < 0.12) this.#moveCommit();
+    else if (choice < 0.125) this.#isReleased = true;
     else if (choice < 0.45) await this.#fold(process, 1 + random.below(20));
     else if (choice < 0.65) this.#flush(process);
     else this.#settle();
   }
 
-  async #begin(isZombieMade: boolean): Promise<void> {
-    if (isZombieMade) this.#result.zombies++;
+  async #begin(isLast = false): Promise<void> {
+    if (this.#processes.some(({ alive }) => alive)) this.#result.zombies++;
     const process: Process = { alive: true, busy: true, dieAt: null } as Process;
     const store = this.#store.connect(() => process.alive);
     // So little is remembered that nearly every record has to ask for its history.
@@ -109,8 +115,9 @@ class Schedule {
       kind: this.#options.kind,
       partition: 0,
       chunkRecords: this.#options.chunkRecords,
-      latenessBoundMs: 30_000,
+      latenessBoundMs,
       historyRecords: () => remembered,
+      foldVersion: this.#isReleased && (isLast || this.#random.chance(0.6)) ? 2 : 1,
     };
     process.fold = new PartitionFold(settings, store);
     process.writer = new Writer(
@@ -128,10 +135,22 @@ class Schedule {
     );
     if (this.#random.chance(0.3)) process.dieAt = this.#random.pick(flushPoints);
     if (this.#low > 0) this.#fence(process);
-    await process.fold.open(this.#committed, this.#low, this.#high);
+    if (!(await this.#open(process))) return;
     process.writer.own(process.fold);
     process.busy = false;
     this.#processes.push(process);
+  }
+
+  /** False for older code that finds newer code's chunks. */
+  async #open({ fold }: Process): Promise<boolean> {
+    try {
+      await fold.open(this.#committed, this.#low, this.#high);
+      return true;
+    } catch (error) {
+      if (!(error instanceof PartitionRefused) || error.reason !== 'newer_fold_version') throw error;
+      this.#result.refused++;
+      return false;
+    }
   }
 
   #reached(process: Process, point: FlushPoint): void {
@@ -176,12 +195,21 @@ class Schedule {
     process.busy = false;
   }
 
-  /** The wait before stored rows are folded again: by then earlier owners have fallen silent and their inserts are through. */
+  /**
+   * The wait before stored rows are folded again. By then earlier owners have noticed that they were away and dropped what they
+   * hold, though a flush of theirs may be in the middle, and inserts that were under way are through or have failed.
+   */
   #fence(process: Process): void {
-    for (const other of this.#processes) if (other !== process && other.alive) this.#kill(other);
+    for (const other of this.#processes) {
+      if (other === process || !other.alive) continue;
+      if (this.#random.chance(0.5)) this.#kill(other);
+      else other.writer.abandon();
+    }
+    this.#processes = this.#processes.filter((other) => other === process);
     for (const insert of this.#store.pending.splice(0)) {
       insert.apply();
-      insert.acknowledge();
+      if (this.#random.chance(0.5)) insert.acknowledge();
+      else insert.fail();
     }
     for (const apply of this.#late.splice(0)) apply();
   }
@@ -238,7 +266,7 @@ class Schedule {
       if (process.alive && this.#random.chance(0.5)) await this.#settleAll(process.writer.flush());
       process.alive = false;
     }
-    await this.#begin(false);
+    await this.#begin(true);
     const owner = this.#processes.at(-1) as Process;
     owner.dieAt = null;
     while (owner.fold.position < this.#high) {
@@ -379,6 +407,8 @@ class Schedule {
     );
     if (row.maxEventTimeMs !== Math.max(0, ...eventTimes))
       this.#problem(`chunk ${row.chunk} has a wrong largest event time`);
+    if (row.watermarkMs !== Math.max(0, row.maxEventTimeMs - latenessBoundMs))
+      this.#problem(`chunk ${row.chunk} has a watermark that the log does not tell`);
     const last = below.at(-1)?.record.offset ?? -1;
     if (row.lastRecordOffset !== last)
       this.#problem(`chunk ${row.chunk} names ${row.lastRecordOffset} as last record, not ${last}`);

@@ -1,0 +1,44 @@
+import { describe, expect, it } from 'vitest';
+import { allFaults, describePlan, lanesOf, planFaults } from './plan.ts';
+import { runChaos } from './run.ts';
+
+const seconds = 60;
+/** One that has faults of all lanes, and of the log, in its first minute. */
+const seed = 11;
+
+describe('a schedule of faults', () => {
+  it('follows from its seed alone', () => {
+    expect(describePlan(planFaults(7, 300, allFaults))).toEqual(describePlan(planFaults(7, 300, allFaults)));
+    expect(describePlan(planFaults(8, 300, allFaults))).not.toEqual(describePlan(planFaults(7, 300, allFaults)));
+  });
+
+  it('has every fault once before any comes again, and ends in time', () => {
+    for (const chosen of [1, 2, 3]) {
+      const plan = planFaults(chosen, 900, allFaults);
+      expect(new Set(plan.map(({ fault }) => fault))).toEqual(new Set(allFaults));
+      expect(plan.every(({ atMs, fault }) => atMs + fault.seconds * 1_000 <= 900_000)).toBe(true);
+    }
+  });
+
+  it('never has two faults of one lane at a time', () => {
+    const freeAtMs = new Map<string, number>();
+    for (const { atMs, fault } of planFaults(5, 900, allFaults)) {
+      for (const lane of lanesOf(fault)) {
+        expect(atMs).toBeGreaterThanOrEqual(freeAtMs.get(lane) ?? 0);
+        freeAtMs.set(lane, atMs + fault.seconds * 1_000);
+      }
+    }
+  });
+});
+
+it(`after ${seconds} s of everything going wrong nothing is lost, doubled or different`, async () => {
+  const lines: string[] = [];
+  const plan = planFaults(seed, seconds, allFaults);
+  const { verdict, faults } = await runChaos({ seed, seconds, plan, say: (line) => void lines.push(line) });
+  const problems = [...verdict.problems.values()].flat();
+  expect(problems, lines.join('\n')).toEqual([]);
+  expect(verdict.line).toBe('invariants 9/9, lost 0, doubled 0, different 0');
+  expect([...faults.values()].reduce((sum, times) => sum + times, 0)).toBe(plan.length);
+  expect(verdict.records).toBeGreaterThan(1_000);
+  expect(verdict.cells).toBeGreaterThan(1_000);
+}, 900_000);
