@@ -193,6 +193,7 @@ function wantedRetention(retention: Retention): Record<string, string> {
     alert_rounds: after('toDateTime64(round, 0)', retention.rawDays),
     // How often something failed last year is asked long after its telemetry is gone.
     alert_changes: after('event_time', retention.hourDays),
+    webhook_deliveries: after('last_tried_at', retention.deadLetterDays),
     drops: after('record_time', retention.deadLetterDays),
     dead_letters: after('record_time', retention.deadLetterDays),
     dead_letter_bytes: after('record_time', retention.deadLetterBytesDays),

@@ -94,15 +94,22 @@ export interface AlertAcknowledgement {
   comment: string;
 }
 
-/** Where changes of alerts, and what else happens, are sent. */
+/** What webhooks may be told of. */
+export const webhookEvents = ['alert.pending', 'alert.firing', 'alert.acknowledged', 'alert.resolved'] as const;
+
+/** Where changes of alerts are sent. */
 export interface WebhookSubscription {
-  url: string;
-  /** `alert.firing`, `alert.acknowledged`, `alert.resolved`, `execution.failed`, ...; a last `*` stands for anything. */
+  /** What people are shown of the address: scheme, host and port. The rest of it is often as good as a password. */
+  target: string;
+  /** The whole address and the secret of its signature, closed with the key of the installation: this entry is read by many. */
+  sealed: string;
+  /** Some of `webhookEvents`, or `alert.*` for all. */
   events: string[];
   match?: AlertMatcher;
   enabled: boolean;
-  /** Whoever receives checks the signature with it; never shown again after it was set. */
-  secret: string;
+  description?: string;
+  /** Epoch ms; of what happened before nobody is told. */
+  created_at: number;
 }
 
 /** What may be done about an alert; actions are kinds of commands. */

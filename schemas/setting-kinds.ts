@@ -93,6 +93,33 @@ export const httpAddress: Kind<string> = {
   },
 };
 
+/** One or several, with commas between. */
+export const httpAddresses: Kind<readonly string[]> = {
+  type: 'http(s) address, …',
+  parse(given) {
+    const list = given
+      .split(',')
+      .map((address) => address.trim())
+      .filter((address) => address !== '')
+      .map((address) => httpAddress.parse(address));
+    const bad = list.find((parsed) => 'wrong' in parsed);
+    if (bad !== undefined && 'wrong' in bad) return bad;
+    return { value: Object.freeze(list.flatMap((parsed) => ('value' in parsed ? [parsed.value] : []))) };
+  },
+};
+
+const leastKeyLetters = 32;
+
+/** A key that nobody has to type: long enough not to be guessed. */
+export const secretKey: Kind<string> = {
+  type: 'text',
+  parse(given) {
+    if (given === '' || given.length >= leastKeyLetters) return { value: given };
+    const remedy = `write at least ${leastKeyLetters} letters that cannot be guessed, for example from openssl rand -base64 32`;
+    return { wrong: 'is too short', remedy };
+  },
+};
+
 /** Origins of web pages, as browsers send them: no path. */
 export const origins: Kind<readonly string[]> = {
   type: 'http(s) origin, …',

@@ -5,10 +5,12 @@ import {
   flag,
   folder,
   httpAddress,
+  httpAddresses,
   type Kind,
   kafkaName,
   oneOf,
   origins,
+  secretKey,
   sqlName,
   text,
   whole,
@@ -342,6 +344,12 @@ export const settingsTable = {
     fallback: '19466',
     meaning: 'What `WEIR_METRICS_PORT` is for others, for the query service of `npm start`.',
   }),
+  alertsMetricsPort: row({
+    env: 'WEIR_ALERTS_METRICS_PORT',
+    kind: port,
+    fallback: '19468',
+    meaning: 'What `WEIR_METRICS_PORT` is for others, for the alerts process of `npm start`.',
+  }),
   apiOrigins: row({
     env: 'WEIR_API_ORIGINS',
     kind: origins,
@@ -420,6 +428,60 @@ export const settingsTable = {
     kind: text,
     fallback: 'role',
     meaning: 'Claim that holds the role: viewer, operator or admin. Without it: viewer.',
+  }),
+  secretsKey: row({
+    env: 'WEIR_SECRETS_KEY',
+    kind: secretKey,
+    fallback: '',
+    meaning:
+      'Closes what people set up and few may read: addresses and secrets of webhooks. The same for the query service and the alerts process, and kept. Empty: no webhooks; `npm start` makes one.',
+    secret: true,
+  }),
+  webhookPrivateTargets: row({
+    env: 'WEIR_WEBHOOK_PRIVATE_TARGETS',
+    kind: flag,
+    fallback: 'false',
+    meaning:
+      'Let webhooks lead to private and loopback addresses too: only where all who may subscribe may reach those.',
+  }),
+  webhookTimeoutMs: row({
+    env: 'WEIR_WEBHOOK_TIMEOUT_MS',
+    kind: whole({ min: 100, max: 120_000, unit: 'ms' }),
+    fallback: '10000',
+    meaning: 'How long a webhook may take to answer.',
+  }),
+  webhookAttempts: row({
+    env: 'WEIR_WEBHOOK_ATTEMPTS',
+    kind: whole({ min: 1, max: 20 }),
+    fallback: '8',
+    meaning:
+      'Tries of a delivery before it becomes a dead letter; with the next setting as it is, the last comes after half an hour.',
+  }),
+  webhookRetryMs: row({
+    env: 'WEIR_WEBHOOK_RETRY_MS',
+    kind: whole({ min: 10, max: 600_000, unit: 'ms' }),
+    fallback: '2000',
+    meaning: 'Wait before the second try, and three times as long before each further one, up to ten minutes.',
+  }),
+  alertmanagerUrls: row({
+    env: 'WEIR_ALERTMANAGER_URLS',
+    kind: httpAddresses,
+    fallback: '',
+    meaning: 'Alertmanagers that are told of alerts, each of all of them. Empty: none.',
+  }),
+  alertmanagerResendMs: row({
+    env: 'WEIR_ALERTMANAGER_RESEND_MS',
+    kind: whole({ min: 1000, max: 600_000, unit: 'ms' }),
+    fallback: '60000',
+    meaning:
+      'How often they are told again of those that fire; they take one for ended that was not repeated four times.',
+  }),
+  publicUrl: row({
+    env: 'WEIR_PUBLIC_URL',
+    kind: httpAddress,
+    fallback: '',
+    meaning:
+      'Address under which people reach the query service, for links in what they are told. Empty: its host and port.',
   }),
   kafkaPort: row({
     env: 'WEIR_KAFKA_PORT',

@@ -13,6 +13,7 @@ import { startNodeProcess } from './node-process.ts';
 import { choosePorts, type PortName } from './ports.ts';
 import { listReadableTables, loadReadableTables, saveReadableTables } from './readable-tables.ts';
 import type { Screen } from './screen.ts';
+import { loadOrMakeSecretsKey } from './secrets-key.ts';
 import type { RunningService, Supervisor } from './supervise.ts';
 
 export interface LocalStack {
@@ -26,6 +27,9 @@ export interface LocalStack {
   metricsUrl: string;
   apiUrl: string;
   apiMetricsUrl: string;
+  alertsMetricsUrl: string;
+  /** Closes what few may read; made once for a data folder. */
+  secretsKey: string;
 }
 
 interface LocalStackOptions {
@@ -49,6 +53,7 @@ export async function startServers(options: LocalStackOptions): Promise<LocalSta
     demoMetrics: settings.demoMetricsPort,
     api: settings.apiPort,
     apiMetrics: settings.apiMetricsPort,
+    alertsMetrics: settings.alertsMetricsPort,
   });
   for (const note of notes) screen.say(note);
   const started = await Promise.allSettled([bringKafka(options, ports), bringClickHouse(options, ports)]);
@@ -59,7 +64,18 @@ export async function startServers(options: LocalStackOptions): Promise<LocalSta
   const metricsUrl = `http://${settings.metricsHost}:${ports.metrics}`;
   const apiUrl = `http://${settings.apiHost}:${ports.api}`;
   const apiMetricsUrl = `http://${settings.metricsHost}:${ports.apiMetrics}`;
-  return { brokers: kafka.value, ...clickhouse.value, ports, metricsUrl, apiUrl, apiMetricsUrl };
+  const alertsMetricsUrl = `http://${settings.metricsHost}:${ports.alertsMetrics}`;
+  const secretsKey = settings.secretsKey || (await loadOrMakeSecretsKey(options.dataDir));
+  return {
+    brokers: kafka.value,
+    ...clickhouse.value,
+    ports,
+    metricsUrl,
+    apiUrl,
+    apiMetricsUrl,
+    alertsMetricsUrl,
+    secretsKey,
+  };
 }
 
 async function bringKafka(options: LocalStackOptions, ports: Record<PortName, number>): Promise<readonly string[]> {
@@ -206,5 +222,6 @@ export function serverSettings(stack: LocalStack): Record<string, string> {
     CLICKHOUSE_USER: user,
     CLICKHOUSE_PASSWORD: password,
     CLICKHOUSE_DATABASE: database,
+    WEIR_SECRETS_KEY: stack.secretsKey,
   };
 }

@@ -29,6 +29,10 @@ export const apiErrors = {
   not_found: meaning(404, 'Check the id and the workspace; telemetry shows up a second after it was sent.'),
   ambiguous_source: meaning(409, 'Several sources of the workspace use this id: add ?source= with one of those named.'),
   idempotency_conflict: meaning(409, 'Use a new Idempotency-Key for another request.'),
+  revision_conflict: meaning(409, 'Read it again, and repeat the change on what it is now.'),
+  alert_settled: meaning(409, 'Read the alert again.'),
+  too_many: meaning(409, 'Remove one that is not needed any more.'),
+  not_set_up: meaning(409, 'Ask whoever runs the service for the setting that is named.'),
   body_too_large: meaning(413, 'Send fewer or smaller events in one request.'),
   unsupported_media_type: meaning(415, 'Send application/json.'),
   too_much_asked: meaning(422, 'Ask for a shorter range, a longer step or fewer groups.'),
@@ -40,6 +44,7 @@ export const apiErrors = {
   identity_unavailable: meaning(503, 'Try again shortly, or use an API key.', 5),
   broker_unavailable: meaning(503, 'Try again with the same Idempotency-Key; what was taken already counts once.', 5),
   too_many_clients: meaning(503, 'Try again later, or at another instance.', 10),
+  change_pending: meaning(503, 'Read it in a moment; the change is on its way and will count in its turn.', 5),
   stopping: meaning(503, 'Try again shortly; this instance is being replaced.', 2),
   store_timeout: meaning(504, 'Ask for a shorter range or a longer step.'),
 } as const satisfies Record<string, ErrorMeaning>;

@@ -13,6 +13,8 @@ import type { Role } from './api-keys.ts';
 import type { Caller } from './auth.ts';
 import type { EventGate } from './incoming-events.ts';
 import type { Publisher } from './publisher.ts';
+import { alertSilences } from './routes/alert-silences.ts';
+import { alerts } from './routes/alerts.ts';
 import { completeness } from './routes/completeness.ts';
 import { deadLetters } from './routes/dead-letters.ts';
 import { ingest } from './routes/ingest.ts';
@@ -21,8 +23,10 @@ import { live } from './routes/live.ts';
 import { percentiles } from './routes/percentiles.ts';
 import { telemetry } from './routes/telemetry.ts';
 import { trends } from './routes/trends.ts';
+import { webhooks } from './routes/webhooks.ts';
 import { workflowExecutions } from './routes/workflow-executions.ts';
 import { workflowPerformance } from './routes/workflow-performance.ts';
+import type { StateDesk } from './state-desk.ts';
 
 export type App = FastifyInstance<
   RawServerDefault,
@@ -40,6 +44,10 @@ export interface Services {
   /** topic@epoch of each kind, as the pipelines call them. */
   streams: Record<'executions' | 'tasks' | 'orchestrators', string>;
   live: LiveServices;
+  /** Changes what people set up. */
+  state: StateDesk;
+  /** Where webhooks may lead, and what closes their secrets; empty where none can be kept. */
+  webhookRules: { secretsKey: string; mayBeInner: boolean };
 }
 
 /** What live sockets use, and their bounds. */
@@ -70,6 +78,9 @@ export const families: readonly Family[] = [
   trends,
   completeness,
   deadLetters,
+  alerts,
+  alertSilences,
+  webhooks,
   ingest,
   live,
 ];

@@ -6,6 +6,7 @@ import { createKafka, createTopics } from '../../pipelines/kafka.ts';
 import { startProcess } from '../../pipelines/process.ts';
 import { SchemaRegistry } from '../../pipelines/schema-registry.ts';
 import { kafkaOptions, readingDatabaseOptions } from '../../pipelines/servers.ts';
+import { StatePublisher } from '../../pipelines/state/publisher.ts';
 import { LedgerWatch } from '../live/ledger-watch.ts';
 import { LiveHub } from '../live/live-hub.ts';
 import { createLiveMetrics } from '../live/metrics.ts';
@@ -15,6 +16,7 @@ import { Authenticator, isLoopbackHost } from './auth.ts';
 import { EventGate } from './incoming-events.ts';
 import { createQueryMetrics } from './metrics.ts';
 import { Publisher } from './publisher.ts';
+import { StateDesk } from './state-desk.ts';
 import { StateLog } from './state-log.ts';
 import { watchStore } from './store-watch.ts';
 
@@ -33,6 +35,9 @@ const publisher = new Publisher({
   onAcknowledged: (topic, events) => metrics.published.inc({ topic }, events),
 });
 onStop('producer', () => publisher.close());
+const { topicState, streamEpochState: epoch } = settings;
+const statePublisher = new StatePublisher({ kafka, database, topic: topicState, epoch });
+onStop('producer of state', () => statePublisher.close());
 
 const keys = new KeyRing();
 const { jwtJwksUrl: jwksUrl, jwtIssuer: issuer, jwtAudience: audience } = settings;
@@ -80,6 +85,8 @@ const app = await buildApp({
     bufferBytes: settings.liveBufferBytes,
     framesPerMinute: settings.liveFramesPerMinute,
   },
+  state: new StateDesk(statePublisher),
+  webhookRules: { secretsKey: settings.secretsKey, mayBeInner: settings.webhookPrivateTargets },
   nowMs: Date.now,
   origins: settings.apiOrigins,
   requestsPerMinute: settings.apiRequestsPerMinute,
@@ -93,7 +100,7 @@ log.info({ address }, 'answering');
 reportReadiness(
   () => store.whyNotReady() || (publisher.isConnected ? '' : 'Kafka cannot be reached') || hub.whyNotReady(),
 );
-await Promise.all([publisher.connect(), hub.open()]);
+await Promise.all([publisher.connect(), statePublisher.connect(), hub.open()]);
 
 async function readKeys(): Promise<void> {
   const admin = kafka.admin();

@@ -26,6 +26,7 @@ import { orchestratorEventsTable } from '../../clickhouse/tables/orchestrator-ev
 import { rollupCursorsTable, rollupPairs } from '../../clickhouse/tables/rollups.ts';
 import { executionEventsTable, taskEventsTable } from '../../clickhouse/tables/runs.ts';
 import { stateChangesTable, stateTable } from '../../clickhouse/tables/state.ts';
+import { webhookDeliveriesTable } from '../../clickhouse/tables/webhook-deliveries.ts';
 import { createTestDatabase } from '../support/stack.ts';
 import { defaultSettings } from './default-settings.ts';
 
@@ -51,7 +52,14 @@ const tables = [
 /** Keyed by an entry, and by its revision, which is a place in the log. */
 const entries = [stateTable, stateChangesTable];
 /** Keyed by what they are about, and by time. */
-const published = [baselinesTable, generationsTable, judgementsTable, alertRoundsTable, alertChangesTable];
+const published = [
+  baselinesTable,
+  generationsTable,
+  judgementsTable,
+  alertRoundsTable,
+  alertChangesTable,
+  webhookDeliveriesTable,
+];
 /** Keyed by what they speak of; any row may be written again. */
 const entities = [executionsTable, executionListTable, taskAttemptsTable, taskListTable];
 /** Filled by the roll-up job inside ClickHouse; their rows are no place in the log. */

@@ -102,6 +102,7 @@ describe('settings', () => {
       'clickhousePassword',
       'clickhouseApiPassword',
       'schemaRegistryPassword',
+      'secretsKey',
     ]);
   });
 

@@ -4,6 +4,7 @@ import { choosePorts, findFreePort } from '../../../deploy/local/ports.ts';
 
 const none = {
   api: 0,
+  alertsMetrics: 0,
   apiMetrics: 0,
   kafka: 0,
   kafkaController: 0,
@@ -18,7 +19,7 @@ test('a wanted port that is free is taken, and nothing is said', async () => {
   const { ports, notes } = await choosePorts({ ...none, kafka });
   expect(ports.kafka).toBe(kafka);
   expect(notes).toEqual([]);
-  expect(new Set(Object.values(ports)).size).toBe(8);
+  expect(new Set(Object.values(ports)).size).toBe(9);
 });
 
 test('a busy port is replaced by a free one, and that is said', async () => {

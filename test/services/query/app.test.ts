@@ -4,6 +4,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { Database } from '../../../clickhouse/client.ts';
 import { createDecoder } from '../../../pipelines/decode.ts';
 import { createKafka } from '../../../pipelines/kafka.ts';
+import { StatePublisher } from '../../../pipelines/state/publisher.ts';
 import { LedgerWatch } from '../../../services/live/ledger-watch.ts';
 import { LiveHub } from '../../../services/live/live-hub.ts';
 import { createLiveMetrics } from '../../../services/live/metrics.ts';
@@ -13,6 +14,7 @@ import { Authenticator } from '../../../services/query/auth.ts';
 import { EventGate } from '../../../services/query/incoming-events.ts';
 import { createQueryMetrics } from '../../../services/query/metrics.ts';
 import { Publisher } from '../../../services/query/publisher.ts';
+import { StateDesk } from '../../../services/query/state-desk.ts';
 
 /** Nobody listens at either address: what is looked at here is the service alone. */
 const nowhere = { url: 'http://127.0.0.1:1', user: 'u', password: 'p', database: 'weir' };
@@ -45,6 +47,8 @@ const app = await buildApp({
   gate: new EventGate(topics, 1_000_000),
   streams,
   live: { hub, metrics: liveMetrics, mostClients: 10, mostSubscriptions: 10, bufferBytes: 65_536, framesPerMinute: 60 },
+  state: new StateDesk(new StatePublisher({ kafka, database, topic: 's', epoch: 1 })),
+  webhookRules: { secretsKey: '', mayBeInner: false },
   nowMs,
   origins: ['https://console.example.com'],
   requestsPerMinute: 6,

@@ -32,9 +32,32 @@ beforeAll(async () => {
     await stand.telemetry.database.query(
       `INSERT INTO dead_letters VALUES ('${workspace}', '${mark}@1', '${mark}-topic', 0, 7, now64(3), 'invalid_json', '${mark}', '${mark}', 1, 1, 1)`,
     );
+    await plantAlerts(workspace, mark);
   }
   await stand.startService();
 }, 180_000);
+
+/** As the evaluator, the notifier and the pipelines write them. */
+async function plantAlerts(workspace: string, mark: string): Promise<void> {
+  const { database } = stand.telemetry;
+  await database.query(
+    `INSERT INTO alert_changes (workspace, alert_id, ver, notification_id, rule_id, severity, state, series, subject_kind, subject_id, title, event_time, fired_at)
+     VALUES ('${workspace}', '${mark}-alert', 1, '${mark}-n', 'QUEUE_BACKLOG', 'warning', 'firing', '${mark}', 'queue', '${mark}-queue', '${mark}', now64(3), now64(3))`,
+  );
+  await database.query(
+    `INSERT INTO webhook_deliveries (workspace, subscription_id, notification_id, alert_id, status, last_tried_at) VALUES ('${workspace}', '${mark}-hook', '${mark}-n', '${mark}-alert', 'dead', now64(3))`,
+  );
+  const match = { subject_id: mark };
+  const entries = {
+    'alert-silences': { match, starts_at: Date.now(), ends_at: Date.now() + 1e6, comment: mark },
+    'webhook-subscriptions': { target: mark, sealed: '', events: [], match, enabled: true, created_at: Date.now() },
+  };
+  for (const [collection, value] of Object.entries(entries)) {
+    await database.query(
+      `INSERT INTO state (workspace, collection, key, ver, value, value_version, changed_by, changed_at) VALUES ('${workspace}', '${collection}', '${mark}-entry', 1, '${JSON.stringify(value)}', 1, '${mark}', now64(3))`,
+    );
+  }
+}
 
 interface Case {
   /** The path as it is called by somebody who knows the owner's names. */
@@ -89,6 +112,16 @@ const cases: Record<string, Case> = {
   '/api/v1/trends': { path: () => '/api/v1/trends?subject=execution&metric=finished&group_by=workflow_id' },
   '/api/v1/completeness': { path: () => '/api/v1/completeness', holds: byCount(hoursOf('executions')) },
   '/api/v1/dead-letters': { path: () => '/api/v1/dead-letters' },
+  '/api/v1/alerts': { path: () => '/api/v1/alerts' },
+  '/api/v1/alerts/{alert_id}': { path: ({ mark }) => `/api/v1/alerts/${mark}-alert` },
+  '/api/v1/alerts/{alert_id}/history': {
+    path: ({ mark }) => `/api/v1/alerts/${mark}-alert/history`,
+    holds: (text, { mark }) => text.includes(`"title":"${mark}"`),
+  },
+  '/api/v1/alerts/{alert_id}/remedies': { path: ({ mark }) => `/api/v1/alerts/${mark}-alert/remedies` },
+  '/api/v1/alerts/silences': { path: () => '/api/v1/alerts/silences' },
+  '/api/v1/webhooks/subscriptions': { path: () => '/api/v1/webhooks/subscriptions' },
+  '/api/v1/webhooks/deliveries': { path: () => '/api/v1/webhooks/deliveries' },
   '/api/v1/dead-letters/{topic}/{partition}/{offset}': { path: ({ mark }) => `/api/v1/dead-letters/${mark}-topic/0/7` },
 };
 
