@@ -196,9 +196,12 @@ interface DurableRow {
   last_offset: number;
 }
 
-/** How far each partition is durable. The ledger only grows, so rows that were replaced change nothing. */
+/**
+ * How far each partition is durable. The ledger only grows, so rows that were replaced change nothing. One that opens a
+ * chunk ends before it, and is written before the end of the chunk before is durable.
+ */
 export const durableQuestion: Question<{ streams: readonly string[] }, DurableRow> = {
   name: 'live_durable',
-  sql: () => `SELECT stream, partition, max(c.last_offset) AS last_offset FROM chunks AS c
-WHERE c.stream IN {streams: Array(String)} GROUP BY stream, partition SETTINGS final = 0`,
+  sql: () => `SELECT stream, partition, max(if(c.last_offset >= toInt64(c.first_offset), c.last_offset, -1)) AS last_offset
+FROM chunks AS c WHERE c.stream IN {streams: Array(String)} GROUP BY stream, partition SETTINGS final = 0`,
 };

@@ -109,7 +109,7 @@ export class LogTail {
 
   async #readBatch({ batch, heartbeat }: EachBatchPayload): Promise<void> {
     const { topic, partition } = batch;
-    const records = batch.messages.map(({ offset, timestamp, key, value, headers }) => ({
+    const read = batch.messages.map(({ offset, timestamp, key, value, headers }) => ({
       topic,
       partition,
       offset: Number(offset),
@@ -118,10 +118,13 @@ export class LogTail {
       value,
       headers,
     }));
-    await this.#options.prepare(records);
-    this.#options.take(records);
+    await this.#options.prepare(read);
+    const known = this.#positions.get(topic)?.get(partition) ?? 0;
+    // Whoever joins again may read a batch again; a log that ends before that was deleted and made anew.
+    const from = Number(batch.highWatermark) < known ? 0 : known;
+    this.#options.take(read.filter(({ offset }) => offset >= from));
     // Of the batch and not of its last message: what ends a transaction takes an offset too.
-    this.#positions.get(topic)?.set(partition, Number(batch.lastOffset()) + 1);
+    this.#positions.get(topic)?.set(partition, Math.max(from, Number(batch.lastOffset()) + 1));
     await heartbeat();
   }
 
