@@ -154,7 +154,8 @@ export class LiveHub {
         const complete = await this.#options.ledger.waitFor(this.#marksOf(topic), storeWaitMs);
         const content = await readSnapshot(topic, source);
         if (subscription.isOver) return;
-        if (subscription.hasOverflowed && attempt < snapshotTries) continue;
+        // Where the pipelines are far behind, waiting for them once more would only make it later.
+        if (subscription.hasOverflowed && complete && attempt < snapshotTries) continue;
         const { truncated } = content;
         const messages = content.messages.map(({ type, body }) => ({ type, topic: topic.text, ...body }));
         const snapshot = { type: 'snapshot', topic: topic.text, complete, truncated, messages };
