@@ -194,6 +194,7 @@ function wantedRetention(retention: Retention): Record<string, string> {
     // How often something failed last year is asked long after its telemetry is gone.
     alert_changes: after('event_time', retention.hourDays),
     webhook_deliveries: after('last_tried_at', retention.deadLetterDays),
+    workflow_analyses: after('computed_at', retention.entityDays),
     drops: after('record_time', retention.deadLetterDays),
     dead_letters: after('record_time', retention.deadLetterDays),
     dead_letter_bytes: after('record_time', retention.deadLetterBytesDays),

@@ -41,6 +41,9 @@ export class WorkspaceReader {
     this.#observe = observe;
   }
 
+  /** Takes down what was asked in the name of the same request elsewhere. */
+  readonly note = (asked: Asked): void => this.#observe(asked);
+
   async ask<Params extends object, Row>(question: Question<Params, Row>, params: Params): Promise<Row[]> {
     const { workspace } = this;
     const comment = JSON.stringify({ workspace, query: question.name, request: this.#requestId });

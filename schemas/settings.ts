@@ -350,6 +350,25 @@ export const settingsTable = {
     fallback: '19468',
     meaning: 'What `WEIR_METRICS_PORT` is for others, for the alerts process of `npm start`.',
   }),
+  insightRefreshMinutes: row({
+    env: 'WEIR_INSIGHT_REFRESH_MINUTES',
+    kind: whole({ min: 0, max: 10_080, unit: 'minutes' }),
+    fallback: '15',
+    meaning:
+      'How old the analyses of a workflow may be, once something new was heard of it, before they are due again.',
+  }),
+  insightExecutions: row({
+    env: 'WEIR_INSIGHT_EXECUTIONS',
+    kind: whole({ min: 5, max: 1_000, unit: 'executions' }),
+    fallback: '200',
+    meaning: 'Newest executions of a workflow that its analyses look at.',
+  }),
+  insightMetricsPort: row({
+    env: 'WEIR_INSIGHT_METRICS_PORT',
+    kind: port,
+    fallback: '19467',
+    meaning: 'What `WEIR_METRICS_PORT` is for others, for the job of analyses of `npm start`.',
+  }),
   apiOrigins: row({
     env: 'WEIR_API_ORIGINS',
     kind: origins,

@@ -54,6 +54,7 @@ export async function startServers(options: LocalStackOptions): Promise<LocalSta
     api: settings.apiPort,
     apiMetrics: settings.apiMetricsPort,
     alertsMetrics: settings.alertsMetricsPort,
+    insightMetrics: settings.insightMetricsPort,
   });
   for (const note of notes) screen.say(note);
   const started = await Promise.allSettled([bringKafka(options, ports), bringClickHouse(options, ports)]);
@@ -195,6 +196,7 @@ interface OwnProcess {
   metricsPort: number;
   stopTimeoutMs: number;
   flags?: readonly string[];
+  heapMb?: number;
   /** Settings of this process alone. */
   env?: Record<string, string>;
 }
@@ -205,11 +207,12 @@ export function startOwnProcess(
   stack: LocalStack,
   { dataDir, screen, supervisor }: Pick<LocalStackOptions, 'dataDir' | 'screen' | 'supervisor'>,
 ): Promise<RunningService> {
-  const { name, stopTimeoutMs, flags } = own;
+  const { name, stopTimeoutMs, flags, heapMb } = own;
   const env = { ...serverSettings(stack), ...own.env, WEIR_METRICS_PORT: String(own.metricsPort) };
   const logFile = path.join(dataDir, 'logs', `${name}.log`);
   const script = path.resolve(repository, own.script);
-  const start = () => startNodeProcess({ name, script, env, logFile, flags, onNotice: (line) => screen.say(line) });
+  const start = () =>
+    startNodeProcess({ name, script, env, logFile, flags, heapMb, onNotice: (line) => screen.say(line) });
   return supervisor.start({ name, stopTimeoutMs, isLeaf: true, start });
 }
 

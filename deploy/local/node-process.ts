@@ -17,6 +17,8 @@ interface NodeProcessOptions {
   onNotice: (line: string) => void;
   /** For the runtime, beside those that every process of ours gets. */
   flags?: readonly string[];
+  /** Bound of the heap, where the ordinary one is too little. */
+  heapMb?: number;
 }
 
 /**
@@ -35,7 +37,10 @@ export async function startNodeProcess(options: NodeProcessOptions): Promise<Run
   await mkdir(path.dirname(options.logFile), { recursive: true });
   await rotateLog(options.logFile);
   const log = createWriteStream(options.logFile, { flags: 'a' });
-  const child = spawn(process.execPath, [...heapFlags, ...(options.flags ?? []), options.script], {
+  const { heapMb, flags = [] } = options;
+  // Of a flag that is given twice, the last one counts.
+  const ownHeap = heapMb === undefined ? [] : [`--max-old-space-size=${heapMb}`];
+  const child = spawn(process.execPath, [...heapFlags, ...ownHeap, ...flags, options.script], {
     env: { ...process.env, ...options.env, WEIR_PARENT_GUARD: 'stdin', WEIR_LOG_FORMAT: 'json' },
     stdio: ['pipe', 'pipe', 'pipe'],
     detached: true,

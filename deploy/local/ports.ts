@@ -9,7 +9,8 @@ export type PortName =
   | 'demoMetrics'
   | 'api'
   | 'apiMetrics'
-  | 'alertsMetrics';
+  | 'alertsMetrics'
+  | 'insightMetrics';
 
 interface ChosenPorts {
   ports: Record<PortName, number>;

@@ -36,6 +36,8 @@ interface StartOptions {
 const badUsageExitCode = 2;
 const stopDeadlineMs = 9_500;
 const freshWindowMinutes = 10;
+/** The bound of a process is that of each of its threads too, and an analysis may be of 100 000 tasks. */
+const analysisHeapMb = 1_500;
 
 function readOptions(args: readonly string[]): StartOptions {
   const { values } = parseOptions(args);
@@ -127,6 +129,7 @@ async function startProcesses(
       CLICKHOUSE_API_PASSWORD: stack.api.password,
       WEIR_API_PORT: String(stack.ports.api),
     },
+    heapMb: analysisHeapMb,
   };
   await startOwnProcess(query, stack, place);
   const alerts = {
@@ -137,6 +140,14 @@ async function startProcesses(
     env: { WEIR_API_PORT: String(stack.ports.api) },
   };
   await startOwnProcess(alerts, stack, place);
+  const insight = {
+    name: 'insight',
+    script: 'services/insight/main.ts',
+    metricsPort: stack.ports.insightMetrics,
+    stopTimeoutMs: 1_500,
+    heapMb: analysisHeapMb,
+  };
+  await startOwnProcess(insight, stack, place);
   if (!options.demo) return;
   const demo = {
     name: 'demo',

@@ -44,7 +44,10 @@ export function findAnswers(executions: readonly ExecutionTrace[], wishes: Wishe
   const children = new Map(executions.map((execution) => [execution.executionId, execution]));
   const groups = chooseGroups(executions, wishes);
   return groups.map((own) => {
-    const answer = findAnswer(own, children, groups, wishes);
+    const { analysis, executionId, asOfMs, sinceMs } = wishes;
+    const one = own.find((execution) => execution.executionId === executionId) ?? null;
+    const peerTaskCounts = groups.filter((group) => group !== own).map(countTasks);
+    const answer = new WorkflowHistory({ own, one, children, peerTaskCounts, asOfMs, sinceMs }).answer(analysis);
     const { workspace, source, workflowId } = own[0];
     return 'refused' in answer
       ? { workspace, source, workflow_id: workflowId, ...answer }
@@ -69,37 +72,70 @@ function chooseGroups(executions: readonly ExecutionTrace[], { workflowId, execu
   return holding;
 }
 
-function findAnswer(
-  own: readonly ExecutionTrace[],
-  children: ReadonlyMap<string, ExecutionTrace>,
-  groups: readonly ExecutionTrace[][],
-  { analysis, executionId, asOfMs, sinceMs }: Wishes,
-): Exclude<Answer, Refusal & { workflow_id: string }> | Refusal {
-  const one = own.find((execution) => execution.executionId === executionId) ?? null;
-  switch (analysis) {
-    case 'critical-path': {
-      const workflow = timeWorkflow(own, { children });
-      return one === null ? findWorkflowCriticalPath(workflow) : findCriticalPath(timeRun(one, workflow.knowledge));
+/** Executions of one workflow of one source, with what is known beside them. */
+export interface HistoryParts {
+  own: readonly ExecutionTrace[];
+  /** The execution that is asked about; null for the workflow. */
+  one: ExecutionTrace | null;
+  /** Executions of child workflows by their id. */
+  children: ReadonlyMap<string, ExecutionTrace>;
+  /** Numbers of tasks of the tenant's other workflows. */
+  peerTaskCounts: readonly number[];
+  asOfMs: number | null;
+  sinceMs: number | null;
+}
+
+export type UnplacedAnswer = Exclude<Answer, Refusal & { workflow_id: string }> | Refusal;
+
+/** Answers one question after the other about the same executions, which are timed once. */
+export class WorkflowHistory {
+  readonly #parts: HistoryParts;
+  #plain: WorkflowRuns | null = null;
+  #nested: WorkflowRuns | null = null;
+
+  constructor(parts: HistoryParts) {
+    this.#parts = parts;
+  }
+
+  answer(analysis: Analysis): UnplacedAnswer {
+    const { own, one, children, peerTaskCounts, asOfMs, sinceMs } = this.#parts;
+    switch (analysis) {
+      case 'critical-path':
+        return one === null
+          ? findWorkflowCriticalPath(this.#timeNested())
+          : findCriticalPath(timeRun(one, { ...this.#timeNested().knowledge, nowMs: asOfMs ?? undefined }));
+      case 'bottlenecks':
+        return sinceMs === null ? findBottlenecks(this.#timeNested()) : compareBottlenecks(own, children, sinceMs);
+      case 'patterns':
+        return findWorkflowPatterns(this.#timePlain());
+      case 'predict':
+        return predict(own, one, asOfMs);
+      case 'graph':
+        return buildDependencyGraph(this.#timePlain());
+      case 'anti-patterns':
+        return findAntiPatterns(this.#timePlain(), peerTaskCounts);
     }
-    case 'bottlenecks':
-      return compareBottlenecks(own, children, sinceMs);
-    case 'patterns':
-      return findWorkflowPatterns(timeWorkflow(own, { children: new Map() }));
-    case 'predict':
-      return predict(own, one, asOfMs);
-    case 'graph':
-      return buildDependencyGraph(timeWorkflow(own));
-    case 'anti-patterns':
-      return findAntiPatterns(timeWorkflow(own), groups.filter((group) => group !== own).map(countTasks));
+  }
+
+  /** Tasks that start other workflows as one span each. */
+  #timePlain(): WorkflowRuns {
+    this.#plain ??= timeWorkflow(this.#parts.own);
+    return this.#plain;
+  }
+
+  /** With the tasks of child workflows in their place. */
+  #timeNested(): WorkflowRuns {
+    const { own, children } = this.#parts;
+    this.#nested ??= children.size === 0 ? this.#timePlain() : timeWorkflow(own, { children });
+    return this.#nested;
   }
 }
 
 function compareBottlenecks(
   own: readonly ExecutionTrace[],
   children: ReadonlyMap<string, ExecutionTrace>,
-  sinceMs: number | null,
+  sinceMs: number,
 ) {
-  if (sinceMs === null) return findBottlenecks(timeWorkflow(own, { children }));
   const [before, after] = [own.filter((run) => startOf(run) < sinceMs), own.filter((run) => startOf(run) >= sinceMs)];
   const timed: WorkflowRuns[] = [before, after].map((runs) => timeWorkflow(runs, { children }));
   return findBottlenecks({ ...timed[1], workflowId: own[0].workflowId }, timed[0]);
@@ -110,7 +146,8 @@ function predict(own: readonly ExecutionTrace[], one: ExecutionTrace | null, asO
   if (one === null) return predictDuration(own);
   const nowMs = asOfMs ?? one.endedAtMs ?? one.lastSeenMs;
   const past = own.filter(
-    (execution) => execution !== one && isUsable(execution) && (execution.endedAtMs ?? Infinity) <= nowMs,
+    (execution) =>
+      execution.executionId !== one.executionId && isUsable(execution) && (execution.endedAtMs ?? Infinity) <= nowMs,
   );
   if (asOfMs === null && isEnd(one.state))
     return predictDuration(

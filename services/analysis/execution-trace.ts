@@ -1,4 +1,10 @@
-import { type ExecutionEvent, endStates, type TaskDependency, type TaskEvent } from '../../schemas/events.ts';
+import {
+  type ErrorInfo,
+  type ExecutionEvent,
+  endStates,
+  type TaskDependency,
+  type TaskEvent,
+} from '../../schemas/events.ts';
 
 /**
  * What analysis knows of executions: plain values, put together from canonical events in whatever order those come.
@@ -72,6 +78,56 @@ export interface ExecutionTrace {
   tasks: TaskTrace[];
 }
 
+type TracedRunField =
+  | 'workspace'
+  | 'source'
+  | 'executionId'
+  | 'workflowId'
+  | 'workflowName'
+  | 'workflowVersion'
+  | 'attempt'
+  | 'eventTimeMs'
+  | 'queuedAtMs'
+  | 'startedAtMs'
+  | 'durationUs'
+  | 'costMicros';
+type ErrorClass = { error: Pick<ErrorInfo, 'type'> };
+
+/** What is taken from an event of an execution; whoever knows no more than this may add it as well. */
+export type TracedExecutionEvent = Pick<
+  ExecutionEvent,
+  'kind' | 'state' | 'triggerType' | 'parentExecutionId' | 'parentTaskId' | 'input' | 'inputBytes' | TracedRunField
+> &
+  ErrorClass;
+
+/** What is taken from an event of a task. */
+export type TracedTaskEvent = Pick<
+  TaskEvent,
+  | 'kind'
+  | 'state'
+  | 'taskId'
+  | 'taskName'
+  | 'taskType'
+  | 'operator'
+  | 'mapIndex'
+  | 'loopIteration'
+  | 'pool'
+  | 'triggerRule'
+  | 'compensates'
+  | 'childExecutionId'
+  | 'dependencies'
+  | 'workerId'
+  | 'readyAtMs'
+  | 'dispatchedAtMs'
+  | 'queueUs'
+  | 'cpuUs'
+  | 'ioWaitUs'
+  | 'cpuRatioMean'
+  | 'memoryPeakBytes'
+  | 'memoryAllocatedBytes'
+  | TracedRunField
+> & { error: Pick<ErrorInfo, 'type' | 'message'> };
+
 const ends: ReadonlySet<string> = new Set(endStates);
 
 export const isEnd = (state: string): boolean => ends.has(state);
@@ -93,7 +149,7 @@ interface TaskDraft {
 export class TraceGatherer {
   readonly #drafts = new Map<string, Draft>();
 
-  add(event: ExecutionEvent | TaskEvent): void {
+  add(event: TracedExecutionEvent | TracedTaskEvent): void {
     const draft = this.#draftOf(event);
     const { trace } = draft;
     trace.firstSeenMs = Math.min(trace.firstSeenMs, event.eventTimeMs);
@@ -110,7 +166,7 @@ export class TraceGatherer {
       .sort((left, right) => startOf(left) - startOf(right) || (left.executionId < right.executionId ? -1 : 1));
   }
 
-  #draftOf(event: ExecutionEvent | TaskEvent): Draft {
+  #draftOf(event: TracedExecutionEvent | TracedTaskEvent): Draft {
     const key = `${event.workspace}\0${event.source}\0${event.executionId}`;
     const known = this.#drafts.get(key);
     if (known !== undefined) return known;
@@ -120,7 +176,7 @@ export class TraceGatherer {
   }
 }
 
-export function gatherExecutions(events: Iterable<ExecutionEvent | TaskEvent>): ExecutionTrace[] {
+export function gatherExecutions(events: Iterable<TracedExecutionEvent | TracedTaskEvent>): ExecutionTrace[] {
   const gatherer = new TraceGatherer();
   for (const event of events) gatherer.add(event);
   return gatherer.finish();
@@ -128,7 +184,7 @@ export function gatherExecutions(events: Iterable<ExecutionEvent | TaskEvent>): 
 
 export const startOf = ({ startedAtMs, firstSeenMs }: ExecutionTrace): number => startedAtMs ?? firstSeenMs;
 
-function beginTrace(event: ExecutionEvent | TaskEvent): ExecutionTrace {
+function beginTrace(event: TracedExecutionEvent | TracedTaskEvent): ExecutionTrace {
   return {
     workspace: event.workspace,
     source: event.source,
@@ -154,7 +210,7 @@ function beginTrace(event: ExecutionEvent | TaskEvent): ExecutionTrace {
   };
 }
 
-function addExecution(trace: ExecutionTrace, event: ExecutionEvent): void {
+function addExecution(trace: ExecutionTrace, event: TracedExecutionEvent): void {
   trace.triggerType ||= event.triggerType;
   trace.parentExecutionId ||= event.parentExecutionId;
   trace.parentTaskId ||= event.parentTaskId;
@@ -172,7 +228,7 @@ function addExecution(trace: ExecutionTrace, event: ExecutionEvent): void {
   else if (trace.endedAtMs === null) trace.state = laterState(trace.state, event.state);
 }
 
-function endExecution(trace: ExecutionTrace, event: ExecutionEvent): void {
+function endExecution(trace: ExecutionTrace, event: TracedExecutionEvent): void {
   if (trace.endedAtMs !== null && trace.endedAtMs > event.eventTimeMs) return;
   trace.state = event.state;
   trace.endedAtMs = event.eventTimeMs;
@@ -190,7 +246,7 @@ const laterState = (left: string, right: string): string =>
 const earlier = (left: number | null, right: number | null): number | null =>
   left === null ? right : right === null ? left : Math.min(left, right);
 
-function addTask({ tasks }: Draft, event: TaskEvent): void {
+function addTask({ tasks }: Draft, event: TracedTaskEvent): void {
   const key = `${event.taskId}\0${event.mapIndex}\0${event.loopIteration}`;
   let task = tasks.get(key);
   if (task === undefined) {
@@ -210,14 +266,14 @@ function addTask({ tasks }: Draft, event: TaskEvent): void {
   addAttempt(task, event);
 }
 
-function beginTask(event: TaskEvent): TaskTrace {
+function beginTask(event: TracedTaskEvent): TaskTrace {
   const { taskId, taskName, taskType, operator, mapIndex, loopIteration, pool, triggerRule, compensates } = event;
   const { childExecutionId, dependencies } = event;
   const about = { taskId, taskName, taskType, operator, mapIndex, loopIteration, pool, triggerRule, compensates };
   return { ...about, childExecutionId, dependencies, state: '', attempts: [] };
 }
 
-function addAttempt({ attempts }: TaskDraft, event: TaskEvent): void {
+function addAttempt({ attempts }: TaskDraft, event: TracedTaskEvent): void {
   let attempt = attempts.find((known) => known.attempt === event.attempt);
   if (attempt === undefined) {
     // That a task will be tried again is no attempt yet.
@@ -237,7 +293,7 @@ function addAttempt({ attempts }: TaskDraft, event: TaskEvent): void {
   else attempt.startedAtMs ??= event.startedAtMs;
 }
 
-function beginAttempt({ attempt, workerId, eventTimeMs }: TaskEvent): AttemptTrace {
+function beginAttempt({ attempt, workerId, eventTimeMs }: TracedTaskEvent): AttemptTrace {
   return {
     attempt,
     state: '',
@@ -261,7 +317,7 @@ function beginAttempt({ attempt, workerId, eventTimeMs }: TaskEvent): AttemptTra
   };
 }
 
-function advanceAttempt(attempt: AttemptTrace, event: TaskEvent): void {
+function advanceAttempt(attempt: AttemptTrace, event: TracedTaskEvent): void {
   attempt.startedAtMs ??= event.startedAtMs;
   if (event.state === 'running') attempt.startedAtMs ??= event.eventTimeMs;
   attempt.state = laterState(attempt.state, event.state);
@@ -273,7 +329,7 @@ function advanceAttempt(attempt: AttemptTrace, event: TaskEvent): void {
   }
 }
 
-function endAttempt(attempt: AttemptTrace, event: TaskEvent): void {
+function endAttempt(attempt: AttemptTrace, event: TracedTaskEvent): void {
   if (isEnd(attempt.state) && attempt.endedAtMs !== null && attempt.endedAtMs > event.eventTimeMs) return;
   attempt.state = event.state;
   attempt.endedAtMs = event.eventTimeMs;

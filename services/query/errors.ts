@@ -45,7 +45,9 @@ export const apiErrors = {
   broker_unavailable: meaning(503, 'Try again with the same Idempotency-Key; what was taken already counts once.', 5),
   too_many_clients: meaning(503, 'Try again later, or at another instance.', 10),
   change_pending: meaning(503, 'Read it in a moment; the change is on its way and will count in its turn.', 5),
+  analysis_busy: meaning(503, 'Try again shortly, or take what was computed last: leave out fresh.', 5),
   stopping: meaning(503, 'Try again shortly; this instance is being replaced.', 2),
+  analysis_timeout: meaning(504, 'Ask for fewer executions with limit, or take what was computed last.'),
   store_timeout: meaning(504, 'Ask for a shorter range or a longer step.'),
 } as const satisfies Record<string, ErrorMeaning>;
 

@@ -9,12 +9,14 @@ import type {
 import type { WorkspaceReader } from '../../clickhouse/question.ts';
 import type { LiveHub } from '../live/live-hub.ts';
 import type { LiveMetrics } from '../live/metrics.ts';
+import type { Analyst } from './analyst.ts';
 import type { Role } from './api-keys.ts';
 import type { Caller } from './auth.ts';
 import type { EventGate } from './incoming-events.ts';
 import type { Publisher } from './publisher.ts';
 import { alertSilences } from './routes/alert-silences.ts';
 import { alerts } from './routes/alerts.ts';
+import { analysis } from './routes/analysis.ts';
 import { completeness } from './routes/completeness.ts';
 import { deadLetters } from './routes/dead-letters.ts';
 import { ingest } from './routes/ingest.ts';
@@ -41,6 +43,7 @@ export interface Services {
   nowMs: () => number;
   publisher: Publisher;
   gate: EventGate;
+  analyst: Analyst;
   /** topic@epoch of each kind, as the pipelines call them. */
   streams: Record<'executions' | 'tasks' | 'orchestrators', string>;
   live: LiveServices;
@@ -72,6 +75,7 @@ export interface Family {
 export const families: readonly Family[] = [
   workflowExecutions,
   workflowPerformance,
+  analysis,
   telemetry,
   insight,
   percentiles,

@@ -10,6 +10,8 @@ import { StatePublisher } from '../../pipelines/state/publisher.ts';
 import { LedgerWatch } from '../live/ledger-watch.ts';
 import { LiveHub } from '../live/live-hub.ts';
 import { createLiveMetrics } from '../live/metrics.ts';
+import { AnalysisThreads } from '../insight/analysis-threads.ts';
+import { Analyst } from './analyst.ts';
 import { KeyRing } from './api-keys.ts';
 import { buildApp } from './app.ts';
 import { Authenticator, isLoopbackHost } from './auth.ts';
@@ -27,6 +29,16 @@ const database = new Database(readingDatabaseOptions(settings));
 onStop('clickhouse', () => database.close());
 const store = watchStore(database, log);
 onStop('watch of clickhouse', () => store.stop());
+
+// Analyses are mostly answered from what was computed; two that are asked for anew take as many cores.
+const threads = new AnalysisThreads({
+  database: readingDatabaseOptions(settings),
+  threads: 2,
+  waitingMost: 16,
+  timeoutMs: 30_000,
+  heapMb: 1500,
+});
+onStop('analyses', () => threads.close());
 
 const kafka = createKafka({ ...kafkaOptions(settings), clientId: `${settings.kafkaClientId}-query` }, log);
 const publisher = new Publisher({
@@ -84,6 +96,11 @@ const app = await buildApp({
     mostSubscriptions: settings.liveMaxSubscriptions,
     bufferBytes: settings.liveBufferBytes,
     framesPerMinute: settings.liveFramesPerMinute,
+  analyst: new Analyst(threads, Date.now),
+  streams: {
+    executions: `${topics.executions}@${settings.streamEpochExecutions}`,
+    tasks: `${topics.tasks}@${settings.streamEpochTasks}`,
+    orchestrators: `${topics.orchestrators}@${settings.streamEpochOrchestrators}`,
   },
   state: new StateDesk(statePublisher),
   webhookRules: { secretsKey: settings.secretsKey, mayBeInner: settings.webhookPrivateTargets },

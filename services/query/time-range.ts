@@ -83,6 +83,10 @@ function parseZone(zone: string): string {
   }
 }
 
+/** One instant, in the words of a range. */
+export const parseInstantParameter = (text: string, name: string, zone = 'UTC'): number =>
+  parseInstant(text, name, parseZone(zone));
+
 /** An instant with its offset, or a day or local time of the zone. */
 function parseInstant(text: string, name: string, zone: string): number {
   const isLocal = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?)?$/.test(text);

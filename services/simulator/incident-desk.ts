@@ -6,6 +6,9 @@ import { randomFor } from './seeds.ts';
 import { executionIdsMost, type TruthRecord } from './truth.ts';
 import type { World } from './world.ts';
 
+/** Looks of whoever is on duty, spread over an incident; the first ones are left to whatever begins by itself. */
+const dutyCalls = 12;
+
 /** Begins and ends the planned incidents of a world, and writes down what each of them touched. */
 export class IncidentDesk {
   readonly #world: World;
@@ -35,10 +38,22 @@ export class IncidentDesk {
       if (touched.length < executionIdsMost) touched.push(executionId);
     });
     const planted = plants[planned.kind](stage);
+    if (planned.kind !== 'missing_run') this.#callDuty(planned, () => known.size > 0);
     this.#world.engine.at(planned.endMs, () => {
       planted.end();
       this.#world.options.sink.truth(writeTruth(planned, planted, owner, touched, known.size));
     });
+  }
+
+  /** While nothing has met the incident, whoever is on duty begins a run by hand now and then, to see what is wrong. */
+  #callDuty(planned: PlannedIncident, hasTouched: () => boolean): void {
+    const { engine } = this.#world;
+    const everyMs = (planned.endMs - planned.startMs) / dutyCalls;
+    for (let call = 4; call < dutyCalls; call++) {
+      engine.at(planned.startMs + Math.round(call * everyMs), () => {
+        if (!hasTouched()) this.#world.startRun(planned.workflowId, { kind: 'extra', by: 'operator-on-duty' });
+      });
+    }
   }
 
   #ownerOf(workflowId: string): Orchestrator {

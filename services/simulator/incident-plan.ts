@@ -1,3 +1,4 @@
+import { type LoadFactor, type Rhythm, rhythmFactor } from './arrivals.ts';
 import { type CatalogueEntry, workTasksOf } from './catalogue.ts';
 import { nextDue, parseCron } from './cron.ts';
 import type { PlannedIncident } from './incident-stage.ts';
@@ -11,6 +12,7 @@ interface PlanOptions {
   startMs: number;
   endMs: number;
   incidentsPerDay: number;
+  load: LoadFactor;
 }
 
 const dayMs = 86_400_000;
@@ -48,7 +50,7 @@ export function planIncidents(options: PlanOptions): PlannedIncident[] {
 }
 
 function planDay(options: PlanOptions, day: number): PlannedIncident[] {
-  const { seed, incidentsPerDay, catalogue } = options;
+  const { seed, incidentsPerDay } = options;
   const kinds = shuffle(incidentKinds, randomFor(seed, 'kinds'));
   const used = new Set<string>();
   const planned: PlannedIncident[] = [];
@@ -60,10 +62,11 @@ function planDay(options: PlanOptions, day: number): PlannedIncident[] {
     const durationMs = Math.round(random.between(...minutesOf[kind])) * minuteMs;
     const slack = Math.max(0, slotMs - durationMs);
     const startMs = day * dayMs + 3_600_000 + Math.round(turn * slotMs + random.next() * slack);
-    const workflowId = pickWorkflow(kind, catalogue, used, random, startMs);
+    const window = { startMs, endMs: startMs + durationMs };
+    const workflowId = pickWorkflow(kind, options, used, random, window);
     if (workflowId === null) continue;
     used.add(workflowId);
-    planned.push({ id: `${kind}-${day}-${turn}`, kind, startMs, endMs: startMs + durationMs, workflowId });
+    planned.push({ id: `${kind}-${day}-${turn}`, kind, ...window, workflowId });
   }
   return planned;
 }
@@ -77,48 +80,69 @@ function shuffle<Item>(items: readonly Item[], random: Random): Item[] {
   return shuffled;
 }
 
-/** Runs a day on average. */
-function runsPerDay({ pattern, definition }: CatalogueEntry, catalogue: readonly CatalogueEntry[]): number {
+/** Runs that are to be expected to begin within a stretch of time, by the schedule, or by the load at that time of that day. */
+function expectedRuns(entry: CatalogueEntry, options: PlanOptions, window: Window): number {
+  const { pattern, definition } = entry;
+  const { catalogue, load } = options;
   switch (pattern.kind) {
     case 'schedule':
-      return countDue(pattern.cron, Date.UTC(2025, 0, 6), 7) / 7;
+      return countDue(pattern.cron, window);
     case 'poisson':
-      return pattern.perDay;
+      return pattern.perDay * loadWithin(pattern.rhythm, load, window);
     case 'bursts':
-      return (pattern.perDay * (1 + pattern.runsMost)) / 2;
+      return ((pattern.perDay * (1 + pattern.runsMost)) / 2) * loadWithin(pattern.rhythm, load, window);
     case 'chain': {
-      const before = catalogue.find((entry) => entry.definition.id === pattern.afterWorkflowId);
+      const before = catalogue.find((other) => other.definition.id === pattern.afterWorkflowId);
       const share = pattern.on === 'failed' ? 0.03 : 1;
       return before === undefined || before.definition.id === definition.id
         ? 0
-        : pattern.ratio * share * runsPerDay(before, catalogue);
+        : pattern.ratio * share * expectedRuns(before, options, window);
     }
   }
 }
 
-function countDue(cron: string, fromMs: number, days: number): number {
+interface Window {
+  startMs: number;
+  endMs: number;
+}
+
+const quarterMs = 15 * minuteMs;
+
+/** The share of an ordinary day's load that falls into a stretch of time. */
+function loadWithin(rhythm: Rhythm, load: LoadFactor, { startMs, endMs }: Window): number {
+  let sum = 0;
+  for (let atMs = startMs; atMs < endMs; atMs += quarterMs) {
+    sum += rhythmFactor(rhythm, atMs) * load(atMs) * Math.min(quarterMs, endMs - atMs);
+  }
+  return sum / dayMs;
+}
+
+function countDue(cron: string, { startMs, endMs }: Window): number {
   const schedule = parseCron(cron);
   let due = 0;
-  for (let atMs = nextDue(schedule, fromMs - 1); atMs < fromMs + days * dayMs; atMs = nextDue(schedule, atMs)) due++;
+  for (let atMs = nextDue(schedule, startMs); atMs < endMs; atMs = nextDue(schedule, atMs)) due++;
   return due;
 }
 
-/** What few runs meet leaves no mark, so an incident strikes one of the busier workflows that it can strike at all. */
+/** With fewer runs than this an incident would pass unnoticed, so it strikes a workflow that was struck already. */
+const expectedRunsLeast = 4;
+
+/** What few runs meet leaves no mark, so an incident strikes one of those that are busy just then. */
 function pickWorkflow(
   kind: IncidentKind,
-  catalogue: readonly CatalogueEntry[],
+  options: PlanOptions,
   used: ReadonlySet<string>,
   random: Random,
-  startMs: number,
+  window: Window,
 ): string | null {
-  const candidates = catalogue
-    .filter((entry) => !used.has(entry.definition.id) && canStrike(kind, entry, startMs))
-    .map((entry) => ({ id: entry.definition.id, perDay: runsPerDay(entry, catalogue) }))
-    .toSorted((one, other) => other.perDay - one.perDay || (one.id < other.id ? -1 : 1));
-  const busy = candidates.slice(0, Math.max(3, Math.ceil(candidates.length / 3)));
-  if (busy.length > 0) return random.pick(busy).id;
-  // With many incidents a day some strike the same workflow twice.
-  return used.size === 0 ? null : pickWorkflow(kind, catalogue, new Set(), random, startMs);
+  const candidates = options.catalogue
+    .filter((entry) => canStrike(kind, entry, window.startMs))
+    .map((entry) => ({ id: entry.definition.id, runs: expectedRuns(entry, options, window) }))
+    .toSorted((one, other) => other.runs - one.runs || (one.id < other.id ? -1 : 1));
+  const fresh = candidates.filter(({ id, runs }) => !used.has(id) && runs >= expectedRunsLeast);
+  const among = fresh.length > 0 ? fresh : candidates.filter(({ runs }) => runs > 0);
+  const busy = among.slice(0, Math.min(12, Math.max(3, Math.ceil(among.length / 3))));
+  return busy.length === 0 ? null : random.pick(busy).id;
 }
 
 function canStrike(kind: IncidentKind, entry: CatalogueEntry, startMs: number): boolean {

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { migrate, migrateOptions } from '../../clickhouse/migrate.ts';
 import { alertChangesTable, alertRoundsTable, judgementsTable } from '../../clickhouse/tables/alerts.ts';
+import { analysesTable } from '../../clickhouse/tables/analyses.ts';
 import { baselinesTable, generationsTable } from '../../clickhouse/tables/baselines.ts';
 import {
   chunksTable,
@@ -59,6 +60,7 @@ const published = [
   alertRoundsTable,
   alertChangesTable,
   webhookDeliveriesTable,
+  analysesTable,
 ];
 /** Keyed by what they speak of; any row may be written again. */
 const entities = [executionsTable, executionListTable, taskAttemptsTable, taskListTable];

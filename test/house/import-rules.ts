@@ -17,8 +17,8 @@ interface Reach {
 }
 
 const ours = /^(schemas|clickhouse|pipelines|services|deploy|test)\//;
-/** The one module that processes share, the door to Kafka, and how state that people make is published. */
-const processParts = 'pipelines/(kafka|metrics-table|process|servers|state/publisher)\\.ts$';
+/** The one module that processes share, the door to Kafka, turns of a job, and how state that people make is published. */
+const processParts = 'pipelines/(job-turns|kafka|metrics-table|process|servers|state/publisher)\\.ts$';
 const rim = 'services/simulator/(main|demo-producer|seed|simulate)\\.ts';
 /** The command that answers from a file reads its records as the pipelines read theirs. */
 const analysisRim = 'services/analysis/(analyze|event-file)\\.ts';
@@ -84,10 +84,11 @@ const reaches: Reach[] = [
     breach: importing('services/console/api.ts', '../../clickhouse/client.ts'),
   },
   {
-    says: 'query, live and alerts meet the pipelines in schemas, clickhouse and the parts that processes share',
-    who: /^services\/(query|live|alerts)\//,
+    says: 'query, live, alerts and insight meet the pipelines in schemas, clickhouse and the parts that processes share',
+    who: /^services\/(query|live|alerts|insight)\//,
     may: new RegExp(
       `^((services/(query|live|alerts|analysis|simulator)|clickhouse|schemas)/|${processParts}|pipelines/(decode|normalise|redact|rejections|schema-registry)\\.ts$)`,
+      `^((services/(query|live|alerts|insight|analysis|simulator)|clickhouse|schemas)/|${processParts}|pipelines/(decode|normalise|redact|rejections)\\.ts$)`,
     ),
     breach: importing('services/query/app.ts', '../../pipelines/writer.ts'),
   },

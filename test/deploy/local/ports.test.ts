@@ -12,6 +12,7 @@ const none = {
   clickhouseTcp: 0,
   metrics: 0,
   demoMetrics: 0,
+  insightMetrics: 0,
 };
 
 test('a wanted port that is free is taken, and nothing is said', async () => {

@@ -8,6 +8,8 @@ import { StatePublisher } from '../../../pipelines/state/publisher.ts';
 import { LedgerWatch } from '../../../services/live/ledger-watch.ts';
 import { LiveHub } from '../../../services/live/live-hub.ts';
 import { createLiveMetrics } from '../../../services/live/metrics.ts';
+import { AnalysisThreads } from '../../../services/insight/analysis-threads.ts';
+import { Analyst } from '../../../services/query/analyst.ts';
 import { KeyRing } from '../../../services/query/api-keys.ts';
 import { buildApp } from '../../../services/query/app.ts';
 import { Authenticator } from '../../../services/query/auth.ts';
@@ -38,6 +40,7 @@ const hub = new LiveHub({
   nowMs,
   heartbeatMs: 1_000,
 });
+const threads = new AnalysisThreads({ database: nowhere, threads: 1, waitingMost: 1, timeoutMs: 60_000, heapMb: 200 });
 const app = await buildApp({
   database,
   auth: new Authenticator({ keys: new KeyRing(), jwt: null, nowMs }),
@@ -49,6 +52,7 @@ const app = await buildApp({
   live: { hub, metrics: liveMetrics, mostClients: 10, mostSubscriptions: 10, bufferBytes: 65_536, framesPerMinute: 60 },
   state: new StateDesk(new StatePublisher({ kafka, database, topic: 's', epoch: 1 })),
   webhookRules: { secretsKey: '', mayBeInner: false },
+  analyst: new Analyst(threads, nowMs),
   nowMs,
   origins: ['https://console.example.com'],
   requestsPerMinute: 6,
@@ -57,6 +61,7 @@ const app = await buildApp({
 });
 afterAll(async () => {
   await app.close();
+  await threads.close();
   await database.close();
 });
 

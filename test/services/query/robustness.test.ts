@@ -92,6 +92,8 @@ const usual: Record<string, readonly string[]> = {
   group_by: ['workflow_id', 'task_id'],
   percentiles: ['0,100', '99.99'],
   limit: ['1', '500', '501'],
+  fresh: ['true', 'false'],
+  since: ['2026-11-20', '2026-11-20T12:00:00Z'],
 };
 
 function drawValue(random: Random, name: string): string {

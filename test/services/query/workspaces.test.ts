@@ -87,6 +87,18 @@ const cases: Record<string, Case> = {
   '/api/v1/workflow-analytics/workflows/{workflow_id}/performance': {
     path: ({ mark }) => `/api/v1/workflow-analytics/workflows/${mark}-orders/performance`,
   },
+  ...Object.fromEntries(
+    ['critical-path', 'bottlenecks', 'patterns', 'anti-patterns', 'dependency-graph', 'prediction'].map((analysis) => [
+      `/api/v1/workflow-analytics/workflows/{workflow_id}/${analysis}`,
+      { path: ({ mark }: Owner) => `/api/v1/workflow-analytics/workflows/${mark}-orders/${analysis}?fresh=true` },
+    ]),
+  ),
+  '/api/v1/workflow-analytics/executions/{execution_id}/critical-path': {
+    path: ({ mark }) => `/api/v1/workflow-analytics/executions/${mark}-run-1/critical-path`,
+  },
+  '/api/v1/workflow-analytics/executions/{execution_id}/eta': {
+    path: ({ mark }) => `/api/v1/workflow-analytics/executions/${mark}-run-1/eta`,
+  },
   '/api/workflows/executions/{execution_id}/timeline': {
     path: ({ mark }) => `/api/workflows/executions/${mark}-run-1/timeline`,
   },

@@ -258,7 +258,7 @@ describe('each incident leaves its mark, and only it does', () => {
 
 it('plans every kind, each within its stretch, and the same however time is cut', () => {
   const catalogue = scenarios.demo.catalogue(0, 1);
-  const options = { catalogue, seed: 3, incidentsPerDay: 3 };
+  const options = { catalogue, seed: 3, incidentsPerDay: 3, load: scenarios.demo.load };
   const whole = planIncidents({ ...options, startMs: dayStartMs, endMs: dayStartMs + 14 * dayMs });
   const cut = Array.from({ length: 14 }, (_, day) =>
     planIncidents({ ...options, startMs: dayStartMs + day * dayMs, endMs: dayStartMs + (day + 1) * dayMs }),

@@ -1,0 +1,205 @@
+import type { Question } from '../question.ts';
+
+/**
+ * What analyses need of executions and their tasks: which executions of a workflow are the newest, how much was told of
+ * them, and then what was told, in slices. Values of a record come as a plain list, because the names of its columns
+ * would be most of the answer.
+ */
+
+export interface WorkflowAsk {
+  workflow: string;
+}
+
+export interface WorkflowSourceRow {
+  source: string;
+  /** Rows of the list, which may hold an execution more than once. */
+  listed: number;
+}
+
+/** Without merging, as all questions about lists: a repeated row is left out later. */
+export const workflowSourcesQuestion: Question<WorkflowAsk, WorkflowSourceRow> = {
+  name: 'workflow_sources',
+  sql: () => `SELECT source, count() AS listed FROM execution_list
+WHERE workspace = {workspace: String} AND workflow_id = {workflow: String} AND state = ''
+GROUP BY source ORDER BY source
+SETTINGS final = 0`,
+};
+
+export interface RecentRunsAsk extends WorkflowAsk {
+  source: string;
+  fromMs: number;
+  /** Excluded. */
+  toMs: number;
+  limit: number;
+}
+
+export interface RecentRunRow {
+  execution_id: string;
+  at_ms: number;
+}
+
+export const recentRunsQuestion: Question<RecentRunsAsk, RecentRunRow> = {
+  name: 'recent_runs',
+  sql: () => `SELECT execution_id, toUnixTimestamp64Milli(at) AS at_ms FROM execution_list
+WHERE workspace = {workspace: String} AND workflow_id = {workflow: String} AND state = '' AND source = {source: String}
+  AND at >= fromUnixTimestamp64Milli({fromMs: Int64}) AND at < fromUnixTimestamp64Milli({toMs: Int64})
+ORDER BY at DESC, source DESC, execution_id DESC
+LIMIT {limit: UInt32}
+SETTINGS final = 0`,
+};
+
+export interface RunAsk {
+  execution: string;
+}
+
+export interface RunPlaceRow {
+  source: string;
+  workflow_id: string;
+  first_ms: number;
+}
+
+/** Whose an execution is, by its own records, or by those of its tasks where there are no others. */
+export const runPlacesQuestion: Question<RunAsk, RunPlaceRow> = {
+  name: 'run_places',
+  sql: () => `SELECT source, argMax(workflow, is_own) AS workflow_id, toUnixTimestamp64Milli(min(event_time)) AS first_ms
+FROM (
+  SELECT source, workflow_id AS workflow, event_time, 1 AS is_own FROM execution_events
+  WHERE workspace = {workspace: String} AND execution_id = {execution: String}
+  UNION ALL
+  SELECT source, workflow_id AS workflow, event_time, 0 AS is_own FROM task_events
+  WHERE workspace = {workspace: String} AND execution_id = {execution: String})
+GROUP BY source ORDER BY source
+SETTINGS final = 0`,
+};
+
+export interface RunsAsk {
+  executions: readonly string[];
+  /** '' asks for whichever source there is. */
+  source: string;
+  /** Nothing that is asked for happened before. */
+  fromMs: number;
+}
+
+const ofRuns = `workspace = {workspace: String} AND ({source: String} = '' OR source = {source: String})
+  AND execution_id IN {executions: Array(String)} AND event_time >= fromUnixTimestamp64Milli({fromMs: Int64})`;
+
+export interface RunSizeRow {
+  execution_id: string;
+  records: number;
+}
+
+export const runSizesQuestion: Question<RunsAsk, RunSizeRow> = {
+  name: 'run_sizes',
+  sql: () => `SELECT execution_id, count() AS records FROM task_events
+WHERE ${ofRuns}
+GROUP BY execution_id
+SETTINGS final = 0`,
+};
+
+export interface RunSliceAsk extends RunsAsk {
+  /** Of an execution with very many tasks, those whose hash falls into this part. */
+  part: number;
+  parts: number;
+  limit: number;
+}
+
+const ms = (column: string): string => `toUnixTimestamp64Milli(${column})`;
+
+/** As the events name them, and as the tables do. */
+const sharedValues = {
+  workspace: 'workspace',
+  source: 'source',
+  executionId: 'execution_id',
+  workflowId: 'workflow_id',
+  workflowName: 'workflow_name',
+  workflowVersion: 'workflow_version',
+  attempt: 'attempt',
+  state: 'state',
+  eventTimeMs: ms('event_time'),
+  queuedAtMs: ms('queued_at'),
+  startedAtMs: ms('started_at'),
+  durationUs: 'duration_us',
+  costMicros: 'cost_micros',
+  errorType: 'error_type',
+};
+
+export const executionValues = {
+  ...sharedValues,
+  project: 'project',
+  triggerType: 'trigger_type',
+  parentExecutionId: 'parent_execution_id',
+  parentTaskId: 'parent_task_id',
+  input: 'input',
+  inputBytes: 'input_bytes',
+};
+
+export const taskValues = {
+  ...sharedValues,
+  errorMessage: 'error_message',
+  taskId: 'task_id',
+  taskName: 'task_name',
+  taskType: 'task_type',
+  operator: 'operator',
+  mapIndex: 'map_index',
+  loopIteration: 'loop_iteration',
+  pool: 'pool',
+  triggerRule: 'trigger_rule',
+  compensates: 'compensates',
+  childExecutionId: 'child_execution_id',
+  dependencyIds: 'dependencies.task_id',
+  dependencyTypes: 'dependencies.type',
+  dependencyOptional: 'dependencies.optional',
+  dependencyConditions: 'dependencies.condition',
+  workerId: 'worker_id',
+  readyAtMs: ms('ready_at'),
+  dispatchedAtMs: ms('dispatched_at'),
+  queueUs: 'queue_us',
+  cpuUs: 'cpu_us',
+  ioWaitUs: 'io_wait_us',
+  cpuRatioMean: 'cpu_ratio_mean',
+  memoryPeakBytes: 'memory_peak_bytes',
+  memoryAllocatedBytes: 'memory_allocated_bytes',
+};
+
+export interface ValuesRow {
+  /** In the order of `executionValues` or `taskValues`. */
+  told: unknown[];
+}
+
+const listValues = (values: Readonly<Record<string, string>>): string => {
+  // A tuple whose parts have no names is a plain list in JSON.
+  const parts = Object.values(values).map((column, at) => `${column} AS v${at}`);
+  return `tuple(${parts.join(', ')})`;
+};
+
+/** Repeated records change nothing, so they are not merged either. */
+export const executionTracesQuestion: Question<RunSliceAsk, ValuesRow> = {
+  name: 'execution_traces',
+  sql: () => `SELECT ${listValues(executionValues)} AS told FROM execution_events
+WHERE ${ofRuns}
+LIMIT {limit: UInt32}
+SETTINGS final = 0`,
+};
+
+export const taskTracesQuestion: Question<RunSliceAsk, ValuesRow> = {
+  name: 'task_traces',
+  sql: () => `SELECT ${listValues(taskValues)} AS told FROM task_events
+WHERE ${ofRuns} AND cityHash64(task_id, map_index) % {parts: UInt32} = {part: UInt32}
+LIMIT {limit: UInt32}
+SETTINGS final = 0`,
+};
+
+export interface PeersAsk {
+  workflow: string;
+  fromMs: number;
+}
+
+/** Different tasks of each other workflow of the workspace, as hours of the last weeks know them. */
+export const peerTaskCountsQuestion: Question<PeersAsk, { tasks: number }> = {
+  name: 'peer_task_counts',
+  sql: () => `SELECT uniq(task_id) AS tasks FROM task_hours
+WHERE workspace = {workspace: String} AND workflow_id != {workflow: String} AND window_start >= toDateTime(intDiv({fromMs: Int64}, 1000), 'UTC')
+GROUP BY source, workflow_id
+LIMIT 10000
+SETTINGS final = 0`,
+};

@@ -1,0 +1,166 @@
+import { Worker } from 'node:worker_threads';
+import { DatabaseError, type DatabaseOptions } from '../../clickhouse/client.ts';
+import type { Asked } from '../../clickhouse/question.ts';
+import { AnalysisFailure, type FailureKind } from './analysis-failure.ts';
+import type { AnalysisAsk, MadeAnswer } from './analysis-work.ts';
+
+export interface ThreadAsk {
+  workspace: string;
+  requestId: string;
+  ask: AnalysisAsk;
+}
+
+export type ThreadFailure =
+  | { kind: FailureKind; message: string; details?: Record<string, unknown> | undefined }
+  | { kind: 'database'; message: string; code: string; retryable: boolean }
+  | { kind: 'bug'; message: string };
+
+/** What a thread says when it is done; either answers or a failure. */
+export interface ThreadAnswer {
+  made?: MadeAnswer[];
+  failure?: ThreadFailure;
+  questions: Asked[];
+}
+
+export interface ThreadsOptions {
+  database: DatabaseOptions;
+  /** Analyses at a time. */
+  threads: number;
+  /** Asked for while all threads are busy; more are refused. */
+  waitingMost: number;
+  /** A thread that takes longer is ended. */
+  timeoutMs: number;
+  /** Of each thread. */
+  heapMb: number;
+}
+
+interface Job {
+  asked: ThreadAsk;
+  key: string;
+  observe(asked: Asked): void;
+  resolve(made: MadeAnswer[]): void;
+  reject(error: Error): void;
+}
+
+interface Thread {
+  worker: Worker;
+  job: Job | null;
+  overdue: NodeJS.Timeout | undefined;
+}
+
+const script = new URL('./analysis-thread.ts', import.meta.url);
+
+/**
+ * Threads that compute analyses, started when they are first needed. Whatever an analysis does, it ends: by its answer,
+ * by the bound of its time, or by that of its memory, and the next one gets a fresh thread.
+ */
+export class AnalysisThreads {
+  readonly #options: ThreadsOptions;
+  readonly #threads: Thread[] = [];
+  readonly #waiting: Job[] = [];
+  /** Who asks for what is being computed already gets the same answer. */
+  readonly #running = new Map<string, Promise<MadeAnswer[]>>();
+  #closed = false;
+
+  constructor(options: ThreadsOptions) {
+    this.#options = options;
+  }
+
+  run(asked: ThreadAsk, observe: (asked: Asked) => void = () => undefined): Promise<MadeAnswer[]> {
+    const key = JSON.stringify([asked.workspace, asked.ask]);
+    const running = this.#running.get(key);
+    if (running !== undefined) return running;
+    const made = this.#enqueue(asked, key, observe).finally(() => this.#running.delete(key));
+    this.#running.set(key, made);
+    return made;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const failure = new AnalysisFailure('closed', 'The service is stopping.');
+    for (const job of this.#waiting.splice(0)) job.reject(failure);
+    for (const { job, overdue } of this.#threads) {
+      clearTimeout(overdue);
+      job?.reject(failure);
+    }
+    await Promise.all(this.#threads.splice(0).map(({ worker }) => worker.terminate()));
+  }
+
+  #enqueue(asked: ThreadAsk, key: string, observe: Job['observe']): Promise<MadeAnswer[]> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed) throw new AnalysisFailure('closed', 'The service is stopping.');
+      if (this.#waiting.length >= this.#options.waitingMost) {
+        throw new AnalysisFailure('busy', 'Too many analyses are being computed.');
+      }
+      this.#waiting.push({ asked, key, observe, resolve, reject });
+      this.#next();
+    });
+  }
+
+  #next(): void {
+    const free = this.#threads.find(({ job }) => job === null) ?? this.#startThread();
+    const job = free === undefined ? undefined : this.#waiting.shift();
+    if (free === undefined || job === undefined) return;
+    free.job = job;
+    free.overdue = setTimeout(() => this.#giveUp(free), this.#options.timeoutMs);
+    free.worker.postMessage(job.asked);
+  }
+
+  #startThread(): Thread | undefined {
+    const { threads, database, heapMb } = this.#options;
+    if (this.#threads.length >= threads || this.#waiting.length === 0) return undefined;
+    const resourceLimits = { maxOldGenerationSizeMb: heapMb };
+    const worker = new Worker(script, { workerData: { database }, resourceLimits });
+    const thread: Thread = { worker, job: null, overdue: undefined };
+    this.#threads.push(thread);
+    worker.on('message', (said: ThreadAnswer) => this.#finish(thread, said));
+    worker.on('error', (error: NodeJS.ErrnoException) => this.#lose(thread, error));
+    // An idle thread keeps no process alive.
+    worker.unref();
+    return thread;
+  }
+
+  #finish(thread: Thread, { made, failure, questions }: ThreadAnswer): void {
+    const { job } = thread;
+    clearTimeout(thread.overdue);
+    thread.job = null;
+    for (const asked of questions) job?.observe(asked);
+    if (made !== undefined) job?.resolve(made);
+    else job?.reject(reviveFailure(failure));
+    this.#next();
+  }
+
+  #giveUp(thread: Thread): void {
+    const seconds = this.#options.timeoutMs / 1000;
+    this.#drop(thread, new AnalysisFailure('timeout', `The analysis took more than ${seconds} s.`));
+  }
+
+  /** The bound of its memory, or a bug of ours. */
+  #lose(thread: Thread, error: NodeJS.ErrnoException): void {
+    const isMemory = error.code === 'ERR_WORKER_OUT_OF_MEMORY';
+    const message = 'The analysis needs more memory than one may have.';
+    this.#drop(thread, isMemory ? new AnalysisFailure('too_large', message) : error);
+  }
+
+  #drop(thread: Thread, error: Error): void {
+    const at = this.#threads.indexOf(thread);
+    if (at < 0) return;
+    this.#threads.splice(at, 1);
+    clearTimeout(thread.overdue);
+    void thread.worker.terminate();
+    thread.job?.reject(error);
+    this.#next();
+  }
+}
+
+function reviveFailure(failure: ThreadFailure | undefined): Error {
+  if (failure === undefined) return new Error('a thread said nothing');
+  switch (failure.kind) {
+    case 'database':
+      return new DatabaseError(failure.message, failure.code, failure.retryable, undefined);
+    case 'bug':
+      return new Error(failure.message);
+    default:
+      return new AnalysisFailure(failure.kind, failure.message, failure.details);
+  }
+}

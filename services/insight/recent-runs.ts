@@ -1,0 +1,247 @@
+import {
+  executionTracesQuestion,
+  executionValues,
+  type RecentRunRow,
+  type RunsAsk,
+  recentRunsQuestion,
+  runPlacesQuestion,
+  runSizesQuestion,
+  taskTracesQuestion,
+  taskValues,
+  workflowSourcesQuestion,
+} from '../../clickhouse/queries/run-traces.ts';
+import type { WorkspaceReader } from '../../clickhouse/question.ts';
+import type { TaskDependency } from '../../schemas/events.ts';
+import {
+  type ExecutionTrace,
+  type TracedExecutionEvent,
+  type TracedTaskEvent,
+  TraceGatherer,
+} from '../analysis/execution-trace.ts';
+import { AnalysisFailure } from './analysis-failure.ts';
+
+/** Which executions of a workflow are looked at. */
+export interface RunsWish {
+  workflowId: string;
+  /** '' for the only one. */
+  source: string;
+  fromMs: number;
+  /** Excluded. */
+  toMs: number;
+  /** Newest executions at most. */
+  limit: number;
+}
+
+export interface RecentRuns {
+  source: string;
+  /** In order of their start. */
+  executions: ExecutionTrace[];
+  /** Executions of child workflows by their id. */
+  children: Map<string, ExecutionTrace>;
+  /** Newest executions that are not among them, because there is too much of them. */
+  leftOut: number;
+}
+
+/** Bounds of what one analysis reads, so that no workflow can take all of memory or time. */
+export const runBounds = {
+  /** Records of tasks altogether; the newest execution is taken even if it has more. */
+  recordsMost: 250_000,
+  /** An execution with more records than this is left out. */
+  recordsOfOneMost: 700_000,
+  sliceRecords: 40_000,
+  idsOfQuestion: 100,
+  childrenMost: 500,
+};
+
+/** A child may have been seen before its parent, where clocks differ. */
+const dayMs = 86_400_000;
+
+export async function loadRecentRuns(reader: WorkspaceReader, wish: RunsWish): Promise<RecentRuns> {
+  const source = await findSource(reader, wish);
+  const listed = await listNewest(reader, { ...wish, source });
+  const { taken, leftOut } = await takeWithinBounds(reader, listed, source);
+  const executions = await loadRuns(reader, taken, source);
+  return { source, executions, children: await loadChildren(reader, executions), leftOut };
+}
+
+async function findSource(reader: WorkspaceReader, { workflowId, source }: RunsWish): Promise<string> {
+  const found = await reader.ask(workflowSourcesQuestion, { workflow: workflowId });
+  const sources = found.map((row) => row.source);
+  if (source !== '' && sources.includes(source)) return source;
+  if (source !== '' || sources.length === 0) {
+    throw new AnalysisFailure('not_found', 'The workspace has no executions of this workflow.');
+  }
+  if (sources.length > 1) {
+    throw new AnalysisFailure('ambiguous_source', `The id is used by ${sources.length} sources.`, { sources });
+  }
+  return sources[0];
+}
+
+/** An execution may stand in the list at several times, which later records corrected; so a few more are asked for. */
+async function listNewest(reader: WorkspaceReader, wish: RunsWish): Promise<RecentRunRow[]> {
+  const { workflowId: workflow, source, fromMs, toMs, limit } = wish;
+  const rows = await reader.ask(recentRunsQuestion, { workflow, source, fromMs, toMs, limit: 2 * limit });
+  const byId = new Map<string, RecentRunRow>();
+  for (const row of rows) {
+    const known = byId.get(row.execution_id);
+    if (known === undefined) byId.set(row.execution_id, row);
+    else known.at_ms = Math.min(known.at_ms, row.at_ms);
+  }
+  return [...byId.values()].slice(0, limit);
+}
+
+interface SizedRun extends RecentRunRow {
+  records: number;
+}
+
+async function takeWithinBounds(
+  reader: WorkspaceReader,
+  listed: readonly RecentRunRow[],
+  source: string,
+): Promise<{ taken: SizedRun[]; leftOut: number }> {
+  const sizes = await readSizes(reader, listed, source);
+  const taken: SizedRun[] = [];
+  let records = 0;
+  for (const run of listed) {
+    const own = sizes.get(run.execution_id) ?? 0;
+    if (own > runBounds.recordsOfOneMost || (taken.length > 0 && records + own > runBounds.recordsMost)) continue;
+    taken.push({ ...run, records: own });
+    records += own;
+  }
+  return { taken, leftOut: listed.length - taken.length };
+}
+
+async function readSizes(
+  reader: WorkspaceReader,
+  listed: readonly RecentRunRow[],
+  source: string,
+): Promise<Map<string, number>> {
+  const sizes = new Map<string, number>();
+  for (const some of cut(listed, runBounds.idsOfQuestion)) {
+    const rows = await reader.ask(runSizesQuestion, askFor(some, source));
+    for (const { execution_id, records } of rows) sizes.set(execution_id, (sizes.get(execution_id) ?? 0) + records);
+  }
+  return sizes;
+}
+
+const askFor = (runs: readonly RecentRunRow[], source: string): RunsAsk => ({
+  executions: runs.map(({ execution_id }) => execution_id),
+  source,
+  fromMs: runs.reduce((least, { at_ms }) => Math.min(least, at_ms), Number.MAX_SAFE_INTEGER),
+});
+
+function* cut<Item>(items: readonly Item[], size: number): Generator<readonly Item[]> {
+  for (let from = 0; from < items.length; from += size) yield items.slice(from, from + size);
+}
+
+/** Groups of executions with about as many records as one answer should have. */
+function* cutByRecords(runs: readonly SizedRun[]): Generator<{ some: SizedRun[]; parts: number }> {
+  let some: SizedRun[] = [];
+  let records = 0;
+  for (const run of runs) {
+    const isFull = records + run.records > runBounds.sliceRecords || some.length === runBounds.idsOfQuestion;
+    if (some.length > 0 && isFull) {
+      yield { some, parts: Math.ceil(records / runBounds.sliceRecords) || 1 };
+      [some, records] = [[], 0];
+    }
+    some.push(run);
+    records += run.records;
+  }
+  if (some.length > 0) yield { some, parts: Math.ceil(records / runBounds.sliceRecords) || 1 };
+}
+
+async function loadRuns(reader: WorkspaceReader, runs: readonly SizedRun[], source: string): Promise<ExecutionTrace[]> {
+  const gatherer = new TraceGatherer();
+  for (const { some, parts } of cutByRecords(runs)) {
+    const ask = { ...askFor(some, source), limit: runBounds.recordsOfOneMost };
+    for (const { told } of await reader.ask(executionTracesQuestion, { ...ask, part: 0, parts: 1 })) {
+      gatherer.add(toExecutionEvent(told));
+    }
+    for (let part = 0; part < parts; part++) {
+      for (const { told } of await reader.ask(taskTracesQuestion, { ...ask, part, parts })) {
+        gatherer.add(toTaskEvent(told));
+      }
+    }
+  }
+  return gatherer.finish();
+}
+
+/** What tasks started elsewhere: by the ids that they told, whatever orchestrator runs them. */
+async function loadChildren(
+  reader: WorkspaceReader,
+  executions: readonly ExecutionTrace[],
+): Promise<Map<string, ExecutionTrace>> {
+  const ids = executions.flatMap(({ tasks }) => tasks.map(({ childExecutionId }) => childExecutionId));
+  const wanted = [...new Set(ids.filter((id) => id !== ''))].slice(-runBounds.childrenMost);
+  if (wanted.length === 0) return new Map();
+  const firstMs = executions.reduce((least, { firstSeenMs }) => Math.min(least, firstSeenMs), Number.MAX_SAFE_INTEGER);
+  const listed = wanted.map((execution_id) => ({ execution_id, at_ms: firstMs - dayMs }));
+  const { taken } = await takeWithinBounds(reader, listed, '');
+  const children = await loadRuns(reader, taken, '');
+  return new Map(children.map((child) => [child.executionId, child]));
+}
+
+export interface OneRun {
+  source: string;
+  workflowId: string;
+  execution: ExecutionTrace;
+  children: Map<string, ExecutionTrace>;
+}
+
+/** One execution by its id, with the executions that its tasks started. */
+export async function loadOneRun(reader: WorkspaceReader, id: string, wanted: string): Promise<OneRun> {
+  const places = await reader.ask(runPlacesQuestion, { execution: id });
+  const own = wanted === '' ? places : places.filter(({ source }) => source === wanted);
+  const [place, ...others] = own;
+  if (place === undefined) throw new AnalysisFailure('not_found', 'There is no such execution in the workspace.');
+  if (others.length > 0) {
+    const sources = own.map(({ source }) => source);
+    throw new AnalysisFailure('ambiguous_source', `The id is used by ${sources.length} sources.`, { sources });
+  }
+  const { source, workflow_id: workflowId, first_ms: at_ms } = place;
+  const { taken } = await takeWithinBounds(reader, [{ execution_id: id, at_ms }], source);
+  if (taken.length === 0) {
+    const { recordsOfOneMost } = runBounds;
+    const message = `The execution has more than ${recordsOfOneMost} records of tasks.`;
+    throw new AnalysisFailure('too_large', message, { recordsOfOneMost });
+  }
+  const executions = await loadRuns(reader, taken, source);
+  return { source, workflowId, execution: executions[0], children: await loadChildren(reader, executions) };
+}
+
+type Told = Record<string, unknown>;
+
+/** Hundreds of thousands of records pass here, so this is a plain loop. */
+function nameValues(names: readonly string[], values: readonly unknown[]): Told {
+  const told: Told = {};
+  for (let at = 0; at < names.length; at++) told[names[at]] = values[at];
+  return told;
+}
+
+const executionNames = Object.keys(executionValues);
+const taskNames = Object.keys(taskValues);
+
+function toExecutionEvent(values: readonly unknown[]): TracedExecutionEvent {
+  const { errorType, ...told } = nameValues(executionNames, values);
+  return { kind: 'execution', ...told, error: { type: errorType } } as TracedExecutionEvent;
+}
+
+function toTaskEvent(values: readonly unknown[]): TracedTaskEvent {
+  const { errorType, errorMessage, dependencyIds, dependencyTypes, dependencyOptional, dependencyConditions, ...told } =
+    nameValues(taskNames, values);
+  const [types, optional, conditions] = [dependencyTypes, dependencyOptional, dependencyConditions] as [
+    string[],
+    boolean[],
+    string[],
+  ];
+  const dependencies = (dependencyIds as string[]).map(
+    (taskId, at): TaskDependency => ({
+      taskId,
+      type: types[at],
+      optional: optional[at],
+      condition: conditions[at],
+    }),
+  );
+  const error = { type: errorType, message: errorMessage };
+  return { kind: 'task', ...told, dependencies, error } as TracedTaskEvent;
+}
