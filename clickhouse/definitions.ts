@@ -1,3 +1,5 @@
+import { analysisViews } from './analysis-definitions.ts';
+
 /**
  * What the columns of views mean. Columns of tables carry their meaning themselves, as a comment in the migration, and a view's
  * column of the same name means the same; what a view computes is said here. A test holds every column to a meaning.
@@ -39,7 +41,7 @@ const viewPurposes: Record<string, string> = {
 export function purposeOf(view: string): string | undefined {
   const [, subject = '', length = ''] = /^(.+)_(1[mhd])$/.exec(view) ?? [];
   const what = subjectsOfWindows[subject];
-  if (what === undefined) return viewPurposes[view];
+  if (what === undefined) return analysisViews[view]?.purpose ?? viewPurposes[view];
   const fresh = length === '1m' ? '' : ' The newest is as fresh as the newest minute.';
   return `${windows[length]} ${what}.${fresh}`;
 }
@@ -176,6 +178,8 @@ const columnsOfLatest: Record<string, string> = {
 
 /** The meaning of a view's column; `said` are the comments of the tables' columns by name. */
 export function meaningOf(view: string, column: string, said: ReadonlyMap<string, string>): string | undefined {
+  const analysis = analysisViews[view];
+  if (analysis !== undefined) return analysis.columns[column] ?? said.get(column);
   if (view.endsWith('_latest')) return columnsOfLatest[column] ?? said.get(column);
   if (/^(executions|tasks)_1[mhd]$/.test(view)) return singular[column] ?? describe(column) ?? said.get(column);
   if (view in viewPurposes) return said.get(column);

@@ -897,6 +897,63 @@ FROM orchestrator_events
 FINAL
 WHERE kind = 'coordination_event';
 
+CREATE VIEW critical_path_tasks
+(
+    `workspace` LowCardinality(String),
+    `project` LowCardinality(String),
+    `source` LowCardinality(String),
+    `workflow_id` LowCardinality(String),
+    `task_id` String,
+    `critical_pct` Float64,
+    `path_ms_mean` Float64,
+    `path_pct` Float64,
+    `slack_ms_mean` Float64,
+    `cruciality` Float64,
+    `halved_gain_ms` Nullable(Float64),
+    `executions` UInt32,
+    `usable_executions` UInt32,
+    `missing_pct` Float64,
+    `range_from` DateTime64(3, 'UTC'),
+    `range_to` DateTime64(3, 'UTC'),
+    `computed_at` DateTime64(3, 'UTC')
+)
+AS SELECT
+    workspace,
+    project,
+    source,
+    workflow_id,
+    JSONExtractString(item, 'task') AS task_id,
+    100 * JSONExtractFloat(item, 'criticality_index') AS critical_pct,
+    JSONExtractFloat(item, 'path_ms') AS path_ms_mean,
+    100 * JSONExtractFloat(item, 'path_ratio') AS path_pct,
+    JSONExtractFloat(item, 'slack_ms') AS slack_ms_mean,
+    JSONExtractFloat(item, 'cruciality') AS cruciality,
+    if(arrayExists(g -> (JSONExtractFloat(g, 'faster_ratio') = 0.5), JSONExtractArrayRaw(item, 'gains')), JSONExtractFloat(arrayFirst(g -> (JSONExtractFloat(g, 'faster_ratio') = 0.5), JSONExtractArrayRaw(item, 'gains')), 'gain_ms'), NULL) AS halved_gain_ms,
+    executions,
+    usable_executions,
+    missing_pct,
+    range_from,
+    range_to,
+    computed_at
+FROM
+(
+    SELECT
+        workspace,
+        project,
+        source,
+        workflow_id,
+        executions,
+        usable_executions,
+        missing_pct,
+        range_from,
+        range_to,
+        computed_at,
+        arrayJoin(JSONExtractArrayRaw(answer, 'tasks')) AS item
+    FROM workflow_analyses
+    FINAL
+    WHERE (analysis = 'critical_path') AND (refused = '')
+);
+
 CREATE TABLE dead_letter_bytes
 (
     `stream` LowCardinality(String) COMMENT 'topic@epoch',
@@ -939,6 +996,186 @@ TTL record_time + toIntervalDay(60)
 SETTINGS index_granularity = 8192
 COMMENT 'Rejected records with reason, origin and a redacted excerpt. Shard key: stream, partition.';
 
+CREATE VIEW dependency_graph_edges
+(
+    `workspace` LowCardinality(String),
+    `project` LowCardinality(String),
+    `source` LowCardinality(String),
+    `workflow_id` LowCardinality(String),
+    `workflow_version` LowCardinality(String),
+    `from_task` String,
+    `to_task` String,
+    `dependency_type` String,
+    `weight` Float64,
+    `is_optional` UInt8,
+    `condition` String,
+    `is_inferred` UInt8,
+    `executions` UInt32,
+    `usable_executions` UInt32,
+    `missing_pct` Float64,
+    `range_from` DateTime64(3, 'UTC'),
+    `range_to` DateTime64(3, 'UTC'),
+    `computed_at` DateTime64(3, 'UTC')
+)
+AS SELECT
+    workspace,
+    project,
+    source,
+    workflow_id,
+    workflow_version,
+    JSONExtractString(item, 'from') AS from_task,
+    JSONExtractString(item, 'to') AS to_task,
+    JSONExtractString(item, 'dependencyType') AS dependency_type,
+    JSONExtractFloat(item, 'weight') AS weight,
+    JSONExtractBool(item, 'optional') AS is_optional,
+    JSONExtractString(item, 'condition') AS condition,
+    JSONExtractBool(item, 'inferred') AS is_inferred,
+    executions,
+    usable_executions,
+    missing_pct,
+    range_from,
+    range_to,
+    computed_at
+FROM
+(
+    SELECT
+        workspace,
+        project,
+        source,
+        workflow_id,
+        workflow_version,
+        executions,
+        usable_executions,
+        missing_pct,
+        range_from,
+        range_to,
+        computed_at,
+        arrayJoin(JSONExtractArrayRaw(answer, 'edges')) AS item
+    FROM workflow_analyses
+    FINAL
+    WHERE (analysis = 'dependency_graph') AND (refused = '')
+);
+
+CREATE VIEW dependency_graph_tasks
+(
+    `workspace` LowCardinality(String),
+    `project` LowCardinality(String),
+    `source` LowCardinality(String),
+    `workflow_id` LowCardinality(String),
+    `workflow_version` LowCardinality(String),
+    `task_id` String,
+    `task_name` String,
+    `task_type` String,
+    `depth` UInt64,
+    `duration_ms_mean` Float64,
+    `duration_ms_p50` Float64,
+    `duration_ms2_variance` Float64,
+    `criticality` Float64,
+    `slack_ms` Float64,
+    `is_parallelizable` UInt8,
+    `run_pct` Float64,
+    `memory_bytes_p50` Nullable(Float64),
+    `cpu_cores_p50` Nullable(Float64),
+    `executions` UInt32,
+    `usable_executions` UInt32,
+    `missing_pct` Float64,
+    `range_from` DateTime64(3, 'UTC'),
+    `range_to` DateTime64(3, 'UTC'),
+    `computed_at` DateTime64(3, 'UTC')
+)
+AS SELECT
+    workspace,
+    project,
+    source,
+    workflow_id,
+    workflow_version,
+    JSONExtractString(item, 'id') AS task_id,
+    JSONExtractString(item, 'taskName') AS task_name,
+    JSONExtractString(item, 'taskType') AS task_type,
+    JSONExtractUInt(item, 'depth') AS depth,
+    JSONExtractFloat(item, 'avgDuration') AS duration_ms_mean,
+    JSONExtractFloat(item, 'medianDuration') AS duration_ms_p50,
+    JSONExtractFloat(item, 'variance') AS duration_ms2_variance,
+    JSONExtractFloat(item, 'criticality') AS criticality,
+    JSONExtractFloat(item, 'slackMs') AS slack_ms,
+    JSONExtractBool(item, 'parallelizable') AS is_parallelizable,
+    100 * JSONExtractFloat(item, 'runRatio') AS run_pct,
+    JSONExtract(JSONExtractRaw(item, 'resourceRequirements'), 'memoryBytes', 'Nullable(Float64)') AS memory_bytes_p50,
+    JSONExtract(JSONExtractRaw(item, 'resourceRequirements'), 'cpuCores', 'Nullable(Float64)') AS cpu_cores_p50,
+    executions,
+    usable_executions,
+    missing_pct,
+    range_from,
+    range_to,
+    computed_at
+FROM
+(
+    SELECT
+        workspace,
+        project,
+        source,
+        workflow_id,
+        workflow_version,
+        executions,
+        usable_executions,
+        missing_pct,
+        range_from,
+        range_to,
+        computed_at,
+        arrayJoin(JSONExtractArrayRaw(answer, 'nodes')) AS item
+    FROM workflow_analyses
+    FINAL
+    WHERE (analysis = 'dependency_graph') AND (refused = '')
+);
+
+CREATE VIEW dependency_graphs
+(
+    `workspace` LowCardinality(String),
+    `project` LowCardinality(String),
+    `source` LowCardinality(String),
+    `workflow_id` LowCardinality(String),
+    `workflow_version` LowCardinality(String),
+    `tasks` UInt64,
+    `edges` UInt64,
+    `critical_path` Array(String),
+    `critical_path_ms` Float64,
+    `parallelization_factor` Float64,
+    `max_depth` UInt64,
+    `max_width` UInt64,
+    `cycles` Array(Array(String)),
+    `is_inferred` UInt8,
+    `executions` UInt32,
+    `usable_executions` UInt32,
+    `missing_pct` Float64,
+    `range_from` DateTime64(3, 'UTC'),
+    `range_to` DateTime64(3, 'UTC'),
+    `computed_at` DateTime64(3, 'UTC')
+)
+AS SELECT
+    workspace,
+    project,
+    source,
+    workflow_id,
+    workflow_version,
+    length(JSONExtractArrayRaw(answer, 'nodes')) AS tasks,
+    length(JSONExtractArrayRaw(answer, 'edges')) AS edges,
+    JSONExtract(answer, 'criticalPath', 'Array(String)') AS critical_path,
+    JSONExtractFloat(answer, 'criticalPathMs') AS critical_path_ms,
+    JSONExtractFloat(answer, 'parallelizationFactor') AS parallelization_factor,
+    JSONExtractUInt(answer, 'maxDepth') AS max_depth,
+    JSONExtractUInt(answer, 'maxWidth') AS max_width,
+    JSONExtract(answer, 'cycles', 'Array(Array(String))') AS cycles,
+    JSONExtractBool(answer, 'inferred') AS is_inferred,
+    executions,
+    usable_executions,
+    missing_pct,
+    range_from,
+    range_to,
+    computed_at
+FROM workflow_analyses
+FINAL
+WHERE (analysis = 'dependency_graph') AND (refused = '');
+
 CREATE TABLE drops
 (
     `workspace` LowCardinality(String) COMMENT 'workspace of the record, empty where it could not be read',
@@ -956,6 +1193,52 @@ ORDER BY (stream, partition, offset)
 TTL record_time + toIntervalDay(60)
 SETTINGS index_granularity = 8192
 COMMENT 'Dropped records with their reason. Shard key: stream, partition.';
+
+CREATE VIEW duration_predictions
+(
+    `workspace` LowCardinality(String),
+    `project` LowCardinality(String),
+    `source` LowCardinality(String),
+    `workflow_id` LowCardinality(String),
+    `predicted_duration_ms` Float64,
+    `low_ms` Nullable(Float64),
+    `high_ms` Nullable(Float64),
+    `interval_pct` Float64,
+    `held_pct` Nullable(Float64),
+    `confidence` String,
+    `method` String,
+    `usual_duration_ms` Float64,
+    `error_pct_mean` Nullable(Float64),
+    `executions` UInt32,
+    `usable_executions` UInt32,
+    `missing_pct` Float64,
+    `range_from` DateTime64(3, 'UTC'),
+    `range_to` DateTime64(3, 'UTC'),
+    `computed_at` DateTime64(3, 'UTC')
+)
+AS SELECT
+    workspace,
+    project,
+    source,
+    workflow_id,
+    JSONExtractFloat(answer, 'predicted_duration') AS predicted_duration_ms,
+    JSONExtract(answer, 'confidence_interval', 1, 'Nullable(Float64)') AS low_ms,
+    JSONExtract(answer, 'confidence_interval', 2, 'Nullable(Float64)') AS high_ms,
+    100 * JSONExtractFloat(answer, 'interval_level') AS interval_pct,
+    JSONExtract(answer, 'interval_coverage', 'Nullable(Float64)') * 100 AS held_pct,
+    JSONExtractString(answer, 'confidence') AS confidence,
+    JSONExtractString(answer, 'method') AS method,
+    JSONExtractFloat(answer, 'usual_duration') AS usual_duration_ms,
+    JSONExtract(answer, 'mean_error_ratio', 'Nullable(Float64)') * 100 AS error_pct_mean,
+    executions,
+    usable_executions,
+    missing_pct,
+    range_from,
+    range_to,
+    computed_at
+FROM workflow_analyses
+FINAL
+WHERE (analysis = 'prediction') AND (refused = '');
 
 CREATE TABLE execution_cells
 (
@@ -8796,3 +9079,373 @@ GROUP BY
     m.pool_id,
     m.subject,
     m.window_start;
+
+CREATE TABLE workflow_analyses
+(
+    `workspace` LowCardinality(String) COMMENT 'tenant that owns the workflow',
+    `workflow_id` LowCardinality(String) COMMENT 'definition that ran',
+    `source` LowCardinality(String) COMMENT 'system that reported it; ids are unique within workspace and source',
+    `analysis` LowCardinality(String) COMMENT 'critical_path, bottlenecks, patterns, anti_patterns, dependency_graph or prediction',
+    `workflow_version` LowCardinality(String) COMMENT 'version that a dependency graph is of; empty for what is of all executions that were looked at',
+    `project` LowCardinality(String) COMMENT 'project within the workspace',
+    `refused` String COMMENT 'why there is no answer, empty where there is one',
+    `executions` UInt32 COMMENT 'executions that were looked at, the newest ones',
+    `usable_executions` UInt32 COMMENT 'those of them that are finished, with a start, an end and tasks',
+    `task_attempts` UInt64 COMMENT 'attempts of tasks in these executions',
+    `missing_pct` Float64 COMMENT 'attempts whose start or end nobody told, per cent',
+    `range_from` DateTime64(3, 'UTC') COMMENT 'start of the first execution that was looked at',
+    `range_to` DateTime64(3, 'UTC') COMMENT 'start of the last one',
+    `seen_until` DateTime64(3, 'UTC') COMMENT 'newest event of the workflow when this was computed; a newer one makes it due again',
+    `method_version` UInt32 COMMENT 'version of the methods; another one makes it due again',
+    `compute_ms` UInt32 COMMENT 'time that all analyses of the workflow took together',
+    `answer` String COMMENT 'whole answer as JSON, as the API gives it' CODEC(ZSTD(3)),
+    `computed_at` DateTime64(3, 'UTC') COMMENT 'when it was computed'
+)
+ENGINE = ReplacingMergeTree(computed_at)
+ORDER BY (workspace, workflow_id, source, analysis, workflow_version)
+TTL computed_at + toIntervalDay(90)
+SETTINGS index_granularity = 256
+COMMENT 'What holds workflows up, as last computed from their newest executions; read with FINAL. Shard key: workspace, workflow_id.';
+
+CREATE VIEW workflow_anti_patterns
+(
+    `workspace` LowCardinality(String),
+    `project` LowCardinality(String),
+    `source` LowCardinality(String),
+    `workflow_id` LowCardinality(String),
+    `anti_pattern` String,
+    `severity` String,
+    `description` String,
+    `recommendation` String,
+    `tasks` Array(String),
+    `resources` Array(String),
+    `evidence` String,
+    `executions` UInt32,
+    `usable_executions` UInt32,
+    `missing_pct` Float64,
+    `range_from` DateTime64(3, 'UTC'),
+    `range_to` DateTime64(3, 'UTC'),
+    `computed_at` DateTime64(3, 'UTC')
+)
+AS SELECT
+    workspace,
+    project,
+    source,
+    workflow_id,
+    JSONExtractString(item, 'type') AS anti_pattern,
+    JSONExtractString(item, 'severity') AS severity,
+    JSONExtractString(item, 'description') AS description,
+    JSONExtractString(item, 'recommendation') AS recommendation,
+    JSONExtract(item, 'tasks', 'Array(String)') AS tasks,
+    JSONExtract(item, 'resources', 'Array(String)') AS resources,
+    JSONExtractRaw(item, 'evidence') AS evidence,
+    executions,
+    usable_executions,
+    missing_pct,
+    range_from,
+    range_to,
+    computed_at
+FROM
+(
+    SELECT
+        workspace,
+        project,
+        source,
+        workflow_id,
+        executions,
+        usable_executions,
+        missing_pct,
+        range_from,
+        range_to,
+        computed_at,
+        arrayJoin(JSONExtractArrayRaw(answer, 'anti_patterns')) AS item
+    FROM workflow_analyses
+    FINAL
+    WHERE (analysis = 'anti_patterns') AND (refused = '')
+);
+
+CREATE VIEW workflow_bottlenecks
+(
+    `workspace` LowCardinality(String),
+    `project` LowCardinality(String),
+    `source` LowCardinality(String),
+    `workflow_id` LowCardinality(String),
+    `task_id` String,
+    `score` Float64,
+    `gain_ms` Float64,
+    `gain_pct` Float64,
+    `reasons` Array(String),
+    `details` Array(String),
+    `recommendations` Array(String),
+    `executions` UInt32,
+    `usable_executions` UInt32,
+    `missing_pct` Float64,
+    `range_from` DateTime64(3, 'UTC'),
+    `range_to` DateTime64(3, 'UTC'),
+    `computed_at` DateTime64(3, 'UTC')
+)
+AS SELECT
+    workspace,
+    project,
+    source,
+    workflow_id,
+    JSONExtractString(item, 'task') AS task_id,
+    JSONExtractFloat(item, 'score') AS score,
+    JSONExtractFloat(item, 'impact', 'gain_ms') AS gain_ms,
+    100 * JSONExtractFloat(item, 'impact', 'gain_ratio') AS gain_pct,
+    arrayMap(e -> JSONExtractString(e, 'reason'), JSONExtractArrayRaw(item, 'reasons')) AS reasons,
+    arrayMap(e -> JSONExtractString(e, 'detail'), JSONExtractArrayRaw(item, 'reasons')) AS details,
+    arrayMap(e -> JSONExtractString(e, 'detail'), JSONExtractArrayRaw(item, 'recommendations')) AS recommendations,
+    executions,
+    usable_executions,
+    missing_pct,
+    range_from,
+    range_to,
+    computed_at
+FROM
+(
+    SELECT
+        workspace,
+        project,
+        source,
+        workflow_id,
+        executions,
+        usable_executions,
+        missing_pct,
+        range_from,
+        range_to,
+        computed_at,
+        arrayJoin(JSONExtractArrayRaw(answer, 'bottlenecks')) AS item
+    FROM workflow_analyses
+    FINAL
+    WHERE (analysis = 'bottlenecks') AND (refused = '')
+);
+
+CREATE VIEW workflow_critical_paths
+(
+    `workspace` LowCardinality(String),
+    `project` LowCardinality(String),
+    `source` LowCardinality(String),
+    `workflow_id` LowCardinality(String),
+    `path` Array(String),
+    `path_pct` Float64,
+    `duration_ms_mean` Float64,
+    `makespan_ms_p50` Float64,
+    `path_ms_by_kind` Map(String, Float64),
+    `without_waiting_ms` Float64,
+    `without_retries_ms` Float64,
+    `least_makespan_ms` Float64,
+    `reducible_pct` Float64,
+    `executions` UInt32,
+    `usable_executions` UInt32,
+    `missing_pct` Float64,
+    `range_from` DateTime64(3, 'UTC'),
+    `range_to` DateTime64(3, 'UTC'),
+    `computed_at` DateTime64(3, 'UTC')
+)
+AS SELECT
+    workspace,
+    project,
+    source,
+    workflow_id,
+    JSONExtract(answer, 'path', 'Array(String)') AS path,
+    100 * JSONExtractFloat(answer, 'path_share') AS path_pct,
+    JSONExtractFloat(answer, 'duration') AS duration_ms_mean,
+    JSONExtractFloat(answer, 'median_makespan_ms') AS makespan_ms_p50,
+    JSONExtract(answer, 'by_kind', 'Map(String, Float64)') AS path_ms_by_kind,
+    JSONExtractFloat(answer, 'optimization_potential', 'without_waiting_ms') AS without_waiting_ms,
+    JSONExtractFloat(answer, 'optimization_potential', 'without_retries_ms') AS without_retries_ms,
+    JSONExtractFloat(answer, 'optimization_potential', 'least_makespan_ms') AS least_makespan_ms,
+    100 * JSONExtractFloat(answer, 'optimization_potential', 'reducible_ratio') AS reducible_pct,
+    executions,
+    usable_executions,
+    missing_pct,
+    range_from,
+    range_to,
+    computed_at
+FROM workflow_analyses
+FINAL
+WHERE (analysis = 'critical_path') AND (refused = '');
+
+CREATE VIEW workflow_failure_patterns
+(
+    `workspace` LowCardinality(String),
+    `project` LowCardinality(String),
+    `source` LowCardinality(String),
+    `workflow_id` LowCardinality(String),
+    `task_id` String,
+    `error_type` String,
+    `message_template` String,
+    `failures` UInt64,
+    `share_pct` Float64,
+    `recovered_pct` Float64,
+    `attempt_ms_p50` Float64,
+    `first_seen_at` Nullable(DateTime64(3, 'UTC')),
+    `last_seen_at` Nullable(DateTime64(3, 'UTC')),
+    `executions` UInt32,
+    `usable_executions` UInt32,
+    `missing_pct` Float64,
+    `range_from` DateTime64(3, 'UTC'),
+    `range_to` DateTime64(3, 'UTC'),
+    `computed_at` DateTime64(3, 'UTC')
+)
+AS SELECT
+    workspace,
+    project,
+    source,
+    workflow_id,
+    JSONExtractString(item, 'task') AS task_id,
+    JSONExtractString(item, 'error_type') AS error_type,
+    JSONExtractString(item, 'template') AS message_template,
+    JSONExtractUInt(item, 'count') AS failures,
+    100 * JSONExtractFloat(item, 'share') AS share_pct,
+    100 * JSONExtractFloat(item, 'recovered_ratio') AS recovered_pct,
+    JSONExtractFloat(item, 'attempt_ms_median') AS attempt_ms_p50,
+    parseDateTime64BestEffortOrNull(JSONExtractString(item, 'first_seen'), 3, 'UTC') AS first_seen_at,
+    parseDateTime64BestEffortOrNull(JSONExtractString(item, 'last_seen'), 3, 'UTC') AS last_seen_at,
+    executions,
+    usable_executions,
+    missing_pct,
+    range_from,
+    range_to,
+    computed_at
+FROM
+(
+    SELECT
+        workspace,
+        project,
+        source,
+        workflow_id,
+        executions,
+        usable_executions,
+        missing_pct,
+        range_from,
+        range_to,
+        computed_at,
+        arrayJoin(JSONExtractArrayRaw(answer, 'failure_patterns')) AS item
+    FROM workflow_analyses
+    FINAL
+    WHERE (analysis = 'patterns') AND (refused = '')
+);
+
+CREATE VIEW workflow_patterns
+(
+    `workspace` LowCardinality(String),
+    `project` LowCardinality(String),
+    `source` LowCardinality(String),
+    `workflow_id` LowCardinality(String),
+    `pattern_id` String,
+    `pattern_type` String,
+    `tasks` Array(String),
+    `split_task` String,
+    `join_task` String,
+    `confidence` Float64,
+    `frequency` UInt64,
+    `frequency_pct` Float64,
+    `duration_ms_mean` Float64,
+    `success_pct` Float64,
+    `efficiency_pct` Float64,
+    `common_errors` Array(String),
+    `hints` Array(String),
+    `executions` UInt32,
+    `usable_executions` UInt32,
+    `missing_pct` Float64,
+    `range_from` DateTime64(3, 'UTC'),
+    `range_to` DateTime64(3, 'UTC'),
+    `computed_at` DateTime64(3, 'UTC')
+)
+AS SELECT
+    workspace,
+    project,
+    source,
+    workflow_id,
+    JSONExtractString(item, 'id') AS pattern_id,
+    JSONExtractString(item, 'patternType') AS pattern_type,
+    JSONExtract(item, 'tasks', 'Array(String)') AS tasks,
+    JSONExtractString(item, 'split') AS split_task,
+    JSONExtractString(item, 'join') AS join_task,
+    JSONExtractFloat(item, 'confidence') AS confidence,
+    JSONExtractUInt(item, 'frequency') AS frequency,
+    100 * JSONExtractFloat(item, 'frequencyRatio') AS frequency_pct,
+    JSONExtractFloat(item, 'avgDuration') AS duration_ms_mean,
+    100 * JSONExtractFloat(item, 'successRate') AS success_pct,
+    100 * JSONExtractFloat(item, 'resourceEfficiency') AS efficiency_pct,
+    arrayMap(e -> JSONExtractString(e, 'type'), JSONExtractArrayRaw(item, 'commonErrors')) AS common_errors,
+    arrayMap(e -> JSONExtractString(e, 'hint'), JSONExtractArrayRaw(item, 'optimizationOpportunities')) AS hints,
+    executions,
+    usable_executions,
+    missing_pct,
+    range_from,
+    range_to,
+    computed_at
+FROM
+(
+    SELECT
+        workspace,
+        project,
+        source,
+        workflow_id,
+        executions,
+        usable_executions,
+        missing_pct,
+        range_from,
+        range_to,
+        computed_at,
+        arrayJoin(JSONExtractArrayRaw(answer, 'patterns')) AS item
+    FROM workflow_analyses
+    FINAL
+    WHERE (analysis = 'patterns') AND (refused = '')
+);
+
+CREATE VIEW workflow_variants
+(
+    `workspace` LowCardinality(String),
+    `project` LowCardinality(String),
+    `source` LowCardinality(String),
+    `workflow_id` LowCardinality(String),
+    `tasks` Array(String),
+    `variant_executions` UInt64,
+    `share_pct` Float64,
+    `duration_ms_p50` Float64,
+    `success_pct` Float64,
+    `executions` UInt32,
+    `usable_executions` UInt32,
+    `missing_pct` Float64,
+    `range_from` DateTime64(3, 'UTC'),
+    `range_to` DateTime64(3, 'UTC'),
+    `computed_at` DateTime64(3, 'UTC')
+)
+AS SELECT
+    workspace,
+    project,
+    source,
+    workflow_id,
+    JSONExtract(item, 'tasks', 'Array(String)') AS tasks,
+    JSONExtractUInt(item, 'executions') AS variant_executions,
+    100 * JSONExtractFloat(item, 'share') AS share_pct,
+    JSONExtractFloat(item, 'median_duration_ms') AS duration_ms_p50,
+    100 * JSONExtractFloat(item, 'success_rate') AS success_pct,
+    executions,
+    usable_executions,
+    missing_pct,
+    range_from,
+    range_to,
+    computed_at
+FROM
+(
+    SELECT
+        workspace,
+        project,
+        source,
+        workflow_id,
+        executions,
+        usable_executions,
+        missing_pct,
+        range_from,
+        range_to,
+        computed_at,
+        arrayJoin(JSONExtractArrayRaw(answer, 'variants')) AS item
+    FROM workflow_analyses
+    FINAL
+    WHERE (analysis = 'patterns') AND (refused = '')
+);

@@ -18,6 +18,8 @@ export const stormDefaults = {
   overDispersion: 0.02,
   /** Retries in the busiest window by those in the mean one. */
   peakRatioLeast: 3,
+  /** Tasks that are looked at one by one. */
+  tasksMost: 200,
 };
 
 interface Window {
@@ -28,14 +30,39 @@ interface Window {
   tasks: string[];
 }
 
+/** A storm of one task is looked for apart, because calm tasks beside it would hide it. */
 export function findRetryStorms(executions: readonly ExecutionTrace[]): AntiPattern | null {
-  const windows = countWindows(executions);
+  const taskIds = new Set(executions.flatMap(({ tasks }) => tasks.map(({ taskId }) => taskId)));
+  const retried = [...taskIds].filter((id) => executions.some(({ tasks }) => tasks.some((own) => isRetried(own, id))));
+  const found = [null, ...retried.slice(0, stormDefaults.tasksMost)]
+    .map((taskId) => findStorm(countWindows(executions, taskId), 1 + retried.length))
+    .filter((storm) => storm !== null);
+  if (found.length === 0) return null;
+  return describeStorm(found.reduce((most, storm) => (storm.worst.retries > most.worst.retries ? storm : most)));
+}
+
+const isRetried = ({ taskId, attempts }: ExecutionTrace['tasks'][number], id: string): boolean =>
+  taskId === id && attempts.length > 1;
+
+interface Storm {
+  windows: number;
+  worst: Window;
+  usualShare: number;
+  meanRetries: number;
+}
+
+/** The more tasks are looked at, the less likely chance has to be in each. */
+function findStorm(windows: readonly Window[], looks: number): Storm | null {
   const totals = sumOf(windows);
   if (totals.retries === 0) return null;
   const meanRetries = totals.retries / windows.length;
-  const storms = windows.filter((window) => isStorm(window, totals, meanRetries));
+  const storms = windows.filter((window) => isStorm(window, totals, meanRetries, stormDefaults.pMost / looks));
   if (storms.length === 0) return null;
   const worst = storms.reduce((most, window) => (window.retries > most.retries ? window : most));
+  return { windows: storms.length, worst, usualShare: shareElsewhere(worst, totals), meanRetries };
+}
+
+function describeStorm({ windows, worst, usualShare, meanRetries }: Storm): AntiPattern {
   const tasks = countBy(worst.tasks).map(({ key }) => key);
   const share = worst.retries / worst.attempts;
   return {
@@ -46,22 +73,24 @@ export function findRetryStorms(executions: readonly ExecutionTrace[]): AntiPatt
       'Let waits between attempts grow and differ, and stop retrying while what is called is away (circuit breaker).',
     tasks: tasks.slice(0, 10),
     evidence: {
-      windows: storms.length,
+      windows,
       window_ms: stormDefaults.windowMs,
       retries: worst.retries,
       attempts: worst.attempts,
       retry_share: roundRatio(share),
-      retry_share_usual: roundRatio(shareElsewhere(worst, totals)),
+      retry_share_usual: roundRatio(usualShare),
       branching_ratio: roundRatio(worst.retries / Math.max(1, worst.failures)),
       peak_by_mean: roundRatio(worst.retries / meanRetries),
     },
   };
 }
 
-function countWindows(executions: readonly ExecutionTrace[]): Window[] {
+/** Of one task, or of all. */
+function countWindows(executions: readonly ExecutionTrace[], only: string | null): Window[] {
   const windows = new Map<number, Window>();
   for (const { tasks } of executions) {
     for (const { taskId, attempts } of tasks) {
+      if (only !== null && taskId !== only) continue;
       attempts.forEach(({ state, startedAtMs, firstSeenMs }, place) => {
         if (state === 'skipped') return;
         const startMs = Math.floor((startedAtMs ?? firstSeenMs) / stormDefaults.windowMs) * stormDefaults.windowMs;
@@ -87,14 +116,19 @@ const sumOf = (windows: readonly Window[]): { attempts: number; retries: number 
 const shareElsewhere = ({ attempts, retries }: Window, totals: { attempts: number; retries: number }): number =>
   (totals.retries - retries + 1) / (totals.attempts - attempts + 30);
 
-function isStorm(window: Window, totals: { attempts: number; retries: number }, meanRetries: number): boolean {
+function isStorm(
+  window: Window,
+  totals: { attempts: number; retries: number },
+  meanRetries: number,
+  pMost: number,
+): boolean {
   const { attempts, failures, retries } = window;
   if (attempts < stormDefaults.attemptsLeast || retries < 2) return false;
   const usual = shareElsewhere(window, totals);
   if (retries / attempts < stormDefaults.shareTimesUsualLeast * usual) return false;
   if (retries < stormDefaults.branchingLeast * failures || retries < stormDefaults.peakRatioLeast * meanRetries)
     return false;
-  return chanceOfMore(retries, attempts, usual) < stormDefaults.pMost;
+  return chanceOfMore(retries, attempts, usual) < pMost;
 }
 
 /** Beta-binomial tail: at least so many of `attempts`, whose share varies around `mean` from window to window. */

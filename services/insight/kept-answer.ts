@@ -1,7 +1,7 @@
 import type { Basis, Refusal } from '../analysis/basis.ts';
 
 /** The most entries of a list in an answer; what has more says so in `cut`. */
-export const listedMost = 2_000;
+const listedMost = 2_000;
 
 /** What stands in every answer beside what was asked for. */
 export interface AnswerFrame {

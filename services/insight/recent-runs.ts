@@ -43,7 +43,7 @@ export interface RecentRuns {
 }
 
 /** Bounds of what one analysis reads, so that no workflow can take all of memory or time. */
-export const runBounds = {
+const runBounds = {
   /** Records of tasks altogether; the newest execution is taken even if it has more. */
   recordsMost: 250_000,
   /** An execution with more records than this is left out. */

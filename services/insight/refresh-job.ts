@@ -10,7 +10,7 @@ import type { InsightMetrics } from './insight-metrics.ts';
 import { frameAnswer } from './kept-answer.ts';
 
 /** Raised when answers would differ for the same executions: everything is then computed again. */
-export const analysisMethodVersion = 1;
+const analysisMethodVersion = 1;
 
 /** Named points between the steps, where a test may let the process die. */
 export type RefreshPoint = 'due' | 'computed' | 'stored';

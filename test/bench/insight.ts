@@ -1,3 +1,4 @@
+import { findAntiPatterns } from '../../services/analysis/anti-patterns.ts';
 import { findBottlenecks } from '../../services/analysis/bottlenecks.ts';
 import { findCriticalPath } from '../../services/analysis/critical-path.ts';
 import { buildDependencyGraph } from '../../services/analysis/dependency-graph.ts';
@@ -9,20 +10,34 @@ import { timeWorkflow } from '../../services/analysis/workflow-runs.ts';
 import { createRandom } from '../../services/simulator/random.ts';
 import { drawRun, gatherOne } from '../services/analysis/told-runs.ts';
 import { makeLargeRun } from '../support/large-run.ts';
+import { makeHabitCase, plantedHabits } from '../support/planted-anti-patterns.ts';
 import type { PlayedRun } from '../support/planted-runs.ts';
-import { makeBottleneckCase, makeDurationCase, makePatternCase } from '../support/planted-scenarios.ts';
+import {
+  firstSeeds,
+  makeBottleneckCase,
+  makeDurationCase,
+  makeLargePatternCase,
+  makePatternCase,
+  type PatternCase,
+} from '../support/planted-scenarios.ts';
 import { plantedKinds } from '../support/planted-workflow.ts';
+import { type Estimate, judgeEstimates, replayEstimates } from './estimates.ts';
 import { type Forecast, judgeForecasts, replayForecasts } from './forecasts.ts';
 import { type Bar, finishBench, round } from './report.ts';
 import { simulateFleet } from './simulated-fleet.ts';
 
 /**
  * How often the analyses of executions are right: on generated workflows whose answers are known, and on the simulated
- * fleet. Seeds are others than those that anything was tuned on. `--cases N` sets how many workflows of each kind.
+ * fleet. Seeds are others than those that anything was tuned on; `--tuning` looks at those instead. `--cases N` sets how
+ * many workflows of each kind, `--only scale` or any other part leaves out the rest.
  */
-const flag = process.argv.indexOf('--cases');
-const cases = flag < 0 ? 300 : Number(process.argv[flag + 1]);
-const firstSeed = 200_000;
+const option = (name: string): string | undefined => {
+  const at = process.argv.indexOf(name);
+  return at < 0 ? undefined : process.argv[at + 1];
+};
+const cases = Number(option('--cases') ?? 300);
+const only = option('--only');
+const firstSeed = process.argv.includes('--tuning') ? firstSeeds.tuning : firstSeeds.judging;
 const rows: Record<string, string | number>[] = [];
 const bars: Bar[] = [];
 
@@ -35,12 +50,14 @@ function isSame(left: readonly string[], right: readonly string[]): boolean {
   return shared >= 0.5 * (left.length + right.length - shared);
 }
 
-function judgePatterns(): void {
+function judgePatterns(what: string, count: number, makeCase: (seed: number) => PatternCase): void {
   const scores = new Map(
     plantedKinds.map((kind) => [kind, { right: 0, missed: 0, wrong: 0, untoldRight: 0, untoldAll: 0 }]),
   );
-  for (let seed = firstSeed; seed < firstSeed + cases; seed++) {
-    const { workflow, runs, noise } = makePatternCase(seed);
+  let tasksMost = 0;
+  for (let seed = firstSeed; seed < firstSeed + count; seed++) {
+    const { workflow, runs, noise } = makeCase(seed);
+    tasksMost = Math.max(tasksMost, workflow.tasks.length);
     const found = findStructuralPatterns(timeWorkflow(gather(runs)));
     const used = new Set<number>();
     for (const { kind, tasks } of workflow.patterns) {
@@ -59,19 +76,21 @@ function judgePatterns(): void {
     });
   }
   for (const [kind, { right, missed, wrong, untoldRight, untoldAll }] of scores) {
+    if (right + missed === 0) continue;
     const f1 = (2 * right) / (2 * right + missed + wrong);
     const precision = round(right / Math.max(1, right + wrong));
     const recall = round(right / Math.max(1, right + missed));
     const untold = round(untoldRight / Math.max(1, untoldAll));
     rows.push({
-      what: `pattern ${kind}`,
+      what: `${what} ${kind}`,
       planted: right + missed,
       precision,
       recall,
       f1: round(f1),
-      'recall untold': untold,
+      'recall untold': untoldAll === 0 ? '' : untold,
+      'tasks at most': tasksMost,
     });
-    bars.push({ name: `pattern-${kind}-f1`, value: f1, unit: '', direction: 'at least', bound: 0.9 });
+    bars.push({ name: `${what}-${kind}-f1`, value: f1, unit: '', direction: 'at least', bound: 0.9 });
   }
 }
 
@@ -101,6 +120,27 @@ function judgeBottlenecks(): void {
     direction: 'at most',
     bound: 0.05,
   });
+}
+
+/** Each habit is looked for where it was planted, where another was, and where none was. */
+function judgeHabits(count: number): void {
+  const scores = new Map(plantedHabits.map((habit) => [habit, { right: 0, missed: 0, wrong: 0 }]));
+  for (const planted of [...plantedHabits, null]) {
+    for (let seed = firstSeed; seed < firstSeed + count; seed++) {
+      const answer = findAntiPatterns(timeWorkflow(gatherExecutions(makeHabitCase(seed, planted).events)));
+      const found = new Set('refused' in answer ? [] : answer.anti_patterns.map(({ type }) => type));
+      for (const [habit, score] of scores) {
+        if (habit === planted) score[found.has(habit) ? 'right' : 'missed']++;
+        else if (found.has(habit)) score.wrong++;
+      }
+    }
+  }
+  for (const [habit, { right, missed, wrong }] of scores) {
+    const f1 = (2 * right) / (2 * right + missed + wrong);
+    const [precision, recall] = [round(right / Math.max(1, right + wrong)), round(right / Math.max(1, right + missed))];
+    rows.push({ what: `anti-pattern ${habit}`, planted: right + missed, precision, recall, f1: round(f1) });
+    bars.push({ name: `anti-pattern-${habit}-f1`, value: f1, unit: '', direction: 'at least', bound: 0.9 });
+  }
 }
 
 /** Every path through a graph, one by one. */
@@ -185,6 +225,20 @@ function judgePredictions(
   });
 }
 
+function judgeRunning(what: string, histories: readonly (readonly ExecutionTrace[])[], from: number): void {
+  const estimates: Estimate[] = histories.flatMap((history) => replayEstimates(history, from, 15));
+  const shares = [...new Set(estimates.map(({ share }) => share))];
+  for (const share of shares) {
+    const { error, toPlain, coverage } = judgeEstimates(estimates.filter((own) => own.share === share));
+    const about = { what: `end ${what} after ${100 * share} %`, planted: estimates.length / shares.length };
+    rows.push({ ...about, error: round(error), 'to plain': round(toPlain), coverage: round(coverage) });
+  }
+  const { toPlain, coverage } = judgeEstimates(estimates);
+  const bar = { name: `end-${what}-to-plain`, value: toPlain, unit: 'times its error' };
+  bars.push({ ...bar, direction: 'at most', bound: 0.9 });
+  bars.push({ name: `end-${what}-coverage`, value: coverage, unit: 'held', direction: 'at least', bound: 0.85 });
+}
+
 function cpuSecondsOf(run: () => void): number {
   const before = process.cpuUsage();
   run();
@@ -246,23 +300,26 @@ async function judgeFleet(): Promise<void> {
     }
   }
   rows.push({ what: 'simulated slow tasks', planted, 'top 1': round(first / Math.max(1, planted)) });
-  judgePredictions(
-    'simulated',
-    quiet.histories.filter((own) => own.length >= 140),
-    false,
-  );
+  const long = quiet.histories.filter((own) => own.length >= 140);
+  judgePredictions('simulated', long, false);
+  judgeRunning('simulated', long, 100);
 }
 
-judgePaths();
-judgePatterns();
-judgeBottlenecks();
 const durationCases = Math.max(4, Math.round(cases / 25));
-judgePredictions(
-  'generated',
-  Array.from({ length: durationCases }, (_, index) => gather(makeDurationCase(firstSeed + index))),
-  true,
-);
-measureScale();
-await judgeFleet();
+const parts: Record<string, () => void | Promise<void>> = {
+  paths: judgePaths,
+  patterns: () => judgePatterns('pattern', cases, makePatternCase),
+  large: () => judgePatterns('large-pattern', Math.max(3, Math.round(cases / 30)), makeLargePatternCase),
+  bottlenecks: judgeBottlenecks,
+  habits: () => judgeHabits(Math.max(5, Math.round(cases / 5))),
+  durations: () => {
+    const histories = Array.from({ length: durationCases }, (_, index) => gather(makeDurationCase(firstSeed + index)));
+    judgePredictions('generated', histories, true);
+    judgeRunning('generated', histories, 100);
+  },
+  scale: measureScale,
+  fleet: judgeFleet,
+};
+for (const [name, judge] of Object.entries(parts)) if (only === undefined || only === name) await judge();
 
 finishBench('insight', rows, bars);

@@ -10,6 +10,7 @@ const notBenches = new Set([
   'catch-up.ts',
   'kafka-engine.ts',
   'steady-load.ts',
+  'estimates.ts',
   'forecasts.ts',
   'simulated-fleet.ts',
   'store-records.ts',

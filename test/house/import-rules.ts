@@ -87,8 +87,7 @@ const reaches: Reach[] = [
     says: 'query, live, alerts and insight meet the pipelines in schemas, clickhouse and the parts that processes share',
     who: /^services\/(query|live|alerts|insight)\//,
     may: new RegExp(
-      `^((services/(query|live|alerts|analysis|simulator)|clickhouse|schemas)/|${processParts}|pipelines/(decode|normalise|redact|rejections|schema-registry)\\.ts$)`,
-      `^((services/(query|live|alerts|insight|analysis|simulator)|clickhouse|schemas)/|${processParts}|pipelines/(decode|normalise|redact|rejections)\\.ts$)`,
+      `^((services/(query|live|alerts|insight|analysis|simulator)|clickhouse|schemas)/|${processParts}|pipelines/(decode|normalise|redact|rejections|schema-registry)\\.ts$)`,
     ),
     breach: importing('services/query/app.ts', '../../pipelines/writer.ts'),
   },

@@ -2,7 +2,11 @@ import { createRandom, type Random } from '../../services/simulator/random.ts';
 import { noNoise, type PlantedCause, type PlayedRun, playRuns, type RunNoise, type RunPlan } from './planted-runs.ts';
 import { type Block, type PlantedWorkflow, plantWorkflow } from './planted-workflow.ts';
 
-/** Cases with known answers: a seed says everything about one. */
+/**
+ * Cases with known answers: a seed says everything about one. Whoever changes a method looks at tuning seeds only, as tests
+ * do; the bench judges by others that nothing was ever chosen by.
+ */
+export const firstSeeds = { tuning: 1, judging: 200_000 } as const;
 
 const firstMs = Date.UTC(2026, 0, 5);
 const everyMs = 3_600_000;
@@ -41,6 +45,17 @@ export function makePatternCase(seed: number): PatternCase {
     causeFrom: 0,
     sizeSpread: 0.1,
   };
+  return { seed, workflow, noise, runs: playRuns({ ...plan, workflow, noise }) };
+}
+
+/** A workflow of very many tasks, up to two thousand, and few executions of it. */
+export function makeLargePatternCase(seed: number): PatternCase {
+  const random = createRandom(seed);
+  const count = random.pick([40, 120, 400]);
+  const blocks = Array.from({ length: count }, () => random.pick(allBlocks.filter((block) => block !== 'saga')));
+  const workflow = plantWorkflow(`large-${seed}`, blocks, random);
+  const noise = drawNoise(random);
+  const plan = { executions: 40, seed, firstMs, everyMs, cause: null, causeFrom: 0, sizeSpread: 0.1 };
   return { seed, workflow, noise, runs: playRuns({ ...plan, workflow, noise }) };
 }
 

@@ -15,7 +15,9 @@ export function plantSplitBrain(stage: IncidentStage): Planted {
   const parameters = { slowdown_factor: slowdown, runs_doubled: 0, rival: cutOff[0] };
   let isDoubling = false;
   const stopListening = stage.onRun((workflowId, executionId) => {
-    if (isDoubling || !random.chance(0.3)) return;
+    // Nobody knows of two leaders before they have done something twice.
+    const isOverdue = parameters.runs_doubled === 0 && stage.nowMs > (planned.startMs + planned.endMs) / 2;
+    if (isDoubling || !(random.chance(0.3) || isOverdue)) return;
     isDoubling = true;
     const twin = stage.startRun(workflowId, `rival-leader:${cutOff[0]}`);
     isDoubling = false;

@@ -9,6 +9,7 @@ import { compareGraphs } from '../../../services/analysis/graph-difference.ts';
 import { findWorkflowCriticalPath } from '../../../services/analysis/workflow-critical-path.ts';
 import { findWorkflowPatterns } from '../../../services/analysis/workflow-patterns.ts';
 import { timeWorkflow } from '../../../services/analysis/workflow-runs.ts';
+import { makeHabitCase, plantedHabits } from '../../support/planted-anti-patterns.ts';
 import { makeBottleneckCase, makePatternCase } from '../../support/planted-scenarios.ts';
 import { gatherRuns, type ToldRun, type ToldTask } from './told-runs.ts';
 
@@ -215,5 +216,20 @@ describe('every answer', () => {
         `seed ${seed}`,
       ).toEqual([]);
     }
+  });
+});
+
+describe('planted habits', () => {
+  const typesOf = (seed: number, habit: (typeof plantedHabits)[number] | null) => {
+    const answer = answered(findAntiPatterns(timeWorkflow(gatherExecutions(makeHabitCase(seed, habit).events))));
+    return answer.anti_patterns.map(({ type }) => type);
+  };
+
+  it.each(plantedHabits)('are found: %s', (habit) => {
+    for (const seed of [5, 6]) expect(typesOf(seed, habit), `seed ${seed}`).toEqual([habit]);
+  });
+
+  it('are not found where there are none', () => {
+    for (const seed of [1, 2, 3, 4]) expect(typesOf(seed, null), `seed ${seed}`).toEqual([]);
   });
 });

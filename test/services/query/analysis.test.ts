@@ -119,7 +119,7 @@ describe('answers about the example workflows', () => {
       golden[analysis] = rest;
     }
     const text = JSON.stringify(moveInstants(golden, -movedMs), null, 1);
-    await expect(`${text}\n`).toMatchFileSnapshot(`golden/${workflow}.json`);
+    await expect(`${text}\n`).toMatchFileSnapshot(`golden/${workflow}.golden`);
   });
 
   /** Instants of answers are text. */

@@ -4,7 +4,7 @@ import { planIncidents } from '../../../services/simulator/incident-plan.ts';
 import { scenarios } from '../../../services/simulator/scenarios.ts';
 import { incidentKinds } from '../../../services/simulator/truth.ts';
 import type { WorldEvent } from '../../../services/simulator/world.ts';
-import { dayMs, dayStartMs, type Played, playIncident } from './simulated-days.ts';
+import { dayMs, dayStartMs, type Played, playIncident, playSegment } from './simulated-days.ts';
 
 /** Each incident with the same seed with and without it; the mark has to be in the one and absent from the other. */
 
@@ -266,4 +266,21 @@ it('plans every kind, each within its stretch, and the same however time is cut'
   expect(cut.flat()).toEqual(whole);
   expect(new Set(whole.map(({ kind }) => kind))).toEqual(new Set(incidentKinds));
   expect(new Set(whole.map(({ id }) => id)).size).toBe(whole.length);
+});
+
+describe('every incident', () => {
+  // A Saturday, on which offices rest; a day of every kind; and nights among them.
+  it.each([
+    ['demo', 3],
+    ['incidents', 0],
+    ['incidents', 3],
+  ] as const)('of %s touches something, %i days after a Wednesday', (scenario, day) => {
+    const startMs = dayStartMs + day * dayMs;
+    const truths = playSegment(scenario, { startMs, endMs: startMs + dayMs, gridEndMs: startMs + dayMs });
+    expect(truths.length).toBeGreaterThanOrEqual(scenario === 'demo' ? 3 : 13);
+    const untouched = truths.filter(({ kind, executionsTouched, parameters }) =>
+      kind === 'missing_run' ? parameters.runs === 0 : executionsTouched === 0,
+    );
+    expect(untouched).toEqual([]);
+  });
 });

@@ -44,6 +44,13 @@ export function* sendSegment(scenario: ScenarioName, given: Partial<SegmentSpec>
   while (!segment.isOver) yield* segment.takeUntil(segment.takenMs + 600_000);
 }
 
+/** What was planted in a segment. */
+export function playSegment(scenario: ScenarioName, given: Partial<SegmentSpec> = {}): TruthRecord[] {
+  const segment = new Segment(specOf(scenario, given), scenarios[scenario]);
+  while (!segment.isOver) for (const _ of segment.takeUntil(segment.takenMs + 3_600_000));
+  return segment.takeTruths();
+}
+
 export const bytesOf = (sent: Iterable<Outgoing>): Buffer[] =>
   Array.from(sent, (outgoing) =>
     Buffer.concat([Buffer.from(`${outgoing.key} ${outgoing.sendAtMs} `), encodeOutgoing(outgoing)]),
