@@ -6,11 +6,14 @@ import { createKafka, createTopics } from '../../pipelines/kafka.ts';
 import { startProcess } from '../../pipelines/process.ts';
 import { SchemaRegistry } from '../../pipelines/schema-registry.ts';
 import { kafkaOptions, readingDatabaseOptions } from '../../pipelines/servers.ts';
+
+
 import { StatePublisher } from '../../pipelines/state/publisher.ts';
+import { AnalysisThreads } from '../insight/analysis-threads.ts';
+
 import { LedgerWatch } from '../live/ledger-watch.ts';
 import { LiveHub } from '../live/live-hub.ts';
 import { createLiveMetrics } from '../live/metrics.ts';
-import { AnalysisThreads } from '../insight/analysis-threads.ts';
 import { Analyst } from './analyst.ts';
 import { KeyRing } from './api-keys.ts';
 import { buildApp } from './app.ts';

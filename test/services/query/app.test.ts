@@ -4,11 +4,14 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { Database } from '../../../clickhouse/client.ts';
 import { createDecoder } from '../../../pipelines/decode.ts';
 import { createKafka } from '../../../pipelines/kafka.ts';
+
+
 import { StatePublisher } from '../../../pipelines/state/publisher.ts';
+import { AnalysisThreads } from '../../../services/insight/analysis-threads.ts';
+
 import { LedgerWatch } from '../../../services/live/ledger-watch.ts';
 import { LiveHub } from '../../../services/live/live-hub.ts';
 import { createLiveMetrics } from '../../../services/live/metrics.ts';
-import { AnalysisThreads } from '../../../services/insight/analysis-threads.ts';
 import { Analyst } from '../../../services/query/analyst.ts';
 import { KeyRing } from '../../../services/query/api-keys.ts';
 import { buildApp } from '../../../services/query/app.ts';
