@@ -43,6 +43,18 @@ export interface DueWorkflow {
   computedAtMs: number;
 }
 
+export interface DueAsk {
+  /** What was computed before is due, if there is anything newer. */
+  beforeMs: number;
+  /** The same for what was computed from few executions: each new one may change it. */
+  soonMs: number;
+  methodVersion: number;
+  limit: number;
+}
+
+/** Fewer executions than this are few. */
+const executionsFew = 50;
+
 /** A statement keeps within memory however many executions there are. */
 const boundedWork = {
   max_memory_usage: 2_000_000_000,
@@ -58,7 +70,7 @@ const boundedWork = {
  */
 export async function listDueWorkflows(
   database: Database,
-  { beforeMs, methodVersion, limit }: { beforeMs: number; methodVersion: number; limit: number },
+  { beforeMs, soonMs, methodVersion, limit }: DueAsk,
 ): Promise<DueWorkflow[]> {
   return await database.rows<DueWorkflow>(
     `SELECT workspace, source, workflow_id AS workflowId, project, lastEventMs, computedAtMs
@@ -68,12 +80,14 @@ export async function listDueWorkflows(
        FROM executions WHERE tupleElement(workflow, 'workflow_id') != '' GROUP BY workspace, source, workflow_id) AS seen
      LEFT JOIN (
        SELECT workspace, source, workflow_id, toUnixTimestamp64Milli(max(computed_at)) AS computedAtMs,
-         toUnixTimestamp64Milli(argMax(seen_until, computed_at)) AS seenUntilMs, argMax(method_version, computed_at) AS methodVersion
+         toUnixTimestamp64Milli(argMax(seen_until, computed_at)) AS seenUntilMs, argMax(method_version, computed_at) AS methodVersion,
+         argMax(executions, computed_at) AS lookedAt
        FROM workflow_analyses GROUP BY workspace, source, workflow_id) AS kept USING (workspace, source, workflow_id)
-     WHERE computedAtMs = 0 OR (computedAtMs < {beforeMs: Int64} AND (lastEventMs > seenUntilMs OR methodVersion != {methodVersion: UInt32}))
+     WHERE computedAtMs = 0 OR (computedAtMs < if(lookedAt < {few: UInt32}, {soonMs: Int64}, {beforeMs: Int64})
+       AND (lastEventMs > seenUntilMs OR methodVersion != {methodVersion: UInt32}))
      ORDER BY computedAtMs, cityHash64(workspace, source, workflow_id)
      LIMIT {limit: UInt32}`,
-    { beforeMs, methodVersion, limit },
+    { beforeMs, soonMs, methodVersion, limit, few: executionsFew },
     boundedWork,
   );
 }

@@ -72,7 +72,8 @@ export class RefreshJob {
   async run(): Promise<boolean> {
     const { database, metrics, nowMs, refreshMs, instance } = this.#options;
     const beforeMs = nowMs() - refreshMs;
-    const ask = { beforeMs, methodVersion: analysisMethodVersion, limit: dueListed };
+    const soonMs = nowMs() - refreshMs / 8;
+    const ask = { beforeMs, soonMs: Math.round(soonMs), methodVersion: analysisMethodVersion, limit: dueListed };
     const due = await listDueWorkflows(database, ask);
     metrics.lagSeconds.set(due.length === 0 ? 0 : Math.max(0, (beforeMs - waitingSinceMs(due[0])) / 1000));
     this.#reach('due');
