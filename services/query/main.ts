@@ -7,7 +7,6 @@ import { startProcess } from '../../pipelines/process.ts';
 import { SchemaRegistry } from '../../pipelines/schema-registry.ts';
 import { kafkaOptions, readingDatabaseOptions } from '../../pipelines/servers.ts';
 
-
 import { StatePublisher } from '../../pipelines/state/publisher.ts';
 import { AnalysisThreads } from '../insight/analysis-threads.ts';
 

@@ -5,7 +5,6 @@ import { Database } from '../../../clickhouse/client.ts';
 import { createDecoder } from '../../../pipelines/decode.ts';
 import { createKafka } from '../../../pipelines/kafka.ts';
 
-
 import { StatePublisher } from '../../../pipelines/state/publisher.ts';
 import { AnalysisThreads } from '../../../services/insight/analysis-threads.ts';
 
