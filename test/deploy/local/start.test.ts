@@ -21,6 +21,7 @@ const freePorts: Record<string, string> = Object.fromEntries(
     'DEMO_METRICS',
     'API',
     'API_METRICS',
+    'ALERTS_METRICS',
     'INSIGHT_METRICS',
   ].map((name) => [`WEIR_${name}_PORT`, '0']),
 );
