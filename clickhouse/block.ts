@@ -19,11 +19,17 @@ class BlockColumn<Row> {
     this.#isDefault = column.codec.isDefault;
   }
 
-  add(row: Row): void {
-    const value = this.column.value(row);
-    if (this.#values !== null) this.#values.add(value);
-    else if (this.#isDefault(value)) this.#defaults++;
-    else this.open().add(value);
+  /** A column at a time, because a hundred calls that each know where they go beat a hundred that do not. */
+  add(rows: readonly Row[]): void {
+    const { value: take } = this.column;
+    let from = 0;
+    if (this.#values === null) {
+      while (from < rows.length && this.#isDefault(take(rows[from] as Row))) from++;
+      this.#defaults += from;
+      if (from === rows.length) return;
+    }
+    const values = this.open();
+    for (let index = from; index < rows.length; index++) values.add(take(rows[index] as Row));
   }
 
   /** null as long as every value is the default one. */
@@ -46,7 +52,7 @@ class BlockColumn<Row> {
   }
 }
 
-/** Rows of one table in ClickHouse's Native format. A row is encoded when it is added and may change afterwards. */
+/** Rows of one table in ClickHouse's Native format. Rows are encoded when they are added and may change afterwards. */
 export class Block<Row> {
   readonly table: Table<Row>;
   readonly #columns: BlockColumn<Row>[];
@@ -57,12 +63,17 @@ export class Block<Row> {
   constructor(table: Table<Row>, rows: Iterable<Row> = []) {
     this.table = table;
     this.#columns = table.columns.map((column) => new BlockColumn(column));
-    for (const row of rows) this.add(row);
+    this.addAll([...rows]);
   }
 
   add(row: Row): void {
-    for (const column of this.#columns) column.add(row);
-    this.#rows++;
+    this.addAll([row]);
+  }
+
+  /** Many at once cost about half. */
+  addAll(rows: readonly Row[]): void {
+    for (const column of this.#columns) column.add(rows);
+    this.#rows += rows.length;
   }
 
   get rows(): number {

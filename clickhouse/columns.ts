@@ -1,4 +1,5 @@
 import { ByteWriter } from './byte-writer.ts';
+import { NameValues } from './name-values.ts';
 
 /**
  * Rows on their way into ClickHouse, kept column by column as its Native format wants them: the server takes such a
@@ -22,11 +23,15 @@ export interface Values<Value> {
 export interface Codec<Value> {
   /** As the table declares it. */
   type: string;
-  /** As it travels: what the server keeps in dictionaries is sent as plain text. */
+  /** As it travels. */
   sentAs: string;
   isDefault(value: Value): boolean;
   open(): Values<Value>;
+  /** How it travels inside lists, maps and tuples, where that differs. */
+  inner?: Codec<Value>;
 }
+
+const innerOf = <Value>(codec: Codec<Value>): Codec<Value> => codec.inner ?? codec;
 
 type Write<Value> = (out: ByteWriter, value: Value) => void;
 
@@ -84,12 +89,14 @@ const big = (type: string): Codec<bigint> => scalar({ type, fallback: 0n, write:
 const writeText: Write<string> = (out, value) => out.string(value);
 
 export const text: Codec<string> = scalar({ type: 'String', fallback: '', write: writeText });
-export const name: Codec<string> = scalar({
+/** Text that repeats. A dictionary within a list would have to be announced before the list: there it is plain text. */
+export const name: Codec<string> = {
   type: 'LowCardinality(String)',
-  sentAs: 'String',
-  fallback: '',
-  write: writeText,
-});
+  sentAs: 'LowCardinality(String)',
+  isDefault: (value) => value === '',
+  open: () => new NameValues(),
+  inner: scalar({ type: 'LowCardinality(String)', sentAs: 'String', fallback: '', write: writeText }),
+};
 export const blob: Codec<Buffer> = scalar({
   type: 'String',
   fallback: Buffer.alloc(0),
@@ -194,7 +201,8 @@ class NullableValues<Value> implements Values<Value | null> {
   }
 }
 
-export function nullable<Value>(codec: Codec<Value>): Codec<Value | null> {
+export function nullable<Value>(outer: Codec<Value>): Codec<Value | null> {
+  const codec = innerOf(outer);
   return {
     type: `Nullable(${codec.type})`,
     sentAs: `Nullable(${codec.sentAs})`,
@@ -243,7 +251,8 @@ class ListValues<List, Item> implements Values<List> {
   }
 }
 
-export function array<Value>(codec: Codec<Value>): Codec<readonly Value[]> {
+export function array<Value>(outer: Codec<Value>): Codec<readonly Value[]> {
+  const codec = innerOf(outer);
   return {
     type: `Array(${codec.type})`,
     sentAs: `Array(${codec.sentAs})`,
@@ -256,7 +265,7 @@ class TupleValues<Row> implements Values<Row> {
   readonly #fields: readonly { values: Values<unknown>; value: (row: Row) => unknown }[];
 
   constructor(columns: readonly Column<Row>[]) {
-    this.#fields = columns.map(({ codec, value }) => ({ values: codec.open(), value }));
+    this.#fields = columns.map(({ codec, value }) => ({ values: innerOf(codec).open(), value }));
   }
 
   add(row: Row): void {
@@ -285,7 +294,7 @@ export function tuple<Row>(fields: readonly Column<Row>[]): Codec<Row> {
     `Tuple(${fields.map((field) => `${field.name} ${type(field)}`).join(', ')})`;
   return {
     type: typeOf(({ codec }) => codec.type),
-    sentAs: typeOf(({ codec }) => codec.sentAs),
+    sentAs: typeOf(({ codec }) => innerOf(codec).sentAs),
     isDefault: (row) => fields.every(({ codec, value }) => codec.isDefault(value(row))),
     open: () => new TupleValues(fields),
   };
@@ -300,7 +309,7 @@ export function entries<Key, Value>(
   const pair = tuple([ofEntry('key', key, (entry) => entry[0]), ofEntry('value', value, (entry) => entry[1])]);
   return {
     type: `Map(${key.type}, ${value.type})`,
-    sentAs: `Map(${key.sentAs}, ${value.sentAs})`,
+    sentAs: `Map(${innerOf(key).sentAs}, ${innerOf(value).sentAs})`,
     isDefault: ({ size }) => size === 0,
     open: () => new ListValues(pair.open(), (walked: Iterable<readonly [Key, Value]>) => walked),
   };
@@ -311,7 +320,7 @@ export function map<Value>(key: Codec<string>, codec: Codec<Value>): Codec<Reado
   const pair = tuple([ofEntry('key', key, (entry) => entry[0]), ofEntry('value', codec, (entry) => entry[1])]);
   return {
     type: `Map(${key.type}, ${codec.type})`,
-    sentAs: `Map(${key.sentAs}, ${codec.sentAs})`,
+    sentAs: `Map(${innerOf(key).sentAs}, ${innerOf(codec).sentAs})`,
     isDefault(values) {
       for (const _ in values) return false;
       return true;

@@ -270,8 +270,13 @@ function laterNaming(left: WorkflowNaming, right: WorkflowNaming): WorkflowNamin
   return compareTexts(right.workflowId, left.workflowId) > 0 ? right : left;
 }
 
+/** An attempt, and the others of the same task. */
+export interface WaitingAttempt extends TaskAttemptRow {
+  others: WaitingAttempt | null;
+}
+
 /** The row of an attempt of which this record is the first. */
-export function beginAttempt(said: Said<TaskEvent>): TaskAttemptRow {
+export function beginAttempt(said: Said<TaskEvent>): WaitingAttempt {
   const { event } = said;
   return {
     workspace: event.workspace,
@@ -304,6 +309,7 @@ export function beginAttempt(said: Said<TaskEvent>): TaskAttemptRow {
     nextRetryAtMs: event.nextRetryAtMs,
     dependencies: event.dependencies,
     tags: event.tags,
+    others: null,
   };
 }
 

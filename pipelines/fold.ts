@@ -3,6 +3,7 @@ import type { EndState, TaskState } from '../schemas/events.ts';
 import { endStates, taskStates } from '../schemas/events.ts';
 import type { Cell, CellTable, Dims } from './cells.ts';
 import type { Hash64 } from './hash.ts';
+import type { Subject } from './waiting-entities.ts';
 
 /**
  * The version of what this folder makes of a record. Raise it when the same record would go into other dimensions or
@@ -86,13 +87,15 @@ export const codeOf = (fact: Fact): number => fact.attempt * 16 + (stateCodes.ge
  * Everything said so far, by smaller offsets of the same partition, of one execution or task. What a record contributes
  * follows from this alone, so folding the same log again decides the same.
  */
-export class Thing implements Hash64 {
+export class Thing implements Hash64, Subject {
   readonly key: string;
   readonly low: number;
   readonly high: number;
   lastOffset = -1;
   /** How many records it stands for: what it weighs in memory. */
   weight = 0;
+  /** Its row that waits for the next flush, which the writer keeps here. */
+  waiting: Subject['waiting'] = null;
   /**
    * What tells one record from another: attempt with state, and event time, one pair a record. Most things have two, which
    * stand in fields; more go into a list, thousands into an index. Republished records are known by their origin.

@@ -21,23 +21,19 @@ export function hashText(key: string, out: Hash64): void {
   out.high = avalanche(b ^ Math.imul(out.low, 5));
 }
 
-/** 128 bits for the identity of a record: its thing, and what happened to it when. */
+/** 128 bits for the identity of a record, least significant word first: its thing, and what happened to it when. */
 export function hashIdentity(
   thing: Hash64,
   attempt: number,
   state: number,
   eventTimeMs: number,
   origin: number,
-  out: Int32Array,
-): void {
+): readonly number[] {
   const timeHigh = Math.floor(eventTimeMs / 4294967296) | 0;
   const a = avalanche(thing.low ^ Math.imul(attempt, 597399067) ^ (eventTimeMs | 0));
   const b = avalanche(thing.high ^ Math.imul(state, 951274213) ^ Math.imul(a, 5));
   const c = avalanche(timeHigh ^ Math.imul(origin | 0, 2716044179) ^ Math.imul(b, 5));
-  out[0] = a;
-  out[1] = b;
-  out[2] = avalanche(c ^ thing.low);
-  out[3] = avalanche(c ^ Math.imul(thing.high, 5) ^ (eventTimeMs | 0));
+  return [a, b, avalanche(c ^ thing.low), avalanche(c ^ Math.imul(thing.high, 5) ^ (eventTimeMs | 0))];
 }
 
 function avalanche(word: number): number {

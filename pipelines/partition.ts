@@ -51,8 +51,8 @@ export interface RecordPlace {
 
 export interface StoredRecord extends RecordPlace {
   event: FoldableEvent;
-  thingHash: Hash64;
-  identityHash: Int32Array;
+  thingHash: Thing;
+  identityHash: readonly number[];
 }
 
 /** Why a partition must not be read on: somebody has to decide something first. */
@@ -94,7 +94,6 @@ export class PartitionFold {
   readonly #store: Store;
   #history: History;
   readonly #dims = new DimsTable();
-  readonly #identity = new Int32Array(4);
   readonly #hash: Hash64 = { low: 0, high: 0 };
   #chunks: Chunk[] = [];
   #position = 0;
@@ -391,7 +390,6 @@ export class PartitionFold {
     const thing = known ?? this.#beginThing(key);
     chunk.tally.stored++;
     this.#acceptFact(thing, fact, report, chunk);
-    hashIdentity(thing, fact.attempt, codeOf(fact), fact.eventTimeMs, this.#originHash(fact.origin), this.#identity);
     sink.stored({
       stream: this.stream,
       kind: this.settings.kind,
@@ -401,7 +399,7 @@ export class PartitionFold {
       foldVersion: this.#foldVersion,
       event,
       thingHash: thing,
-      identityHash: this.#identity,
+      identityHash: hashIdentity(thing, fact.attempt, codeOf(fact), fact.eventTimeMs, this.#originHash(fact.origin)),
     });
     return 'stored';
   }

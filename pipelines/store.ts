@@ -51,6 +51,7 @@ export interface RowBatch<Row> {
   readonly rows: number;
   readonly bytes: number;
   add(row: Row): void;
+  addAll(rows: readonly Row[]): void;
   /** The rows are safe and their memory may be used again. */
   release(): void;
 }

@@ -10,49 +10,66 @@ import {
   taskListTable,
 } from '../clickhouse/tables/entities.ts';
 import type { ExecutionEvent, TaskEvent } from '../schemas/events.ts';
-import { beginAttempt, beginExecution, type Said, takeAttempt, takeExecution } from './entities.ts';
+import {
+  beginAttempt,
+  beginExecution,
+  type Said,
+  takeAttempt,
+  takeExecution,
+  type WaitingAttempt,
+} from './entities.ts';
 import { isEnd } from './fold.ts';
-import type { Hash64 } from './hash.ts';
 import type { RowBatch, Store } from './store.ts';
 
-interface Record extends Said<ExecutionEvent | TaskEvent> {
-  /** The same object for records of the same thing, or another one: then it costs a row more, and nothing else. */
-  thingHash: Hash64;
+/** What records speak of, as the fold remembers it. What waits of it hangs on it, where a map would have to be searched. */
+export interface Subject {
+  waiting: ExecutionRow | WaitingAttempt | null;
 }
 
-/** An attempt and the others of the same task. */
-interface Attempts {
-  row: TaskAttemptRow;
-  others: Attempts | null;
+interface RecordOf<Event> extends Said<Event> {
+  /** The same object for records of the same thing, or another one: then it costs a row more, and nothing else. */
+  thingHash: Subject;
 }
 
 /** The entities that records waiting for a flush speak of: one row each, however many records there are. */
 export class WaitingEntities {
   readonly #store: Store;
-  #executions = new Map<Hash64, ExecutionRow>();
-  #attempts = new Map<Hash64, Attempts>();
+  #executions: ExecutionRow[] = [];
+  #attempts: WaitingAttempt[] = [];
+  #subjects: Subject[] = [];
 
   constructor(store: Store) {
     this.#store = store;
   }
 
-  add({ event, partition, offset, thingHash }: Record): void {
-    if (event.kind === 'execution') this.#addExecution({ event, partition, offset }, thingHash);
-    else this.#addAttempt({ event, partition, offset }, thingHash);
+  addExecution(record: RecordOf<ExecutionEvent>): void {
+    const row = record.thingHash.waiting as ExecutionRow | null;
+    if (row !== null) {
+      takeExecution(row, record);
+      return;
+    }
+    const begun = beginExecution(record);
+    this.#executions.push(begun);
+    this.#hang(record.thingHash, begun);
   }
 
-  #addExecution(said: Said<ExecutionEvent>, thing: Hash64): void {
-    const row = this.#executions.get(thing);
-    if (row === undefined) this.#executions.set(thing, beginExecution(said));
-    else takeExecution(row, said);
-  }
-
-  #addAttempt(said: Said<TaskEvent>, thing: Hash64): void {
-    const known = this.#attempts.get(thing) ?? null;
+  addTask(record: RecordOf<TaskEvent>): void {
+    const known = record.thingHash.waiting as WaitingAttempt | null;
     let found = known;
-    while (found !== null && found.row.attempt !== said.event.attempt) found = found.others;
-    if (found === null) this.#attempts.set(thing, { row: beginAttempt(said), others: known });
-    else takeAttempt(found.row, said);
+    while (found !== null && found.attempt !== record.event.attempt) found = found.others;
+    if (found !== null) {
+      takeAttempt(found, record);
+      return;
+    }
+    const begun = beginAttempt(record);
+    begun.others = known;
+    this.#attempts.push(begun);
+    this.#hang(record.thingHash, begun);
+  }
+
+  #hang(subject: Subject, row: ExecutionRow | WaitingAttempt): void {
+    if (subject.waiting === null) this.#subjects.push(subject);
+    subject.waiting = row;
   }
 
   /** The rows of all entities, and their places in the lists. */
@@ -61,18 +78,14 @@ export class WaitingEntities {
     const executionList = this.#store.createBatch(executionListTable);
     const attempts = this.#store.createBatch(taskAttemptsTable);
     const taskList = this.#store.createBatch(taskListTable);
-    for (const row of this.#executions.values()) {
-      executions.add(row);
-      listExecution(row, (entry) => executionList.add(entry));
-    }
-    for (const first of this.#attempts.values()) {
-      for (let next: Attempts | null = first; next !== null; next = next.others) {
-        attempts.add(next.row);
-        listAttempt(next.row, (entry) => taskList.add(entry));
-      }
-    }
-    this.#executions = new Map();
-    this.#attempts = new Map();
+    executions.addAll(this.#executions);
+    executionList.addAll(this.#executions.flatMap(listExecution));
+    attempts.addAll(this.#attempts);
+    taskList.addAll(this.#attempts.flatMap(listAttempt));
+    for (const subject of this.#subjects) subject.waiting = null;
+    this.#executions = [];
+    this.#attempts = [];
+    this.#subjects = [];
     return [executions, executionList, attempts, taskList];
   }
 }
@@ -82,22 +95,19 @@ const isListed = (state: string): boolean => isEnd(state) && state !== 'complete
 
 const timeMsOf = ({ rank }: Standing): number => (rank.high % 2 ** 11) * 2 ** 32 + rank.low;
 
-function listExecution(row: ExecutionRow, list: (entry: ExecutionListRow) => void): void {
+function listExecution(row: ExecutionRow): ExecutionListRow[] {
   const { workspace, source, executionId, lastEnd, workflow } = row;
-  for (const workflowId of ['', workflow.workflowId]) {
-    const entry = { workspace, workflowId, source, executionId };
-    list({ ...entry, state: '', atMs: row.firstSeenMs, errorType: '' });
-    if (isListed(lastEnd.state)) {
-      list({ ...entry, state: lastEnd.state, atMs: timeMsOf(lastEnd), errorType: lastEnd.errorType });
-    }
-  }
+  return ['', workflow.workflowId].flatMap((workflowId) => {
+    const entry = { workspace, workflowId, state: '', atMs: row.firstSeenMs, source, executionId, errorType: '' };
+    if (!isListed(lastEnd.state)) return [entry];
+    return [entry, { ...entry, state: lastEnd.state, atMs: timeMsOf(lastEnd), errorType: lastEnd.errorType }];
+  });
 }
 
-function listAttempt(attempt: TaskAttemptRow, list: (entry: TaskListRow) => void): void {
+function listAttempt(attempt: TaskAttemptRow): TaskListRow[] {
   const { workspace, taskId, now } = attempt;
-  list({ workspace, taskId, state: '', atMs: attempt.firstSeenMs, attempt, errorType: '' });
-  if (!isListed(now.state)) return;
-  const end = { workspace, state: now.state, atMs: timeMsOf(now), attempt, errorType: now.errorType };
-  list({ ...end, taskId });
-  list({ ...end, taskId: '' });
+  const entry = { workspace, taskId, state: '', atMs: attempt.firstSeenMs, attempt, errorType: '' };
+  if (!isListed(now.state)) return [entry];
+  const end = { ...entry, state: now.state, atMs: timeMsOf(now), errorType: now.errorType };
+  return [entry, end, { ...end, taskId: '' }];
 }

@@ -60,7 +60,10 @@ const firstRetryMs = 100;
 const longestRetryMs = 10_000;
 const incurableRetryMs = 30_000;
 
-/** Rows waiting for one table, in batches that each touch a bounded number of days. */
+/** Encoded together: enough to make use of it, and so few that they are still in the processor's cache. */
+const rowsEncodedTogether = 256;
+
+/** Rows waiting for one table, in batches that each touch a bounded number of days. Rows that wait must not change. */
 class WaitingRows<Row> {
   readonly #store: Store;
   readonly #table: Table<Row>;
@@ -68,6 +71,8 @@ class WaitingRows<Row> {
   #byDay = new Map<number, RowBatch<Row>>();
   #lastDay = Number.NaN;
   #lastBatch: RowBatch<Row> | null = null;
+  /** Not encoded yet, and all of them for the last batch. */
+  #coming: Row[] = [];
   rows = 0;
 
   constructor(store: Store, table: Table<Row>) {
@@ -79,10 +84,19 @@ class WaitingRows<Row> {
     this.rows++;
     const day = Math.floor(instantMs / dayMs);
     if (day !== this.#lastDay || this.#lastBatch === null) {
+      const batch = this.#batchOf(day);
+      if (batch !== this.#lastBatch) this.encode();
       this.#lastDay = day;
-      this.#lastBatch = this.#batchOf(day);
+      this.#lastBatch = batch;
     }
-    this.#lastBatch.add(row);
+    this.#coming.push(row);
+    if (this.#coming.length >= rowsEncodedTogether) this.encode();
+  }
+
+  encode(): void {
+    if (this.#coming.length === 0) return;
+    this.#lastBatch?.addAll(this.#coming);
+    this.#coming = [];
   }
 
   #batchOf(day: number): RowBatch<Row> {
@@ -99,10 +113,12 @@ class WaitingRows<Row> {
   }
 
   get bytes(): number {
+    this.encode();
     return this.#batches.reduce((sum, { batch }) => sum + batch.bytes, 0);
   }
 
   take(): RowBatch<Row>[] {
+    this.encode();
     const batches = this.#batches.map(({ batch }) => batch);
     this.#batches = [];
     this.#byDay = new Map();
@@ -200,11 +216,11 @@ export class Writer implements RowSink, CellSink {
   stored(row: StoredRecord): void {
     if (row.kind === 'tasks') {
       const task = row as StoredRecord & { event: TaskEvent };
-      this.#entities.add(task);
+      this.#entities.addTask(task);
       this.#tasks.add(task, task.event.eventTimeMs);
     } else if (row.kind === 'executions') {
       const execution = row as StoredRecord & { event: ExecutionEvent };
-      this.#entities.add(execution);
+      this.#entities.addExecution(execution);
       this.#executions.add(execution, execution.event.eventTimeMs);
     } else {
       const report = row as StoredRecord & { event: OrchestratorEvent };

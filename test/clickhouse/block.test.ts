@@ -226,6 +226,41 @@ describe('values come back as they were written', () => {
     expect(row).toMatchObject({ text: 'half \ufffd', name: '\ufffd' });
   });
 
+  it('as names of which there are few, hundreds and more than two bytes can count', async () => {
+    for (const names of [1, 256, 257, 65_537]) {
+      const told = Array.from({ length: names + 3 }, (_, id) => (id % 5 === 0 ? '' : `name ${id % names}`));
+      await target.query('TRUNCATE TABLE samples');
+      await database.insert(
+        new Block(
+          samplesTable,
+          told.map((name, id) => ({ ...plain, id, name })),
+        ),
+      );
+      const [back] = await database.rows<{ names: string[] }>(
+        'SELECT groupArray(name) AS names FROM (SELECT name FROM samples ORDER BY id)',
+      );
+      expect(back?.names, `${names} names`).toEqual(told);
+    }
+  });
+
+  it('in a block that was used before', async () => {
+    const block = new Block(samplesTable, [{ ...plain, name: 'old', names: ['old'], texts: { old: 'old' } }]);
+    block.release();
+    block.addAll([
+      { ...plain, name: 'new' },
+      { ...plain, id: 1 },
+      { ...plain, id: 2, name: 'new', text: 'late' },
+    ]);
+    await target.query('TRUNCATE TABLE samples');
+    await database.insert(block);
+    const back = await database.rows('SELECT id, name, text, names FROM samples ORDER BY id');
+    expect(back).toEqual([
+      { id: 0, name: 'new', text: '', names: [] },
+      { id: 1, name: '', text: '', names: [] },
+      { id: 2, name: 'new', text: 'late', names: [] },
+    ]);
+  });
+
   it('in lists, maps and tuples', () =>
     expectRoundTrip([
       { names: Array.from({ length: 300 }, (_, index) => `name ${index}`) },

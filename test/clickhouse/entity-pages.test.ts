@@ -39,11 +39,16 @@ function names(index: number) {
   return { workspace, source: 'airflow', workflow_id: `flow-${index % workflows}`, execution_id: id };
 }
 
+function wait(waiting: WaitingEntities, event: ExecutionEvent | TaskEvent, offset: number): void {
+  const place = { offset, partition: 0, thingHash: { waiting: null } };
+  if (event.kind === 'task') waiting.addTask({ event, ...place });
+  else waiting.addExecution({ event, ...place });
+}
+
 /** Starts and ends, the end in a later flush than the start as a run's usually is; nothing here is decoded anew. */
 async function fill(): Promise<void> {
   let waiting = new WaitingEntities(store);
-  const said = (event: ExecutionEvent | TaskEvent, offset: number) =>
-    waiting.add({ event, offset, partition: 0, thingHash: { low: 0, high: 0 } });
+  const said = (event: ExecutionEvent | TaskEvent, offset: number) => wait(waiting, event, offset);
   for (let begin = 0; begin < executions; begin += flushRows) {
     for (const phase of ['running', 'ended']) {
       for (let index = begin; index < begin + flushRows; index++) {
@@ -136,7 +141,7 @@ describe('a page', () => {
       eventTimeMs: newestMs,
       startedAtMs: newestMs,
     };
-    waiting.add({ event, offset: 9e6, partition: 0, thingHash: { low: 0, high: 0 } });
+    wait(waiting, event, 9e6);
     for (const batch of waiting.take()) await store.insert(batch);
     const second = await readExecutionPage(database, { ...question, after: first.next });
     const expected = expectedIds((index) => index % workflows === 9);

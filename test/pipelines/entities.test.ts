@@ -3,7 +3,7 @@ import { Database } from '../../clickhouse/client.ts';
 import { migrate, migrateOptions } from '../../clickhouse/migrate.ts';
 import { ClickHouseStore } from '../../pipelines/clickhouse-store.ts';
 import type { EventOfRun } from '../../pipelines/facts.ts';
-import { WaitingEntities } from '../../pipelines/waiting-entities.ts';
+import { type Subject, WaitingEntities } from '../../pipelines/waiting-entities.ts';
 import { createRandom } from '../../services/simulator/random.ts';
 import { defaultSettings } from '../clickhouse/default-settings.ts';
 import { createTestDatabase } from '../support/stack.ts';
@@ -77,19 +77,17 @@ async function tell(name: string, lives: Placed[][], seed: number): Promise<void
   const random = createRandom(seed);
   const flushes = Array.from({ length: 4 }, () => new WaitingEntities(store));
   for (const [index, life] of lives.entries()) {
-    const things = flushes.map(() => ({ low: 0, high: 0 }));
+    const things = flushes.map((): Subject => ({ waiting: null }));
     let at = 0;
     for (const { event, offset } of life.flatMap((placed) => (random.chance(0.3) ? [placed, placed] : [placed]))) {
       at = Math.min(flushes.length - 1, at + random.below(2));
       const said = { ...event, executionId: `${name} ${index}` };
       // A record may come again long after, with an older flush that was repeated.
       for (const flush of random.chance(0.2) ? [at, random.below(flushes.length)] : [at]) {
-        (flushes[flush] as WaitingEntities).add({
-          event: said,
-          offset,
-          partition: 3,
-          thingHash: things[flush] as { low: number; high: number },
-        });
+        const waiting = flushes[flush] as WaitingEntities;
+        const place = { offset, partition: 3, thingHash: things[flush] as Subject };
+        if (said.kind === 'task') waiting.addTask({ event: said, ...place });
+        else waiting.addExecution({ event: said, ...place });
       }
     }
   }

@@ -64,6 +64,10 @@ class ModelBatch<Row> implements RowBatch<Row> {
   /** A cell goes on changing after it was taken, so its values are copied now, as the real encoder does. */
   release(): void {}
 
+  addAll(rows: readonly Row[]): void {
+    for (const row of rows) this.add(row);
+  }
+
   add(row: Row): void {
     if (this.table.name === 'orchestrator_cells') this.kept.push(frozenMeasure(row as MeasureRow) as Row);
     else if (this.table.name.endsWith('_cells')) this.kept.push(frozenCell(row as CellRow) as Row);
