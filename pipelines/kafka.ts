@@ -14,6 +14,7 @@ import type {
 } from 'kafkajs';
 import lz4 from 'lz4js';
 import snappy from 'snappyjs';
+import { batchClassOf, batchDecoderOf } from './kafka-fetch.ts';
 import { encodeRecord, groupByPartition, hashKey, sumCrc32c } from './kafka-records.ts';
 
 interface FetchedMessage {
@@ -57,6 +58,11 @@ replaceModule('producer/groupMessagesPerPartition', groupByPartition);
 replaceModule('producer/partitioners/default/murmur2', hashKey);
 replaceModule('protocol/recordBatch/record/v0', encodeRecord);
 replaceModule('protocol/recordBatch/crc32C', sumCrc32c);
+const { KafkaJSPartialMessageError: PartialBatch } = require('kafkajs/src/errors');
+const { lookupCodecByAttributes: findCodec } = require('kafkajs/src/protocol/message/compression');
+const readBatch = batchDecoderOf({ partialBatch: (message) => new PartialBatch(message), findCodec });
+replaceModule('protocol/recordBatch/v0/decoder', readBatch);
+replaceModule('consumer/batch', batchClassOf(require('kafkajs/src/consumer/batch'), hideAborted as never));
 
 function replaceModule(name: string, replacement: unknown): void {
   const file = require.resolve(`kafkajs/src/${name}`);
