@@ -1,6 +1,7 @@
 import type { ExecutionEvent, OrchestratorEvent, RunEvent, TaskEvent } from '../schemas/events.ts';
 import type { Dims, DimsTable } from './cells.ts';
 import { type Fact, isEnd } from './fold.ts';
+import type { ScratchName } from './thing-table.ts';
 
 /** Events of runs have a history of starts and ends; reports about orchestrators have reports.ts. */
 export type EventOfRun = ExecutionEvent | TaskEvent;
@@ -8,25 +9,13 @@ export type EventOfRun = ExecutionEvent | TaskEvent;
 export type FoldableEvent = EventOfRun | OrchestratorEvent;
 export type FoldableKind = 'executions' | 'tasks' | 'orchestrators';
 
-const separator = '\u0000';
-
-/** Names the execution or task an event speaks of; ids hold no control characters, so the parts cannot run together. */
-export function thingKeyOf(event: EventOfRun): string {
-  const execution = executionKey(event.workspace, event.source, event.executionId);
-  return event.kind === 'execution' ? execution : taskKey(execution, event.taskId, event.mapIndex);
+/** Names the execution or task an event speaks of. */
+export function nameThing(event: EventOfRun, name: ScratchName): ScratchName {
+  const { workspace, source, executionId } = event;
+  return event.kind === 'execution'
+    ? name.setExecution(workspace, source, executionId)
+    : name.setTask(workspace, source, executionId, event.taskId, event.mapIndex);
 }
-
-/** The parts of a key that a question for its history is narrowed by. */
-export function readThingKey(key: string): { workspace: string; source: string; ownerId: string } {
-  const [workspace = '', source = '', ownerId = ''] = key.split(separator);
-  return { workspace, source, ownerId };
-}
-
-export const executionKey = (workspace: string, source: string, executionId: string): string =>
-  `${workspace}${separator}${source}${separator}${executionId}`;
-
-export const taskKey = (execution: string, taskId: string, mapIndex: number): string =>
-  `${execution}${separator}${taskId}${separator}${mapIndex}`;
 
 export function dimsOf(event: EventOfRun, table: DimsTable): Dims {
   return table.intern(

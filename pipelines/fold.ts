@@ -2,7 +2,7 @@ import { counts, distributions, quantities } from '../clickhouse/tables/measures
 import type { EndState, TaskState } from '../schemas/events.ts';
 import { endStates, taskStates } from '../schemas/events.ts';
 import type { Cell, CellTable, Dims } from './cells.ts';
-import type { Hash64 } from './hash.ts';
+import type { Name } from './thing-table.ts';
 import type { Subject } from './waiting-entities.ts';
 
 /**
@@ -87,10 +87,16 @@ export const codeOf = (fact: Fact): number => fact.attempt * 16 + (stateCodes.ge
  * Everything said so far, by smaller offsets of the same partition, of one execution or task. What a record contributes
  * follows from this alone, so folding the same log again decides the same.
  */
-export class Thing implements Hash64, Subject {
-  readonly key: string;
+export class Thing implements Name, Subject {
+  readonly workspace: string;
+  readonly source: string;
+  readonly ownerId: string;
+  readonly taskId: string | null;
+  readonly mapIndex: number;
   readonly low: number;
   readonly high: number;
+  /** The next one in the same slot of the table that holds it. */
+  next: Thing | null = null;
   lastOffset = -1;
   /** How many records it stands for: what it weighs in memory. */
   weight = 0;
@@ -113,10 +119,14 @@ export class Thing implements Hash64, Subject {
   #moreAttempts: Attempt[] | null = null;
   #counted: End | null = null;
 
-  constructor(key: string, low: number, high: number) {
-    this.key = key;
-    this.low = low;
-    this.high = high;
+  constructor(name: Name) {
+    this.workspace = name.workspace;
+    this.source = name.source;
+    this.ownerId = name.ownerId;
+    this.taskId = name.taskId;
+    this.mapIndex = name.mapIndex;
+    this.low = name.low;
+    this.high = name.high;
   }
 
   /** An earlier record carries the same identity. */

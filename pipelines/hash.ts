@@ -8,17 +8,67 @@ export interface Hash64 {
   high: number;
 }
 
-/** Hashes the key of a thing. The result is written into `out`, because this runs once a record. */
-export function hashText(key: string, out: Hash64): void {
-  let a = 0x239b961b;
-  let b = 0xab0e9789 | 0;
-  for (let index = 0; index < key.length; index++) {
-    const unit = key.charCodeAt(index);
-    a = b ^ Math.imul(a ^ unit, 597399067);
-    b = a ^ Math.imul(b ^ unit, 2869860233);
+/** The state that units are mixed into: one hash is computed at a time. */
+let a = 0;
+let b = 0;
+
+function beginHash(): void {
+  a = 0x239b961b;
+  b = 0xab0e9789 | 0;
+}
+
+function mixText(text: string): void {
+  let one = a;
+  let other = b;
+  for (let index = 0; index < text.length; index++) {
+    const unit = text.charCodeAt(index);
+    one = other ^ Math.imul(one ^ unit, 597399067);
+    other = one ^ Math.imul(other ^ unit, 2869860233);
   }
+  a = one;
+  b = other;
+}
+
+/** What stands between the parts of a name is a unit of 0. */
+function mixSeparator(): void {
+  a = b ^ Math.imul(a, 597399067);
+  b = a ^ Math.imul(b, 2869860233);
+}
+
+function endHash(out: Hash64): void {
   out.low = avalanche(a ^ (b >>> 18));
   out.high = avalanche(b ^ Math.imul(out.low, 5));
+}
+
+/** Hashes a text. The result is written into `out`, because this runs once a record. */
+export function hashText(text: string, out: Hash64): void {
+  beginHash();
+  mixText(text);
+  endHash(out);
+}
+
+/** The same of several texts as if they were joined by NUL; the last two are left out where the fourth is null. */
+export function hashTexts(
+  first: string,
+  second: string,
+  third: string,
+  fourth: string | null,
+  fifth: string,
+  out: Hash64,
+): void {
+  beginHash();
+  mixText(first);
+  mixSeparator();
+  mixText(second);
+  mixSeparator();
+  mixText(third);
+  if (fourth !== null) {
+    mixSeparator();
+    mixText(fourth);
+    mixSeparator();
+    mixText(fifth);
+  }
+  endHash(out);
 }
 
 /** 128 bits for the identity of a record, least significant word first: its thing, and what happened to it when. */
@@ -30,10 +80,10 @@ export function hashIdentity(
   origin: number,
 ): readonly number[] {
   const timeHigh = Math.floor(eventTimeMs / 4294967296) | 0;
-  const a = avalanche(thing.low ^ Math.imul(attempt, 597399067) ^ (eventTimeMs | 0));
-  const b = avalanche(thing.high ^ Math.imul(state, 951274213) ^ Math.imul(a, 5));
-  const c = avalanche(timeHigh ^ Math.imul(origin | 0, 2716044179) ^ Math.imul(b, 5));
-  return [a, b, avalanche(c ^ thing.low), avalanche(c ^ Math.imul(thing.high, 5) ^ (eventTimeMs | 0))];
+  const first = avalanche(thing.low ^ Math.imul(attempt, 597399067) ^ (eventTimeMs | 0));
+  const second = avalanche(thing.high ^ Math.imul(state, 951274213) ^ Math.imul(first, 5));
+  const both = avalanche(timeHigh ^ Math.imul(origin | 0, 2716044179) ^ Math.imul(second, 5));
+  return [first, second, avalanche(both ^ thing.low), avalanche(both ^ Math.imul(thing.high, 5) ^ (eventTimeMs | 0))];
 }
 
 function avalanche(word: number): number {

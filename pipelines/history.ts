@@ -1,5 +1,6 @@
 import { Thing } from './fold.ts';
 import { ForgottenThings } from './forgotten.ts';
+import { type Name, ThingTable } from './thing-table.ts';
 
 export interface HistoryOptions {
   /** Records whose things are remembered; asked each time, because partitions of a process share what it may use. */
@@ -14,8 +15,8 @@ export interface HistoryOptions {
  * two generations, and never before its rows are durable: ClickHouse must be able to give back what is forgotten.
  */
 export class History {
-  #young = new Map<string, Thing>();
-  #old = new Map<string, Thing>();
+  #young = new ThingTable();
+  #old = new ThingTable();
   #youngWeight = 0;
   /** The newest record that things of the older generation, and of both, speak of. */
   #oldOffset = -1;
@@ -32,21 +33,21 @@ export class History {
     return this.#young.size + this.#old.size;
   }
 
-  find(key: string): Thing | undefined {
-    const young = this.#young.get(key);
+  find(name: Name): Thing | undefined {
+    const young = this.#young.find(name);
     if (young !== undefined) return young;
-    const old = this.#old.get(key);
+    const old = this.#old.find(name);
     if (old === undefined) return undefined;
-    this.#old.delete(key);
-    this.#young.set(key, old);
+    this.#old.delete(old);
+    this.#young.add(old);
     this.#youngWeight += old.weight;
     return old;
   }
 
   /** Begins a thing; the caller has made sure that its stored history, if any, follows. */
-  begin(key: string, low: number, high: number): Thing {
-    const thing = new Thing(key, low, high);
-    this.#young.set(key, thing);
+  begin(name: Name): Thing {
+    const thing = new Thing(name);
+    this.#young.add(thing);
     return thing;
   }
 
@@ -59,10 +60,10 @@ export class History {
   /** Only to be called between slices. Waits with the whole older generation until all of it is durable. */
   evict(durableOffset: number): void {
     if (this.#youngWeight < this.#records() / 2 || this.#oldOffset > durableOffset) return;
-    for (const thing of this.#old.values()) this.forgotten.add(thing.low, thing.high);
+    for (const thing of this.#old) this.forgotten.add(thing.low, thing.high);
     this.#old = this.#young;
     this.#oldOffset = this.#newestOffset;
-    this.#young = new Map();
+    this.#young = new ThingTable();
     this.#youngWeight = 0;
   }
 }

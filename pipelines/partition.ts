@@ -2,21 +2,14 @@ import type { ChunkRow } from '../clickhouse/tables/bookkeeping.ts';
 import { DimsTable } from './cells.ts';
 import { type CellSink, Chunk, nothingFolded, type Progress } from './chunk.ts';
 import type { LogRecord } from './decode.ts';
-import {
-  dimsOf,
-  type EventOfRun,
-  type FoldableEvent,
-  type FoldableKind,
-  factOf,
-  readThingKey,
-  thingKeyOf,
-} from './facts.ts';
+import { dimsOf, type EventOfRun, type FoldableEvent, type FoldableKind, factOf, nameThing } from './facts.ts';
 import { codeOf, type Fact, foldVersion, type Thing } from './fold.ts';
 import { type Hash64, hashIdentity, hashRecord, hashText } from './hash.ts';
 import { History } from './history.ts';
 import { Rejection } from './rejections.ts';
 import { contributeReport, type Report, readReportKey, reportFactOf, reportKeyOf } from './reports.ts';
 import type { Store, StoredFact, Wanted } from './store.ts';
+import { keyOf, type Name, ScratchName } from './thing-table.ts';
 
 export interface PartitionSettings {
   topic: string;
@@ -95,6 +88,7 @@ export class PartitionFold {
   #history: History;
   readonly #dims = new DimsTable();
   readonly #hash: Hash64 = { low: 0, high: 0 };
+  readonly #name = new ScratchName();
   #chunks: Chunk[] = [];
   #position = 0;
   #durableOffset = -1;
@@ -273,18 +267,31 @@ export class PartitionFold {
   async #recall(facts: readonly StoredFact[], beforeOffset: number): Promise<void> {
     const wanted = new Map<string, Wanted>();
     for (const fact of facts) {
-      if (this.#history.find(fact.key) === undefined) this.#want(wanted, fact.key);
+      const name = this.#nameOf(fact.key);
+      if (this.#history.find(name) === undefined) this.#want(wanted, name);
     }
     await this.#ask(wanted, beforeOffset);
   }
 
+  /** The name that a key stands for; valid until the next one is made. */
+  #nameOf(key: string): Name {
+    return this.#holdsReports ? this.#name.setText(key) : this.#name.setKey(key);
+  }
+
+  /** What an event speaks of; valid until the next name is made. */
+  #nameThingOf(event: FoldableEvent): Name {
+    return this.#holdsReports
+      ? this.#name.setText(reportKeyOf(event as Report))
+      : nameThing(event as EventOfRun, this.#name);
+  }
+
   /** Notes a thing that is not in memory if something may have been stored of it. */
-  #want(wanted: Map<string, Wanted>, key: string): void {
-    if (wanted.has(key)) return;
-    hashText(key, this.#hash);
-    const { low, high } = this.#hash;
+  #want(wanted: Map<string, Wanted>, name: Name): void {
+    const { low, high } = name;
     if (!this.#history.forgotten.mayHold(low, high)) return;
-    const { workspace, source, ownerId } = this.#holdsReports ? readReportKey(key) : readThingKey(key);
+    const key = keyOf(name);
+    if (wanted.has(key)) return;
+    const { workspace, source, ownerId } = this.#holdsReports ? readReportKey(key) : name;
     wanted.set(key, { key, hash: { low, high }, workspace, source, ownerId });
   }
 
@@ -299,9 +306,9 @@ export class PartitionFold {
       // The same row may be stored several times until the server has merged its parts.
       if (fact.offset === lastOffset) continue;
       lastOffset = fact.offset;
-      const entry = wanted.get(fact.key);
-      if (entry === undefined) continue;
-      const thing = this.#history.find(fact.key) ?? this.#history.begin(fact.key, entry.hash.low, entry.hash.high);
+      if (!wanted.has(fact.key)) continue;
+      const name = this.#nameOf(fact.key);
+      const thing = this.#history.find(name) ?? this.#history.begin(name);
       thing.accept({ ...fact, dims: this.#dims.intern(fact.dims) }, null);
       this.#history.grew(fact.offset);
     }
@@ -314,16 +321,14 @@ export class PartitionFold {
     sink: RowSink,
   ): Promise<Folded> {
     this.#history.evict(this.#durableOffset);
-    const keys = new Array<string>(records.length);
     const things = new Array<Thing | undefined>(records.length);
     const wanted = new Map<string, Wanted>();
     for (let index = 0; index < records.length; index++) {
       const outcome = outcomes[index] as FoldableEvent | Rejection;
       if (outcome instanceof Rejection || (records[index] as LogRecord).offset < this.#position) continue;
-      const key = this.#holdsReports ? reportKeyOf(outcome as Report) : thingKeyOf(outcome as EventOfRun);
-      keys[index] = key;
-      things[index] = this.#history.find(key);
-      if (things[index] === undefined) this.#want(wanted, key);
+      const name = this.#nameThingOf(outcome);
+      things[index] = this.#history.find(name);
+      if (things[index] === undefined) this.#want(wanted, name);
     }
     await this.#ask(wanted, this.#position);
     const folded: Folded = { stored: 0, duplicate: 0, rejected: 0, asked: wanted.size };
@@ -331,7 +336,7 @@ export class PartitionFold {
       const record = records[index] as LogRecord;
       if (record.offset < this.#position) continue;
       const outcome = outcomes[index] as FoldableEvent | Rejection;
-      folded[this.#foldRecord(record, outcome, keys[index] as string, things[index], sink)]++;
+      folded[this.#foldRecord(record, outcome, things[index], sink)]++;
     }
     return folded;
   }
@@ -339,7 +344,6 @@ export class PartitionFold {
   #foldRecord(
     record: LogRecord,
     outcome: FoldableEvent | Rejection,
-    key: string,
     thing: Thing | undefined,
     sink: RowSink,
   ): keyof Folded {
@@ -350,7 +354,7 @@ export class PartitionFold {
       else chunk.tally.dead++;
       sink.rejected(this.#placeOf(record), record, outcome);
     } else {
-      became = this.#foldEvent(record, outcome, key, thing ?? this.#history.find(key), chunk, sink);
+      became = this.#foldEvent(record, outcome, thing ?? this.#findOrBegin(outcome), chunk, sink);
     }
     const progress = this.#progress;
     if (record.timestampMs > progress.maxRecordTimeMs) progress.maxRecordTimeMs = record.timestampMs;
@@ -374,20 +378,18 @@ export class PartitionFold {
   #foldEvent(
     record: LogRecord,
     event: FoldableEvent,
-    key: string,
-    known: Thing | undefined,
+    thing: Thing,
     chunk: Chunk,
     sink: RowSink,
   ): 'stored' | 'duplicate' {
     const report = this.#holdsReports ? (event as Report) : null;
     const fact =
       report === null ? this.#factOf(event as EventOfRun, record.offset) : reportFactOf(report, record.offset);
-    if (known?.knows(fact) === true) {
+    if (thing.knows(fact)) {
       chunk.tally.duplicate++;
       sink.duplicate(this.#placeOf(record), event.workspace);
       return 'duplicate';
     }
-    const thing = known ?? this.#beginThing(key);
     chunk.tally.stored++;
     this.#acceptFact(thing, fact, report, chunk);
     sink.stored({
@@ -415,14 +417,16 @@ export class PartitionFold {
     return this.#hash.low ^ this.#hash.high;
   }
 
-  #beginThing(key: string): Thing {
-    hashText(key, this.#hash);
-    return this.#history.begin(key, this.#hash.low, this.#hash.high);
+  /** A thing that this slice began may be met in it again. */
+  #findOrBegin(event: FoldableEvent): Thing {
+    const name = this.#nameThingOf(event);
+    return this.#history.find(name) ?? this.#history.begin(name);
   }
 
   /** Folds a record that is known from its stored row only. */
   #acceptStored(fact: StoredFact, chunk: Chunk): void {
-    const thing = this.#history.find(fact.key) ?? this.#beginThing(fact.key);
+    const name = this.#nameOf(fact.key);
+    const thing = this.#history.find(name) ?? this.#history.begin(name);
     this.#acceptFact(thing, { ...fact, dims: this.#dims.intern(fact.dims) }, fact.report ?? null, chunk);
   }
 

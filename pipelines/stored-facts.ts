@@ -1,7 +1,7 @@
 import { executionDimensions, taskDimensions } from '../clickhouse/tables/cells.ts';
 import { reportIdentity } from '../clickhouse/tables/orchestrator-events.ts';
 import type { Origin, TaskState } from '../schemas/events.ts';
-import { executionKey, type FoldableKind, isSelfContained, originText, taskKey } from './facts.ts';
+import { type FoldableKind, isSelfContained, originText } from './facts.ts';
 import {
   fieldOf,
   type Report,
@@ -13,6 +13,7 @@ import {
   reportTexts,
 } from './reports.ts';
 import type { StoredFact, Wanted } from './store.ts';
+import { keyOf } from './thing-table.ts';
 
 /** How stored rows of one kind of stream give back what the fold needs of them. */
 export interface StoredKind {
@@ -49,10 +50,9 @@ interface RunRecord {
 
 function toRunFact(stored: unknown): StoredFact {
   const record = stored as RunRecord;
-  const execution = executionKey(record.workspace, record.source, record.execution_id);
-  const key = record.task_id === undefined ? execution : taskKey(execution, record.task_id, record.map_index ?? -1);
+  const { workspace, source, execution_id: ownerId, task_id: taskId = null, map_index: mapIndex = -1 } = record;
   return {
-    key,
+    key: keyOf({ workspace, source, ownerId, taskId, mapIndex }),
     offset: record.offset,
     state: record.state,
     attempt: record.attempt,

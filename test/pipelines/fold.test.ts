@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { counts, distributions, quantities } from '../../clickhouse/tables/measures.ts';
 import { CellTable, type Dims, DimsTable } from '../../pipelines/cells.ts';
 import { type Fact, Thing } from '../../pipelines/fold.ts';
+import { ScratchName } from '../../pipelines/thing-table.ts';
 import { createRandom } from '../../services/simulator/random.ts';
 
 const hourMs = 3_600_000;
@@ -11,7 +12,7 @@ const place = { stream: 't@1', partition: 0, chunk: 0, foldVersion: 1, ver: 1n }
 class Fold {
   readonly cells = new CellTable();
   readonly #dims: Dims = new DimsTable().intern(['w', '', 's', 'flow', '', '']);
-  readonly #thing = new Thing('w s run', 1, 2);
+  readonly #thing = new Thing(new ScratchName().setExecution('w', 's', 'run'));
   #offset = 0;
 
   say(state: Fact['state'], atMs: number, fields: Partial<Fact> = {}): this {

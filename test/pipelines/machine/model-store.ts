@@ -6,10 +6,11 @@ import type { ExecutionRow, Ranked, Words } from '../../../clickhouse/tables/ent
 import { counts, distributions, quantities } from '../../../clickhouse/tables/measures.ts';
 import type { MeasureRow } from '../../../clickhouse/tables/orchestrator-cells.ts';
 import { DimsTable } from '../../../pipelines/cells.ts';
-import { dimsOf, type EventOfRun, factOf, thingKeyOf } from '../../../pipelines/facts.ts';
+import { dimsOf, type EventOfRun, factOf, nameThing } from '../../../pipelines/facts.ts';
 import type { StoredRecord } from '../../../pipelines/partition.ts';
 import { type Report, reportFactOf, reportKeyOf } from '../../../pipelines/reports.ts';
 import type { LogPrefix, RowBatch, Store, StoredFact, StoredRange, Wanted } from '../../../pipelines/store.ts';
+import { keyOf, ScratchName } from '../../../pipelines/thing-table.ts';
 
 export interface StoredCell {
   dims: string;
@@ -201,7 +202,7 @@ export class ModelStore {
     for (const row of [...this.raw.values()].sort((left, right) => left.offset - right.offset)) {
       const report = row.kind === 'orchestrators' ? (row.event as Report) : undefined;
       const event = row.event as EventOfRun;
-      const key = report === undefined ? thingKeyOf(event) : reportKeyOf(report);
+      const key = report === undefined ? keyOf(nameThing(event, new ScratchName())) : reportKeyOf(report);
       if (!keep(row, key)) continue;
       const fact =
         report === undefined ? factOf(event, row.offset, dimsOf(event, dims)) : reportFactOf(report, row.offset);
