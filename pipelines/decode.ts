@@ -4,6 +4,7 @@ import { AvroProblem } from '../schemas/avro-reader.ts';
 import type { Origin, TelemetryEvent } from '../schemas/events.ts';
 import { canonicalForm, fingerprintBytes } from '../schemas/fingerprint.ts';
 import type { ExecutionRecord, TaskRecord } from '../schemas/records.ts';
+import { readTask } from '../schemas/task-reader.ts';
 import {
   executionType,
   olderExecutionTypes,
@@ -61,6 +62,8 @@ export interface Decoder {
 /** What differs between the topics. */
 interface Contract {
   reader: Type;
+  /** A quick way to read what was written with the reader's own schema; null where it will not do. */
+  readOwn?(value: Buffer, start: number): object | null;
   older: readonly Type[];
   fromAvro(decoded: object, context: RecordContext): TelemetryEvent;
   fromJson(value: Record<string, unknown>, context: RecordContext): TelemetryEvent;
@@ -75,6 +78,7 @@ const contracts: Record<TopicKind, Contract> = {
   },
   tasks: {
     reader: taskType,
+    readOwn: readTask,
     older: olderTaskTypes,
     fromAvro: (decoded, context) => normaliseTask(decoded as TaskRecord, context),
     fromJson: (value, context) => normaliseTask(liftTask(value), context),
@@ -124,6 +128,10 @@ export function createDecoder(options: DecoderOptions): Decoder {
   };
 
   function readAvro(value: Buffer, start: number, { resolver }: Writer): object {
+    if (resolver === undefined && contract.readOwn !== undefined) {
+      const record = contract.readOwn(value, start);
+      if (record !== null) return record;
+    }
     const { value: decoded, offset } = reader.decode(value, start, resolver);
     if (offset < 0) throw new Refusal('truncated', 'the Avro value ends too early');
     if (offset < value.length) {

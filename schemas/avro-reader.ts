@@ -19,11 +19,49 @@ export class AvroProblem extends Error {
   }
 }
 
+type TextBuffer = Buffer & {
+  utf8Slice(start: number, end: number): string;
+  latin1Slice(start: number, end: number): string;
+};
+
 /** The parts of the library's cursor that are used here; it is not part of its declared types. */
 interface Tap {
-  buf: Buffer & { utf8Slice(start: number, end: number): string; latin1Slice(start: number, end: number): string };
+  buf: TextBuffer;
   pos: number;
   readLong(): number;
+}
+
+/** A cursor for readers of ours, which types of the library can read from too as long as they need no more than this. */
+export class AvroTap implements Tap {
+  buf = Buffer.alloc(0) as unknown as TextBuffer;
+  pos = 0;
+
+  readLong(): number {
+    const bytes = this.buf;
+    let byte = bytes[this.pos++] as number;
+    let coded = byte & 0x7f;
+    for (let shift = 7; byte > 0x7f && shift < 28; shift += 7) {
+      byte = bytes[this.pos++] as number;
+      coded |= (byte & 0x7f) << shift;
+    }
+    if (!(byte > 0x7f)) return (coded >>> 1) ^ -(coded & 1);
+    // Beyond 28 bits by arithmetic.
+    for (let factor = 2 ** 28; byte > 0x7f; factor *= 128) {
+      byte = bytes[this.pos++] as number;
+      coded += (byte & 0x7f) * factor;
+    }
+    return (coded % 2 === 0 ? coded : -(coded + 1)) / 2;
+  }
+
+  readBoolean(): boolean {
+    return this.buf[this.pos++] !== 0;
+  }
+
+  readDouble(): number {
+    this.pos += 8;
+    // What lies beyond the end is found out once the whole record is read.
+    return this.pos > this.buf.length ? 0 : this.buf.readDoubleLE(this.pos - 8);
+  }
 }
 interface Codec {
   _read(tap: Tap): unknown;
@@ -40,7 +78,7 @@ const slotBytes = 40;
 const knownTexts: (string | undefined)[] = new Array(slotCount).fill(undefined);
 const knownBytes = new Uint8Array(slotCount * slotBytes);
 
-function readText(tap: Tap): string {
+export function readText(tap: Tap): string {
   const buffer = tap.buf;
   const length = tap.readLong();
   const start = tap.pos;
