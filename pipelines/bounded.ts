@@ -49,7 +49,7 @@ function noteRedacted(field: string): void {
 /** What was redacted in this record, together with what its producer had redacted already. */
 export function endFindings(reported: readonly string[] | null | undefined): string[] {
   const own = found.names;
-  if (own.length === 0 && (reported === null || reported === undefined || reported.length === 0)) return [];
+  if (own.length === 0 && (reported === null || reported === undefined || reported.length === 0)) return noTexts;
   const names = new Set<string>();
   for (const name of [...(reported ?? []), ...own]) {
     if (names.size < bounds.redactedFields) names.add(redactText(name).slice(0, 200));
@@ -208,10 +208,18 @@ export function readInstant(value: number | null | undefined, field: string): nu
   return Math.round(value);
 }
 
-const noTexts: readonly string[] = [];
+/** One for all: most records have none, and what is made for each of them has to be collected again. */
+const noTexts = Object.freeze<string[]>([]) as string[];
+const noLabels: Record<string, string> = Object.freeze({});
+const noJson: JsonSummary = Object.freeze({ text: '', truncated: false, bytes: null });
+
+function isEmpty(values: Record<string, unknown>): boolean {
+  for (const _ in values) return false;
+  return true;
+}
 
 export function readTexts(values: readonly string[] | null | undefined, field: string, maxItems: number): string[] {
-  if (values === null || values === undefined || values.length === 0) return noTexts.slice();
+  if (values === null || values === undefined || values.length === 0) return noTexts;
   const texts: string[] = [];
   for (const value of values) {
     if (texts.length === maxItems) break;
@@ -224,8 +232,8 @@ const droppedLabels = 'weir.labels_dropped';
 
 /** Labels, bounded in number, names and values; how many did not fit stands in a label of its own. */
 export function readLabels(values: Record<string, string> | null | undefined, field: string): Record<string, string> {
+  if (values === null || values === undefined || isEmpty(values)) return noLabels;
   const labels: Record<string, string> = {};
-  if (values === null || values === undefined) return labels;
   let kept = 0;
   let dropped = 0;
   for (const name in values) {
@@ -279,7 +287,7 @@ export interface JsonSummary {
 }
 
 export function readJson(value: string | null | undefined, field: string): JsonSummary {
-  if (value === null || value === undefined || value === '') return { text: '', truncated: false, bytes: null };
+  if (value === null || value === undefined || value === '') return noJson;
   const bytes = value.length > 32 ? Buffer.byteLength(value) : byteLengthOfShort(value);
   if (bytes <= bounds.jsonBytes && !mayHoldSecret(value)) return { text: value, truncated: false, bytes };
   let parsed: unknown;

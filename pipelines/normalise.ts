@@ -159,7 +159,12 @@ function readSpans(
   return { startedAtMs, durationUs, queueUs };
 }
 
+const noError: ErrorInfo = Object.freeze({ type: '', code: '', message: '', stack: '' });
+const isSaid = (text: string | null | undefined): boolean => text !== null && text !== undefined && text !== '';
+
 function readError(record: ExecutionRecord | TaskRecord): ErrorInfo {
+  const { error_type: type, error_code: code, error_message: message, error_stack: stack } = record;
+  if (!isSaid(type) && !isSaid(code) && !isSaid(message) && !isSaid(stack)) return noError;
   return {
     type: readName(record.error_type, 'error_type'),
     code: readName(record.error_code, 'error_code'),
@@ -205,8 +210,10 @@ function readDependency(record: TaskDependencyRecord): TaskDependency {
   };
 }
 
+const noEntries = Object.freeze<never[]>([]) as never[];
+
 function readEntries<From, To>(records: From[] | null | undefined, maxItems: number, read: (record: From) => To): To[] {
-  if (records === null || records === undefined || records.length === 0) return [];
+  if (records === null || records === undefined || records.length === 0) return noEntries;
   return (records.length > maxItems ? records.slice(0, maxItems) : records).map(read);
 }
 
