@@ -138,12 +138,14 @@ export class Database {
 
   /**
    * Rows of a question whose answer is small enough to be held by the server until it is complete: so a question
-   * that fails half way fails as a whole.
+   * that fails half way fails as a whole. When the signal says that nobody waits for it, the connection is closed, and with
+   * it the server ends the question.
    */
   async ask<Row>(
     question: string,
     params: Record<string, unknown>,
     settings: Record<string, string | number>,
+    signal?: AbortSignal,
   ): Promise<Answer<Row>> {
     try {
       const answer = await this.#client.query({
@@ -151,12 +153,14 @@ export class Database {
         format: 'JSONEachRow',
         query_params: params,
         clickhouse_settings: { ...settings, wait_end_of_query: 1 },
+        ...(signal === undefined ? {} : { abort_signal: signal }),
       });
       const rows = await answer.json<Row>();
       const header = answer.response_headers['x-clickhouse-summary'];
       const summary = JSON.parse(typeof header === 'string' ? header : '{}') as Record<string, string>;
       return { rows, readRows: Number(summary.read_rows ?? 0), readBytes: Number(summary.read_bytes ?? 0) };
     } catch (error) {
+      if (signal?.aborted) throw new DatabaseError('nobody waits for the answer any more', 'aborted', false, error);
       throw toDatabaseError(error);
     }
   }

@@ -25,6 +25,17 @@ export interface Asked {
 export interface AskScope {
   workspace: string;
   requestId: string;
+  /** Says that nobody waits for answers any more. */
+  signal?: AbortSignal;
+}
+
+/** Answers questions whose text is put together where they are asked; the whole client, or one workspace of it. */
+export interface RowReader {
+  rows<Row>(
+    question: string,
+    params?: Record<string, unknown>,
+    settings?: Record<string, string | number>,
+  ): Promise<Row[]>;
 }
 
 /** Asks in the name of one workspace. */
@@ -32,12 +43,14 @@ export class WorkspaceReader {
   readonly workspace: string;
   readonly #database: Database;
   readonly #requestId: string;
+  readonly #signal: AbortSignal | undefined;
   readonly #observe: (asked: Asked) => void;
 
-  constructor(database: Database, { workspace, requestId }: AskScope, observe: (asked: Asked) => void) {
+  constructor(database: Database, { workspace, requestId, signal }: AskScope, observe: (asked: Asked) => void) {
     this.workspace = workspace;
     this.#database = database;
     this.#requestId = requestId;
+    this.#signal = signal;
     this.#observe = observe;
   }
 
@@ -45,14 +58,28 @@ export class WorkspaceReader {
   readonly note = (asked: Asked): void => this.#observe(asked);
 
   async ask<Params extends object, Row>(question: Question<Params, Row>, params: Params): Promise<Row[]> {
+    return await this.#ask<Row>(question.name, question.sql(params), { ...(params as Record<string, unknown>) });
+  }
+
+  /** For questions of several steps, which all bear one name. */
+  named(name: string): RowReader {
+    return { rows: (sql, params = {}, settings = {}) => this.#ask(name, sql, params, settings) };
+  }
+
+  async #ask<Row>(
+    name: string,
+    sql: string,
+    params: Record<string, unknown>,
+    settings: Record<string, string | number> = {},
+  ): Promise<Row[]> {
     const { workspace } = this;
-    const comment = JSON.stringify({ workspace, query: question.name, request: this.#requestId });
+    const comment = JSON.stringify({ workspace, query: name, request: this.#requestId });
     const startedAtMs = performance.now();
-    const sql = question.sql(params);
-    const answer = await this.#database.ask<Row>(sql, { ...params, workspace }, { log_comment: comment });
+    const all = { ...settings, log_comment: comment };
+    const answer = await this.#database.ask<Row>(sql, { ...params, workspace }, all, this.#signal);
     const { rows, readRows, readBytes } = answer;
     const durationMs = performance.now() - startedAtMs;
-    this.#observe({ name: question.name, durationMs, readRows, readBytes, rows: rows.length });
+    this.#observe({ name, durationMs, readRows, readBytes, rows: rows.length });
     return rows;
   }
 }

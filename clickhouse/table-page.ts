@@ -9,6 +9,9 @@ unmerged. Units are at the end of a name: \`_ms\` milliseconds, \`_us\` microsec
 \`_micros\` millionths of the currency unit. Instants are UTC.
 `;
 
+/** Tables that no view shows, and whose comments mean themselves alone. */
+const ownWords = new Set(['commands']);
+
 interface TableRecord {
   name: string;
   engine: string;
@@ -35,7 +38,9 @@ export async function describeTables(database: Database): Promise<string> {
      WHERE database = currentDatabase() ORDER BY table, position`,
   );
   const said = new Map<string, string>();
-  for (const { name, comment } of columns) if (comment !== '' && !said.has(name)) said.set(name, comment);
+  for (const { relation, name, comment } of columns) {
+    if (comment !== '' && !said.has(name) && !ownWords.has(relation)) said.set(name, comment);
+  }
   const pages = tables.map((table) => {
     const own = columns.filter(({ relation }) => relation === table.name);
     const minutes = table.name.replace(/_1[hd]$/, '_1m');

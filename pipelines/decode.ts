@@ -14,6 +14,7 @@ import {
   taskType,
   unwrapBody,
 } from '../schemas/wire.ts';
+import { readIdOr } from './bounded.ts';
 import { liftExecution, liftOrchestrator, liftTask } from './json-event.ts';
 import { normaliseExecution, normaliseTask, type RecordContext } from './normalise.ts';
 import { normaliseOrchestrator } from './orchestrator-normalise.ts';
@@ -171,16 +172,23 @@ export function createDecoder(options: DecoderOptions): Decoder {
     }
   }
 
+  /** What the value is, before anything in it is believed. */
+  let opened: Record<string, unknown> = {};
+  const open = <Opened extends object>(value: Opened): Opened => {
+    opened = value as Record<string, unknown>;
+    return value;
+  };
+
   function decodeValue(value: Buffer): TelemetryEvent {
     const first = value[0];
     if (first === 0xc3 && value[1] === 0x01) {
-      return contract.fromAvro(readAvro(value, 10, findWriterByFingerprint(value)), context);
+      return contract.fromAvro(open(readAvro(value, 10, findWriterByFingerprint(value))), context);
     }
-    if (first === 0x7b) return contract.fromJson(parseJson(value, 0), context);
-    if (first === 0x00) return contract.fromAvro(readAvro(value, 5, findWriterById(value)), context);
+    if (first === 0x7b) return contract.fromJson(open(parseJson(value, 0)), context);
+    if (first === 0x00) return contract.fromAvro(open(readAvro(value, 5, findWriterById(value))), context);
     const start = findJsonStart(value);
     if (start < 0) throw new Refusal('wrong_magic', `the value begins with ${value.toString('hex', 0, 4)}`);
-    return contract.fromJson(parseJson(value, start), context);
+    return contract.fromJson(open(parseJson(value, start)), context);
   }
 
   return {
@@ -205,14 +213,25 @@ export function createDecoder(options: DecoderOptions): Decoder {
       }
       context.recordTimeMs = record.timestampMs;
       context.origin = null;
+      opened = {};
       if (record.headers !== undefined) readOrigin(record.headers, context);
       try {
         return decodeValue(value);
       } catch (error) {
-        return new Rejection(reasonOfNoise(error), (error as Error).message, makeExcerpt(value));
+        return new Rejection(reasonOfNoise(error), (error as Error).message, makeExcerpt(value), tellWorkspace(opened));
       }
     },
   };
+}
+
+/** Whose a rejected record is, by its own word: '' where it says nothing, or nothing that could be a workspace. */
+function tellWorkspace({ workspace, workspaceId, workspace_id }: Record<string, unknown>): string {
+  try {
+    return readIdOr(workspace ?? workspaceId ?? workspace_id, 'workspace', '');
+  } catch (error) {
+    if (error instanceof Refusal) return '';
+    throw error;
+  }
 }
 
 /** Tells bad data from a mistake of ours, which must not hide among the dead letters. */

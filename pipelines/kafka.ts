@@ -190,6 +190,13 @@ export interface TopicSpec {
 /** What people decided is the audit trail: in one order, and kept for ever. */
 export const stateTopicSpec = (topic: string): TopicSpec => ({ topic, partitions: 1, retentionMs: -1 });
 
+/** Whoever acts on commands reads them from the beginning when it starts, so they are kept for a while only. */
+export const commandTopicSpec = (topic: string, partitions: number): TopicSpec => ({
+  topic,
+  partitions,
+  retentionMs: 7 * 86_400_000,
+});
+
 /** Makes the topics that do not exist yet; a producer's runaway clock is refused by the broker beyond an hour. */
 export async function createTopics(admin: Admin, topics: TopicSpec[], replicationFactor = 1): Promise<string[]> {
   const existing = new Set(await admin.listTopics());

@@ -2,6 +2,7 @@ import { Database } from '../clickhouse/client.ts';
 import { BaselineJob } from './baseline-job.ts';
 import { createBaselineMetrics } from './baseline-metrics.ts';
 import { ClickHouseStore } from './clickhouse-store.ts';
+import { CommandReader } from './commands/reader.ts';
 import { createKafka } from './kafka.ts';
 import { createPipelineMetrics } from './metrics.ts';
 import { Pipeline } from './pipeline.ts';
@@ -30,9 +31,11 @@ const metrics = createPipelineMetrics(metricsRegistry, Date.now);
 const store = new ClickHouseStore(database);
 const pipeline = new Pipeline({ settings, kafka, store, registry, metrics, log });
 const state = new StateReader({ settings, kafka, database, metrics, log });
-reportReadiness(() => pipeline.whyNotReady() || state.whyNotReady());
+const commands = new CommandReader({ settings, kafka, database, metrics, log });
+reportReadiness(() => pipeline.whyNotReady() || state.whyNotReady() || commands.whyNotReady());
 onStop('pipeline', () => pipeline.stop());
 onStop('state', () => state.stop());
+onStop('commands', () => commands.stop());
 
 // Every pipeline carries these jobs: instances share them, and any of them may die in the middle of it.
 const rollup = new RollupJob({
@@ -53,4 +56,5 @@ onStop('baseline job', () => baselines.stop());
 rollup.start();
 baselines.start();
 state.start();
+commands.start();
 await pipeline.start();

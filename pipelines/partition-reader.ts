@@ -227,7 +227,7 @@ export class PartitionReader {
     const verdict = this.#verdicts.get(record.offset);
     if (verdict === undefined) return outcome;
     const excerpt = record.value === null ? '' : makeExcerpt(record.value);
-    return new Rejection(verdict.reason as RejectReason, verdict.detail, excerpt);
+    return new Rejection(verdict.reason as RejectReason, verdict.detail, excerpt, outcome.workspace);
   }
 
   /** A registry that is down delays; it loses nothing. Nothing is folded yet, so a rebalance may end the wait. */

@@ -113,11 +113,14 @@ export class Rejection {
   readonly detail: string;
   /** Begin of the record, printable and redacted, at most 500 characters. */
   readonly excerpt: string;
+  /** Whose record it is, where it could be read far enough to tell; '' where not. */
+  readonly workspace: string;
 
-  constructor(reason: RejectReason, detail: string, excerpt: string) {
+  constructor(reason: RejectReason, detail: string, excerpt: string, workspace = '') {
     this.reason = reason;
     this.detail = detail;
     this.excerpt = excerpt;
+    this.workspace = workspace;
   }
 
   get outcome(): 'drop' | 'dead' {

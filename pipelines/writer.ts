@@ -234,14 +234,14 @@ export class Writer implements RowSink, CellSink {
   }
 
   rejected(place: RecordPlace, record: LogRecord, rejection: Rejection): void {
-    const { reason, detail, excerpt, outcome } = rejection;
+    const { reason, detail, excerpt, outcome, workspace } = rejection;
     if (outcome === 'drop') {
       this.#drops.add({ ...place, workspace: '', reason, detail }, place.recordTimeMs);
       return;
     }
     const keyBytes = record.key?.length ?? 0;
     const valueBytes = record.value?.length ?? 0;
-    const letter = { ...place, workspace: '', topic: record.topic, reason, detail, excerpt, keyBytes, valueBytes };
+    const letter = { ...place, workspace, topic: record.topic, reason, detail, excerpt, keyBytes, valueBytes };
     this.#deadLetters.add(letter, place.recordTimeMs);
     this.#deadLetterBytes.add(
       { ...place, key: record.key, value: record.value, headers: headersOf(record) },

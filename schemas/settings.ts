@@ -179,6 +179,12 @@ export const settingsTable = {
     fallback: 'weir.alerts',
     meaning: 'Topic of changes of alerts, keyed by alert.',
   }),
+  topicCommands: row({
+    env: 'WEIR_TOPIC_COMMANDS',
+    kind: kafkaName,
+    fallback: 'weir.commands',
+    meaning: 'Topic of what orchestrators are asked to do, and of what they answer.',
+  }),
   streamEpochExecutions: row({
     env: 'WEIR_STREAM_EPOCH_EXECUTIONS',
     kind: epoch,

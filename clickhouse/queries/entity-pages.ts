@@ -1,4 +1,4 @@
-import type { Database } from '../client.ts';
+import type { RowReader } from '../question.ts';
 
 /**
  * Pages of executions and attempts by time, newest first. A list tells which come next, reading no further than it has to;
@@ -18,8 +18,13 @@ export interface PagePosition {
 
 export interface PageQuestion {
   workspace: string;
-  /** '' for all that were seen, by when they were first seen; an end other than `completed` for those, by when they ended. */
+  /**
+   * '' for all that were seen, by when they were first seen; an end other than `completed` for what is in that state, by
+   * when it ended; any other state for what is in it, by when it was first seen.
+   */
   state: string;
+  /** Of this source only; '' for any. */
+  source?: string;
   fromMs: number;
   /** Excluded. */
   toMs: number;
@@ -39,7 +44,10 @@ export interface AttemptPageQuestion extends PageQuestion {
   errorType: string;
 }
 
-/** Rows of a view, as it names its columns, and where they end; null when there are no more. */
+/**
+ * Rows of a view, as it names its columns, and where they end; null when there are no more. A page may be shorter than
+ * asked for although more follow, when what is asked for is rare and looking on would take too long for one answer.
+ */
 export interface EntityPage<Row> {
   rows: Row[];
   next: PagePosition | null;
@@ -60,7 +68,6 @@ interface List {
   view: string;
   viewKeys: readonly string[];
   endedAt: string;
-  endState: string;
 }
 
 const executionList: List = {
@@ -70,7 +77,6 @@ const executionList: List = {
   view: 'executions_latest',
   viewKeys: ['source', 'execution_id'],
   endedAt: 'last_ended_at',
-  endState: 'last_end_state',
 };
 const taskList: List = {
   table: 'task_list',
@@ -79,38 +85,88 @@ const taskList: List = {
   view: 'task_attempts_latest',
   viewKeys: ['source', 'execution_id', 'task_id', 'map_index', 'attempt'],
   endedAt: 'ended_at',
-  endState: 'state',
 };
 
 export async function readExecutionPage(
-  database: Database,
+  reader: RowReader,
   question: ExecutionPageQuestion,
 ): Promise<EntityPage<EntityRow>> {
-  return readPage(database, executionList, question, { subject: question.workflowId, error_type: '' });
+  if (openStates.includes(question.state)) return readOpenExecutions(reader, question);
+  return readPage(reader, executionList, question, { subject: question.workflowId, error_type: '' });
+}
+
+const openStates: readonly string[] = ['pending', 'running', 'suspended'];
+
+/** What has not ended is found by an index of its own, and is little beside what has: no list is looked through for it. */
+async function readOpenExecutions(
+  reader: RowReader,
+  { workspace, workflowId, state, source = '', fromMs, toMs, after, limit }: ExecutionPageQuestion,
+): Promise<EntityPage<EntityRow>> {
+  const at = 'fromUnixTimestamp64Milli({after_ms: Int64})';
+  const behind = `AND (first_seen_at, source, execution_id) < (${at}, {after_source: String}, {after_execution_id: String})`;
+  const found = await reader.rows<EntityRow & { at_ms: number }>(
+    `SELECT *, toUnixTimestamp64Milli(first_seen_at) AS at_ms FROM executions_latest
+     WHERE workspace = {workspace: String} AND is_open AND state = {state: String}
+       AND ({workflow: String} = '' OR workflow_id = {workflow: String}) AND ({source: String} = '' OR source = {source: String})
+       AND first_seen_at >= fromUnixTimestamp64Milli({from_ms: Int64}) AND first_seen_at < fromUnixTimestamp64Milli({to_ms: Int64})
+       ${after === null ? '' : behind}
+     ORDER BY first_seen_at DESC, source DESC, execution_id DESC LIMIT {limit: UInt32}`,
+    {
+      ...{ workspace, workflow: workflowId, state, source, from_ms: fromMs, to_ms: toMs, limit: limit + 1 },
+      ...(after === null ? {} : afterParams(after)),
+    },
+  );
+  const rows = found.slice(0, limit);
+  const last = found.length > limit ? rows.at(-1) : undefined;
+  const next = last === undefined ? null : { atMs: last.at_ms, ...keyOf(last, executionList.keys) };
+  return { rows: rows.map(({ at_ms, ...row }) => row), next };
+}
+
+/** Executions by their names, in the order of these; what is not there is left out. */
+export async function readExecutionsNamed(
+  reader: RowReader,
+  { workspace, source, executionIds }: { workspace: string; source: string; executionIds: readonly string[] },
+): Promise<EntityRow[]> {
+  const names = executionIds.map((executionId) => {
+    return { atMs: 0, source, executionId, taskId: '', mapIndex: -1, attempt: 1 };
+  });
+  const entities = await readEntities(reader, executionList, { workspace, state: '' }, names);
+  return names.flatMap((name) => {
+    const { at_ms: _, ...row } = entities.get(nameOf(name)) ?? { at_ms: null };
+    return 'execution_id' in row ? [row as EntityRow] : [];
+  });
 }
 
 export async function readAttemptPage(
-  database: Database,
+  reader: RowReader,
   question: AttemptPageQuestion,
 ): Promise<EntityPage<EntityRow>> {
-  return readPage(database, taskList, question, { subject: question.taskId, error_type: question.errorType });
+  return readPage(reader, taskList, question, { subject: question.taskId, error_type: question.errorType });
 }
 
 /** Rows of the list beyond those asked for, so that some may turn out not to hold without another turn. */
 const spareRows = 20;
+/** Rows of the list that are looked up for one page. Names travel in the address of a question, so a turn is bounded too. */
+const mostCandidates = 660;
+const mostPerTurn = 220;
+
+/** Ends that have lists of their own; whatever else is asked for is looked for in the list of all. */
+const listedEnds: readonly string[] = ['failed', 'timeout', 'cancelled', 'partial', 'skipped'];
+const listOf = (state: string): string => (listedEnds.includes(state) ? state : '');
 
 async function readPage(
-  database: Database,
+  reader: RowReader,
   list: List,
   question: PageQuestion,
   subject: Record<string, string>,
 ): Promise<EntityPage<EntityRow>> {
   const rows: EntityRow[] = [];
-  const wanted = question.limit + spareRows;
+  const isSifted = question.state !== '' && listOf(question.state) === '';
+  const wanted = isSifted ? mostPerTurn : Math.min(question.limit + spareRows, mostPerTurn);
   let after = question.after;
-  for (;;) {
-    const candidates = await readCandidates(database, list, { ...question, after, limit: wanted }, subject);
-    const entities = await readEntities(database, list, question, candidates);
+  for (let looked = 0; looked < mostCandidates; looked += wanted) {
+    const candidates = await readCandidates(reader, list, { ...question, after, limit: wanted }, subject);
+    const entities = await readEntities(reader, list, question, candidates);
     for (const candidate of candidates) {
       after = candidate;
       const entity = entities.get(nameOf(candidate));
@@ -122,6 +178,7 @@ async function readPage(
     }
     if (candidates.length < wanted) return { rows, next: null };
   }
+  return { rows, next: after };
 }
 
 const nameOf = ({ source, executionId, taskId, mapIndex, attempt }: PagePosition): string =>
@@ -129,22 +186,24 @@ const nameOf = ({ source, executionId, taskId, mapIndex, attempt }: PagePosition
 
 /** The next rows of the list. FINAL would read all of it to leave out repeated rows, which are left out later anyway. */
 async function readCandidates(
-  database: Database,
+  reader: RowReader,
   { table, condition, keys }: List,
-  { workspace, state, fromMs, toMs, after, limit }: PageQuestion,
+  { workspace, state, source = '', fromMs, toMs, after, limit }: PageQuestion,
   subject: Record<string, string>,
 ): Promise<PagePosition[]> {
   const order = ['at', ...keys];
   const behind = `(${order.join(', ')}) < (fromUnixTimestamp64Milli({after_ms: Int64}), ${keyParams(keys)})`;
-  const rows = await database.rows<Record<string, unknown>>(
+  const rows = await reader.rows<Record<string, unknown>>(
     `SELECT toUnixTimestamp64Milli(at) AS at_ms, ${keys.join(', ')} FROM ${table}
      WHERE workspace = {workspace: String} AND ${condition} AND state = {state: String}
+       AND ({source: String} = '' OR source = {source: String})
        AND at >= fromUnixTimestamp64Milli({from_ms: Int64}) AND at < fromUnixTimestamp64Milli({to_ms: Int64})
        ${after === null ? '' : `AND at <= fromUnixTimestamp64Milli({after_ms: Int64}) AND ${behind}`}
      ORDER BY ${order.map((column) => `${column} DESC`).join(', ')} LIMIT {limit: UInt32}`,
     {
       workspace,
-      state,
+      state: listOf(state),
+      source,
       from_ms: fromMs,
       to_ms: toMs,
       limit,
@@ -180,9 +239,9 @@ const keyOf = (row: Record<string, unknown>, [, , task]: readonly string[]): Omi
 
 /** Those of the candidates that are in the state asked for, by their names, with the time at which the list should show them. */
 async function readEntities(
-  database: Database,
-  { view, viewKeys, endedAt, endState }: List,
-  { workspace, state }: PageQuestion,
+  reader: RowReader,
+  { view, viewKeys, endedAt }: List,
+  { workspace, state }: Pick<PageQuestion, 'workspace' | 'state'>,
   candidates: readonly PagePosition[],
 ): Promise<Map<string, EntityRow & { at_ms: number }>> {
   if (candidates.length === 0) return new Map();
@@ -191,11 +250,11 @@ async function readEntities(
   );
   const arrays = viewKeys.map((key) => `{${key}s: Array(${keyTypes[key] ?? 'String'})}`);
   const params = Object.fromEntries(viewKeys.map((key, index) => [`${key}s`, names.map((name) => name[index])]));
-  const rows = await database.rows<EntityRow & { at_ms: number }>(
-    `SELECT *, toUnixTimestamp64Milli(${state === '' ? 'first_seen_at' : `assumeNotNull(${endedAt})`}) AS at_ms
+  const rows = await reader.rows<EntityRow & { at_ms: number }>(
+    `SELECT *, toUnixTimestamp64Milli(${listOf(state) === '' ? 'first_seen_at' : `assumeNotNull(${endedAt})`}) AS at_ms
      FROM ${view} WHERE workspace = {workspace: String}
        AND (${viewKeys.join(', ')}) IN (SELECT arrayJoin(arrayZip(${arrays.join(', ')})))
-       AND ({state: String} = '' OR ${endState} = {state: String})`,
+       AND ({state: String} = '' OR state = {state: String})`,
     { workspace, state, ...params },
   );
   return new Map(rows.map((row) => [nameOf({ atMs: 0, ...keyOf(row, viewKeys) }), row]));

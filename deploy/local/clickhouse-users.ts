@@ -88,6 +88,7 @@ const apiProfile = `<api>
       <date_time_output_format>iso</date_time_output_format>
       <output_format_json_quote_64bit_integers>0</output_format_json_quote_64bit_integers>
       <final>1</final>
+      <cancel_http_readonly_queries_on_client_close>1</cancel_http_readonly_queries_on_client_close>
       <max_execution_time>30</max_execution_time>
       <max_memory_usage>1000000000</max_memory_usage>
       <max_rows_to_read>2000000000</max_rows_to_read>

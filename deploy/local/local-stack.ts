@@ -2,7 +2,7 @@ import path from 'node:path';
 import { pino } from 'pino';
 import type { DatabaseOptions } from '../../clickhouse/client.ts';
 import { migrate, migrateOptions } from '../../clickhouse/migrate.ts';
-import { createKafka, createTopics, stateTopicSpec, type TopicSpec } from '../../pipelines/kafka.ts';
+import { commandTopicSpec, createKafka, createTopics, stateTopicSpec, type TopicSpec } from '../../pipelines/kafka.ts';
 import { databaseOptions, kafkaOptions } from '../../pipelines/servers.ts';
 import type { Settings } from '../../schemas/settings.ts';
 import { type EmbeddedClickHouse, startClickHouse } from './clickhouse.ts';
@@ -124,7 +124,7 @@ function listTopics(settings: Settings): TopicSpec[] {
   const telemetry = [settings.topicExecutions, settings.topicTasks, settings.topicOrchestrators];
   return [
     ...telemetry.map((topic) => ({ topic, partitions, retentionMs })),
-    { topic: 'weir.commands', partitions, retentionMs: 7 * dayMs },
+    commandTopicSpec(settings.topicCommands, partitions),
     { topic: settings.topicAlerts, partitions, retentionMs },
     stateTopicSpec(settings.topicState),
   ];

@@ -45,7 +45,12 @@ export async function writeState(
   reached('changes');
 }
 
-async function insertLetters(database: Database, stream: string, rejected: readonly RejectedState[]): Promise<void> {
+/** What could not be read, with its bytes; of any topic of ours that is not telemetry. */
+export async function insertLetters(
+  database: Database,
+  stream: string,
+  rejected: readonly RejectedState[],
+): Promise<void> {
   const letters = rejected.map(({ record, rejection }) => {
     const { topic, partition, offset, timestampMs: recordTimeMs, key, value } = record;
     const { reason, detail, excerpt } = rejection;

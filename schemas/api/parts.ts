@@ -8,6 +8,10 @@ export function nullable<Schema extends TSchema>(schema: Schema) {
   return Type.Unsafe<Static<Schema> | null>({ ...schema, type: [type, 'null'] });
 }
 
+/** One of some words; a refusal lists them all. */
+export const oneOf = <const Word extends string>(words: readonly Word[], options: object = {}) =>
+  Type.Unsafe<Word>({ type: 'string', enum: [...words], ...options });
+
 export const closed = { additionalProperties: false } as const;
 
 export const Instant = Type.String({
@@ -68,8 +72,10 @@ export const Range = Type.Object({
 });
 
 export const PercentileMethod = Type.Object({
-  method: Type.String({ description: 'histogram: merged from the rollups, never an average of percentiles' }),
-  resolution: Type.String(),
+  method: Type.String({
+    description: 'histogram: merged from the rollups, never an average of percentiles; exact: from single rows',
+  }),
+  resolution: Type.String({ description: 'length of the rollup windows, or rows' }),
   relative_error: Type.Number({ description: 'largest, against the exact nearest rank' }),
 });
 

@@ -12,6 +12,7 @@ import {
   rangeParameters,
   sourceParameter,
 } from './parts.ts';
+import { ExecutionStatus } from './workflow-analytics.ts';
 
 /** Telemetry and monitoring, `/api/workflows`: the documented shapes, in seconds and per cent. */
 
@@ -19,6 +20,21 @@ export const TelemetryExecutionPath = Type.Object({ execution_id: Id }, closed);
 export const TelemetryWorkflowPath = Type.Object({ workflow_id: Id }, closed);
 export const TelemetryQuery = Type.Object(sourceParameter, closed);
 export const TelemetryMetricsQuery = Type.Object({ ...rangeParameters, ...sourceParameter }, closed);
+
+export const TelemetryExecutionsQuery = Type.Object(
+  {
+    ...sourceParameter,
+    skip: Type.Integer({
+      minimum: 0,
+      maximum: 100_000,
+      default: 0,
+      description: 'executions to leave out, newest first',
+    }),
+    limit: Type.Integer({ minimum: 1, maximum: 100, default: 10 }),
+    status: Type.Optional(ExecutionStatus),
+  },
+  closed,
+);
 
 const stepMembers = {
   step_id: Type.String(),
@@ -64,16 +80,29 @@ export const TelemetryMetrics = Type.Object({
   max_duration_seconds: maybeNumber,
 });
 
-export const TelemetryExecution = Type.Object({
-  id: Type.String(),
-  workflow_id: Type.String(),
+const executionMembers = {
+  id: Type.String({ examples: ['exec-001'] }),
+  workflow_id: Type.String({ examples: ['workflow-456'] }),
   execution_number: nullable(Type.Integer()),
-  status: Type.String(),
+  status: Type.String({ examples: ['completed'] }),
   started_at: maybeInstant,
   completed_at: maybeInstant,
-  duration: maybeNumber,
+  duration: nullable(Type.Number({ description: 'seconds' })),
   input_variables: AnyJson,
   results: AnyJson,
+  created_at: Instant,
+  updated_at: Instant,
+};
+
+export const TelemetryExecutions = Type.Object({
+  items: Type.Array(Type.Object(executionMembers)),
+  total: Count,
+  skip: Count,
+  limit: Count,
+});
+
+export const TelemetryExecution = Type.Object({
+  ...executionMembers,
   error_message: maybeText,
   step_executions: Type.Array(
     Type.Object({
@@ -84,6 +113,4 @@ export const TelemetryExecution = Type.Object({
       output_data: AnyJson,
     }),
   ),
-  created_at: Instant,
-  updated_at: Instant,
 });

@@ -1,4 +1,5 @@
 import { Type } from 'typebox';
+import { executionStates } from '../events.ts';
 import {
   AnyJson,
   Change,
@@ -10,6 +11,7 @@ import {
   maybeNumber,
   maybeText,
   nullable,
+  oneOf,
   PercentileMethod,
   Range,
   Reasons,
@@ -202,6 +204,63 @@ export const TimelineAnswer = Type.Object({
 });
 
 export const PerformanceQuery = Type.Object({ ...rangeParameters, ...stepParameter, ...sourceParameter }, closed);
+
+/** The states that executions are listed by. */
+export const ExecutionStatus = oneOf(executionStates, { description: 'only what is in this state now' });
+
+export const ExecutionsQuery = Type.Object(
+  {
+    ...rangeParameters,
+    ...sourceParameter,
+    status: Type.Optional(ExecutionStatus),
+    limit: Type.Integer({ minimum: 1, maximum: 200, default: 50 }),
+    cursor: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 4000, description: 'next_cursor of the page before, as it was given' }),
+    ),
+  },
+  closed,
+);
+
+export const ExecutionsAnswer = Type.Object({
+  workflowId: Type.String({ examples: ['orders_etl'] }),
+  source: maybeText,
+  range: Type.Object({ from: Instant, to: Instant }),
+  items: Type.Array(
+    Type.Object({
+      id: Type.String(),
+      workflowId: Type.String(),
+      workflowName: Type.String(),
+      workflowVersion: Type.String(),
+      source: Type.String(),
+      project: Type.String(),
+      executionNumber: nullable(Type.Integer()),
+      attempt: Type.Integer(),
+      status: Type.Object({
+        state: Type.String({ examples: ['completed'] }),
+        progress: maybeNumber,
+        phase: Type.String(),
+        substatus: maybeText,
+      }),
+      trigger: Type.Object({ type: Type.String(), source: Type.String(), triggeredBy: maybeText }),
+      scheduledTime: maybeInstant,
+      startTime: maybeInstant,
+      endTime: maybeInstant,
+      duration: nullable(Type.Number({ description: 'milliseconds' })),
+      queueTime: nullable(Type.Number({ description: 'milliseconds' })),
+      cost: maybeNumber,
+      error: Type.Union([
+        Type.Object({ type: Type.String(), code: Type.String(), message: Type.String() }),
+        Type.Null(),
+      ]),
+      cancelReason: maybeText,
+      firstSeenTime: Instant,
+      lastEventTime: Instant,
+    }),
+  ),
+  nextCursor: nullable(
+    Type.String({ description: 'null: there are no more. A page of what is rare may be short although more follow' }),
+  ),
+});
 
 const metricMembers = {
   avgDuration: maybeNumber,

@@ -5,6 +5,10 @@ export const orNull = (text: string): string | null => (text === '' ? null : tex
 export const toInstant = (ms: number): string => new Date(ms).toISOString();
 export const toMaybeInstant = (ms: number | null | undefined): string | null => (ms == null ? null : toInstant(ms));
 
+/** Instants of views come as text. */
+export const toInstantText = (text: string | null): string | null =>
+  text === null ? null : toInstant(Date.parse(text));
+
 /** JSON text as the value that it stands for; text that was cut by its producer stays text. */
 export function readJson(text: string): unknown {
   if (text === '') return null;

@@ -19,7 +19,9 @@ export interface ApiKey {
   revokedAtMs: number | null;
 }
 
-const collection = 'api-keys';
+export const keysCollection = 'api-keys';
+/** Keys belong to the installation, and stand beside the entries of workspaces under a name of their own. */
+export const keysWorkspace = 'weir';
 const keyShape = /^weir_([0-9a-f]{16})_([\w-]{43})$/;
 
 const hashSecret = (secret: string): string => createHash('sha256').update(secret).digest('hex');
@@ -40,12 +42,12 @@ export function makeApiKey(wanted: NewKey): { key: ApiKey; text: string } {
   return { key, text: `weir_${id}_${secret}` };
 }
 
-/** The record that makes, or after a change replaces, a key. Keys belong to the installation, not to a workspace. */
+/** The record that makes, or after a change replaces, a key. */
 export function toStateRecord(key: ApiKey, changedBy: string, nowMs: number, reason: string): StateRecord {
   const { id, ...value } = key;
   return {
-    workspace: 'weir',
-    collection,
+    workspace: keysWorkspace,
+    collection: keysCollection,
     key: id,
     value: JSON.stringify(value),
     changed_by: changedBy,
@@ -72,7 +74,7 @@ export class KeyRing {
   }
 
   take({ collection: of, key, value, deleted, changed_at: changedAtMs }: StateRecord): void {
-    if (of !== collection) return;
+    if (of !== keysCollection) return;
     const before = this.#keys.get(key);
     if (deleted === true || value == null) {
       if (before !== undefined) this.#keys.set(key, { ...before, revokedAtMs: before.revokedAtMs ?? changedAtMs });

@@ -8,7 +8,7 @@ import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import websocket from '@fastify/websocket';
-import Fastify, { type FastifyBaseLogger, type FastifyRequest, LogController } from 'fastify';
+import Fastify, { type FastifyBaseLogger, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import type { Database } from '../../clickhouse/client.ts';
 import { type Asked, WorkspaceReader } from '../../clickhouse/question.ts';
 import { mostFrameBytes } from '../../schemas/live.ts';
@@ -29,6 +29,9 @@ interface AppOptions extends Services {
   maxBodyBytes: number;
   slowQuestionMs: number;
 }
+
+/** Requests a minute of one address without a right key that are answered as such. */
+const mostRefusals = 60;
 
 /** Idle connections of browsers and proxies are kept about a minute; whoever sends slower than this is cut. */
 const requestTimeoutMs = 60_000;
@@ -109,20 +112,26 @@ function addCallers(app: App, options: AppOptions): void {
   app.decorateRequest('reader');
   app.decorateRequest('readers');
   app.decorateRequest('isStillAllowed');
+  app.decorateRequest('readerOf');
   app.addHook('onRequest', async (request, reply) => {
     void reply.header('x-request-id', request.id);
     const { config } = request.routeOptions;
     if (config.isPublic || request.url.startsWith('/docs')) return;
     const headers = request.ws ? readSocketHeaders(request.headers, request.query) : request.headers;
     if (request.ws) admitSocket(request);
-    request.caller = await auth.identify(headers);
+    request.caller = await auth.identify(headers).catch((error) => refuseCaller(error, request, headers));
     if (request.is404) return;
     requireRole(request.caller, config.role ?? 'viewer');
     request.workspace = chooseWorkspace(request.caller, headers);
     request.isStillAllowed = () => isAllowed(headers, request.workspace);
+    // Whoever opens a socket is not waiting for one answer.
+    const signal = request.ws ? undefined : signalOf(reply);
     const readerOf = (workspace: string) =>
-      new WorkspaceReader(database, { workspace, requestId: request.id }, (asked) => note(asked, request));
+      new WorkspaceReader(database, { workspace, requestId: request.id, ...(signal && { signal }) }, (asked) =>
+        note(asked, request),
+      );
     request.reader = readerOf(request.workspace);
+    request.readerOf = readerOf;
     request.readers = runsEverything(request.caller) ? [request.reader, readerOf('')] : [request.reader];
   });
   const admitSocket = ({ headers }: FastifyRequest) => {
@@ -140,6 +149,21 @@ function addCallers(app: App, options: AppOptions): void {
       return error instanceof ApiError && error.code === 'identity_unavailable';
     }
   };
+  /** Whoever guesses is slowed down; who has a right key is answered although others behind the address guess. */
+  const countRefusal = app.createRateLimit({ max: mostRefusals, timeWindow: 60_000, keyGenerator: ({ ip }) => ip });
+  const refuseCaller = async (
+    error: unknown,
+    request: FastifyRequest,
+    headers: IncomingHttpHeaders,
+  ): Promise<never> => {
+    const hasTried = headers.authorization !== undefined || headers['x-api-key'] !== undefined;
+    const isRefusal = hasTried && error instanceof ApiError && error.code === 'unauthenticated';
+    const counted = isRefusal ? await countRefusal(request) : null;
+    if (counted !== null && !counted.isAllowed && counted.isExceeded) {
+      throw new ApiError('rate_limited', 'Too many requests without a right key.');
+    }
+    throw error;
+  };
   const note = (asked: Asked, request: FastifyRequest) => {
     const { name: question, durationMs, readRows } = asked;
     metrics.questionSeconds.observe({ question }, durationMs / 1000);
@@ -148,6 +172,15 @@ function addCallers(app: App, options: AppOptions): void {
     metrics.slowQuestions.inc({ question });
     request.log.info({ ...asked, workspace: request.workspace, route: request.routeOptions.url }, 'a slow question');
   };
+}
+
+/** Aborted when the caller hangs up before the answer: then nobody need look for it any more. */
+function signalOf({ raw }: FastifyReply): AbortSignal {
+  const controller = new AbortController();
+  raw.once('close', () => {
+    if (!raw.writableFinished) controller.abort();
+  });
+  return controller.signal;
 }
 
 function addMetrics(app: App, { metrics }: AppOptions): void {

@@ -28,17 +28,22 @@ export const apiErrors = {
   no_such_route: meaning(404, 'See /docs for all routes.'),
   not_found: meaning(404, 'Check the id and the workspace; telemetry shows up a second after it was sent.'),
   ambiguous_source: meaning(409, 'Several sources of the workspace use this id: add ?source= with one of those named.'),
+  ambiguous_project: meaning(409, 'Several projects declare this workflow: add ?project= with one of those named.'),
   idempotency_conflict: meaning(409, 'Use a new Idempotency-Key for another request.'),
   revision_conflict: meaning(409, 'Read it again, and repeat the change on what it is now.'),
   alert_settled: meaning(409, 'Read the alert again.'),
   too_many: meaning(409, 'Remove one that is not needed any more.'),
   not_set_up: meaning(409, 'Ask whoever runs the service for the setting that is named.'),
+  execution_ended: meaning(409, 'Nothing is left to be done; read the execution again.'),
+  command_settled: meaning(409, 'Look at the command; ask for a new one if it should still be done.'),
   body_too_large: meaning(413, 'Send fewer or smaller events in one request.'),
   unsupported_media_type: meaning(415, 'Send application/json.'),
   too_much_asked: meaning(422, 'Ask for a shorter range, a longer step or fewer groups.'),
   event_refused: meaning(422, 'Mend the events that are named; none of the request was taken.'),
   upgrade_required: meaning(426, 'Open it as a WebSocket; the README says how.'),
+  definition_refused: meaning(422, 'Mend the places that are named; the workflow stays as it was.'),
   rate_limited: meaning(429, 'Send requests more slowly.', 10),
+  client_gone: meaning(499, 'Ask again; the caller hung up before the answer.'),
   internal: meaning(500, 'Tell whoever runs the service the request id; its log has the cause.'),
   store_unavailable: meaning(503, 'Try again shortly; telemetry is taken in meanwhile.', 5),
   identity_unavailable: meaning(503, 'Try again shortly, or use an API key.', 5),
@@ -78,6 +83,7 @@ function fromDatabase(error: DatabaseError): ApiError {
     if (isTimeout) return new ApiError('store_timeout', 'ClickHouse did not answer in time.');
     return new ApiError('store_unavailable', 'ClickHouse cannot be reached.');
   }
+  if (error.code === 'aborted') return new ApiError('client_gone', 'The caller hung up.');
   if (timeoutCodes.has(error.code)) return new ApiError('store_timeout', 'The answer took longer than a request may.');
   if (tooMuchCodes.has(error.code))
     return new ApiError('too_much_asked', 'The answer needs more than one request may.');

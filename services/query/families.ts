@@ -12,15 +12,21 @@ import type { LiveMetrics } from '../live/metrics.ts';
 import type { Analyst } from './analyst.ts';
 import type { Role } from './api-keys.ts';
 import type { Caller } from './auth.ts';
+import type { CommandDesk } from './command-desk.ts';
 import type { EventGate } from './incoming-events.ts';
+import type { KeyStore } from './key-store.ts';
 import type { Publisher } from './publisher.ts';
 import { alertSilences } from './routes/alert-silences.ts';
 import { alerts } from './routes/alerts.ts';
 import { analysis } from './routes/analysis.ts';
+import { audit } from './routes/audit.ts';
+import { commands } from './routes/commands.ts';
 import { completeness } from './routes/completeness.ts';
 import { deadLetters } from './routes/dead-letters.ts';
+import { executionLists } from './routes/execution-lists.ts';
 import { ingest } from './routes/ingest.ts';
 import { insight } from './routes/insight.ts';
+import { apiKeys } from './routes/keys.ts';
 import { live } from './routes/live.ts';
 import { percentiles } from './routes/percentiles.ts';
 import { telemetry } from './routes/telemetry.ts';
@@ -28,6 +34,7 @@ import { trends } from './routes/trends.ts';
 import { webhooks } from './routes/webhooks.ts';
 import { workflowExecutions } from './routes/workflow-executions.ts';
 import { workflowPerformance } from './routes/workflow-performance.ts';
+import { workflowRegistry } from './routes/workflow-registry.ts';
 import type { StateDesk } from './state-desk.ts';
 
 export type App = FastifyInstance<
@@ -44,11 +51,15 @@ export interface Services {
   publisher: Publisher;
   gate: EventGate;
   analyst: Analyst;
-  /** topic@epoch of each kind, as the pipelines call them. */
-  streams: Record<'executions' | 'tasks' | 'orchestrators', string>;
-  live: LiveServices;
+  commands: CommandDesk;
   /** Changes what people set up. */
   state: StateDesk;
+  keys: KeyStore;
+  /** topic@epoch of each kind, as the pipelines call them. */
+  streams: Record<'executions' | 'tasks' | 'orchestrators', string>;
+  /** How long an execution can be found after its last event. */
+  entityRetentionDays: number;
+  live: LiveServices;
   /** Where webhooks may lead, and what closes their secrets; empty where none can be kept. */
   webhookRules: { secretsKey: string; mayBeInner: boolean };
 }
@@ -74,6 +85,7 @@ export interface Family {
 /** Every route of the API. To add a family, write its file and put it here. */
 export const families: readonly Family[] = [
   workflowExecutions,
+  executionLists,
   workflowPerformance,
   analysis,
   telemetry,
@@ -87,6 +99,10 @@ export const families: readonly Family[] = [
   webhooks,
   ingest,
   live,
+  commands,
+  apiKeys,
+  audit,
+  workflowRegistry,
 ];
 
 declare module 'fastify' {
@@ -105,5 +121,7 @@ declare module 'fastify' {
     readers: readonly WorkspaceReader[];
     /** Whether who opened a socket may still have it. */
     isStillAllowed: () => Promise<boolean>;
+    /** For those who may see everything: asks about another workspace. */
+    readerOf: (workspace: string) => WorkspaceReader;
   }
 }

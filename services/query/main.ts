@@ -2,7 +2,7 @@ import { Database } from '../../clickhouse/client.ts';
 import { durableQuestion } from '../../clickhouse/queries/live-states.ts';
 import { WorkspaceReader } from '../../clickhouse/question.ts';
 import { createDecoder, type TopicKind } from '../../pipelines/decode.ts';
-import { createKafka, createTopics } from '../../pipelines/kafka.ts';
+import { commandTopicSpec, createKafka, createTopics, stateTopicSpec } from '../../pipelines/kafka.ts';
 import { startProcess } from '../../pipelines/process.ts';
 import { SchemaRegistry } from '../../pipelines/schema-registry.ts';
 import { kafkaOptions, readingDatabaseOptions } from '../../pipelines/servers.ts';
@@ -17,7 +17,9 @@ import { Analyst } from './analyst.ts';
 import { KeyRing } from './api-keys.ts';
 import { buildApp } from './app.ts';
 import { Authenticator, isLoopbackHost } from './auth.ts';
+import { CommandDesk } from './command-desk.ts';
 import { EventGate } from './incoming-events.ts';
+import { KeyStore } from './key-store.ts';
 import { createQueryMetrics } from './metrics.ts';
 import { Publisher } from './publisher.ts';
 import { StateDesk } from './state-desk.ts';
@@ -102,6 +104,9 @@ const app = await buildApp({
   state: new StateDesk(statePublisher),
   webhookRules: { secretsKey: settings.secretsKey, mayBeInner: settings.webhookPrivateTargets },
   analyst: new Analyst(threads, Date.now),
+  keys: new KeyStore({ ring: keys, publisher, topic: settings.topicState, nowMs: Date.now }),
+  commands: new CommandDesk({ publisher, topic: settings.topicCommands, nowMs: Date.now }),
+  entityRetentionDays: settings.entityRetentionDays,
   nowMs: Date.now,
   origins: settings.apiOrigins,
   requestsPerMinute: settings.apiRequestsPerMinute,
@@ -112,17 +117,21 @@ const app = await buildApp({
 onStop('api', () => app.close());
 const address = await listen();
 log.info({ address }, 'answering');
-reportReadiness(
-  () => store.whyNotReady() || (publisher.isConnected ? '' : 'Kafka cannot be reached') || hub.whyNotReady(),
-);
-await Promise.all([publisher.connect(), statePublisher.connect(), hub.open()]);
+let canChange = false;
+const whyNotPublishing = () => (publisher.isConnected && canChange ? '' : 'Kafka cannot be reached');
+reportReadiness(() => store.whyNotReady() || whyNotPublishing() || hub.whyNotReady());
+const connecting = Promise.all([publisher.connect(), statePublisher.connect()]).then(() => {
+  canChange = true;
+});
+await Promise.all([connecting, hub.open()]);
 
 async function readKeys(): Promise<void> {
   const admin = kafka.admin();
   await admin.connect();
   const retentionMs = settings.topicRetentionDays * 86_400_000;
   const alerts = { topic: settings.topicAlerts, partitions: settings.partitions, retentionMs };
-  await createTopics(admin, [{ topic: settings.topicState, partitions: 1, retentionMs: -1 }, alerts], -1);
+  const commands = commandTopicSpec(settings.topicCommands, settings.partitions);
+  await createTopics(admin, [stateTopicSpec(settings.topicState), commands, alerts], -1);
   await admin.disconnect();
   const state = new StateLog(
     kafka,

@@ -28,9 +28,31 @@ export function describeApi(): SwaggerOptions {
     },
     transform: ({ schema, url, route }) => {
       const operationId = `${String(route.method).toLowerCase()}${url.replace(/[^A-Za-z0-9]+/g, '_')}`;
-      return { schema: { operationId, ...addWorkspaceHeaders(schema, url) }, url };
+      return { schema: { operationId, ...freeDefaults(addWorkspaceHeaders(schema, url)) }, url };
     },
   };
+}
+
+interface ObjectSchema {
+  required?: string[];
+  properties?: Record<string, { default?: unknown }>;
+}
+
+/** What has a default need not be sent; only after the defaults were put in is it always there. */
+function freeDefaults<Schema extends object | undefined>(schema: Schema): Schema {
+  if (schema === undefined) return schema;
+  const { querystring, body } = schema as { querystring?: ObjectSchema; body?: ObjectSchema };
+  return {
+    ...schema,
+    ...(querystring === undefined ? {} : { querystring: freeDefaultsOf(querystring) }),
+    ...(body === undefined ? {} : { body: freeDefaultsOf(body) }),
+  };
+}
+
+function freeDefaultsOf(schema: ObjectSchema): ObjectSchema {
+  const { required = [], properties = {} } = schema;
+  const needed = required.filter((name) => properties[name]?.default === undefined);
+  return { ...schema, required: needed };
 }
 
 const workspaceHeaders = {

@@ -3,6 +3,7 @@ import { Counter, Gauge } from 'prom-client';
 import {
   type Admin,
   type Consumer,
+  commandTopicSpec,
   createKafka,
   createProducer,
   createTopics,
@@ -28,7 +29,7 @@ const topicNames = {
   tasks: settings.topicTasks,
   orchestrators: settings.topicOrchestrators,
 };
-const commandTopic = 'weir.commands';
+const commandTopic = settings.topicCommands;
 /** What was planted: read by tests and benches only. */
 const truthTopic = 'weir.truth';
 /** How far this demo has come, newest last. */
@@ -60,7 +61,7 @@ onStop('admin', () => admin.disconnect());
 await createTopics(
   admin,
   [
-    { topic: commandTopic, partitions: settings.partitions, retentionMs: 7 * 86_400_000 },
+    commandTopicSpec(commandTopic, settings.partitions),
     { topic: truthTopic, partitions: 1, retentionMs: settings.topicRetentionDays * 86_400_000 },
     { topic: stateTopic, partitions: 1, retentionMs: forEver },
   ],

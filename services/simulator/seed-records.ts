@@ -1,7 +1,7 @@
 import type { StateRecord } from '../../schemas/records.ts';
 import type { WorkflowDefinition } from './workflow-model.ts';
 
-const definitionsCollection = 'workflow-definitions';
+export const definitionsCollection = 'workflow-definitions';
 
 export interface SeedTarget {
   workspace: string;
@@ -9,8 +9,10 @@ export interface SeedTarget {
   nowMs: number;
 }
 
-export const definitionKey = ({ workspace, project }: SeedTarget, workflowId: string): string =>
-  `${workspace}/${project}/${workflowId}`;
+export const definitionKey = (
+  { workspace, project }: Pick<SeedTarget, 'workspace' | 'project'>,
+  workflowId: string,
+): string => `${workspace}/${project}/${workflowId}`;
 
 /** The record that registers a workflow in a project. */
 export function registerDefinition(definition: WorkflowDefinition, target: SeedTarget): StateRecord {

@@ -149,6 +149,15 @@ describe('a page', () => {
     expect(idsOf(await readExecutionPage(database, question))[0]).toBe('new');
   });
 
+  it('of what runs holds just that, however much has ended between', async () => {
+    const running = { workspace: 'workspace-1', workflowId: '', state: 'running', limit: 4, toMs: newestMs };
+    const first = await readExecutionPage(database, { ...everything, ...running });
+    const second = await readExecutionPage(database, { ...everything, ...running, after: first.next });
+    const isOpen = (index: number) => index % openEvery === 0 && index % workspaces === 1;
+    expect([...idsOf(first), ...idsOf(second)]).toEqual(expectedIds(isOpen));
+    expect(second.next).toBeNull();
+  });
+
   it('of one task, and of failures of a class of error, holds just these', async () => {
     const ofTask = { ...everything, workspace: 'workspace-0', taskId: 'flow-8/load', errorType: '', state: '' };
     expect(idsOf(await readAttemptPage(database, ofTask))).toEqual(
@@ -169,7 +178,8 @@ describe('a page', () => {
     const explaining = new ExplainingDatabase(target);
     const ofWorkflow = { ...everything, workspace: 'workspace-1', workflowId: 'flow-7', state: '' };
     const listed = executions / workflows;
-    for (const question of [ofWorkflow, { ...ofWorkflow, state: 'failed' }]) {
+    for (const state of ['', 'failed', 'completed']) {
+      const question = { ...ofWorkflow, state };
       await readExecutionPage(explaining, question);
       const { execution_list: list, executions: entities } = explaining.granules;
       // A granule of the list has 1024 rows, and the rows of one workflow begin and end within one in every part.

@@ -16,6 +16,7 @@ import {
   taskCellsTable,
   taskDimensions,
 } from '../../clickhouse/tables/cells.ts';
+import { commandsTable } from '../../clickhouse/tables/commands.ts';
 import {
   executionListTable,
   executionsTable,
@@ -51,7 +52,7 @@ const tables = [
   orchestratorCellsTable,
 ];
 /** Keyed by an entry, and by its revision, which is a place in the log. */
-const entries = [stateTable, stateChangesTable];
+const entries = [stateTable, stateChangesTable, commandsTable];
 /** Keyed by what they are about, and by time. */
 const published = [
   baselinesTable,

@@ -116,6 +116,7 @@ export class Telemetry {
       WEIR_TOPIC_ORCHESTRATORS: this.topics.orchestrators,
       WEIR_TOPIC_STATE: this.topics.state,
       WEIR_TOPIC_ALERTS: this.topics.alerts,
+      WEIR_TOPIC_COMMANDS: this.topics.commands,
       WEIR_GROUP_ID: this.topics.group,
       WEIR_CHUNK_RECORDS: '1024',
       WEIR_FLUSH_INTERVAL_MS: '200',

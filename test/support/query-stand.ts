@@ -95,7 +95,7 @@ export class QueryStand {
 
   async startService(): Promise<void> {
     this.#service = this.telemetry.start(this.env, 'services/query/main.ts');
-    const [, address = ''] = await this.#service.launched.waitFor(/"address":"(http:[^"]+)"/, 60_000);
+    const [, address = ''] = await this.#service.launched.waitFor(/"address":"(http:[^"]+)"/, 120_000);
     this.#address = address;
     await this.#service.ready(60_000);
   }

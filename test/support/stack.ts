@@ -8,6 +8,7 @@ interface TestTopics {
   orchestrators: string;
   state: string;
   alerts: string;
+  commands: string;
   group: string;
 }
 
@@ -34,6 +35,7 @@ export function uniqueTopics(name: string): TestTopics {
     orchestrators: `${prefix}.telemetry.orchestrators`,
     state: `${prefix}.weir.state`,
     alerts: `${prefix}.weir.alerts`,
+    commands: `${prefix}.weir.commands`,
     group: `${prefix}.group`,
   };
 }

@@ -3,6 +3,7 @@ import { answers } from '../../../schemas/api/parts.ts';
 import { PercentilesAnswer, PercentilesQuery } from '../../../schemas/api/questions.ts';
 import { explainIf } from '../answer-values.ts';
 import { ApiError } from '../errors.ts';
+import { type ExactValues, exactMethod, pickExact, readExactDurations } from '../exact-percentiles.ts';
 import type { App, Family, Services } from '../families.ts';
 import { readFocus } from '../subject.ts';
 import { parseRange, wholeRange } from '../time-range.ts';
@@ -19,7 +20,8 @@ export const percentiles: Family = {
         schema: {
           summary: 'Percentiles of durations and waits',
           description:
-            'Merged from the histograms of the rollups, so a long range is as right as a short one. Nearest rank, in milliseconds.',
+            'Nearest rank, in milliseconds. Merged from the histograms of the rollups, so a long range is as right as a short one; exact ' +
+            'durations of one workflow or task of which only a few hundred ended in the range. The answer says which, and with what error.',
           querystring: PercentilesQuery,
           response: answers(PercentilesAnswer),
         },
@@ -29,23 +31,33 @@ export const percentiles: Family = {
         const name = readMetric(metric);
         const wanted = readShares(shares);
         const steps = wholeRange(parseRange(query, '24h', nowMs()));
+        const focus = readFocus(query);
         const groups = await readWindows(reader, {
-          ...readFocus(query),
+          ...focus,
           steps,
           distributions: [name],
           percentiles: wanted,
         });
+        const isOne = name === 'duration' && focus.groupBy === null;
+        const count = groups[0]?.whole.duration_n ?? 0;
+        const exact = isOne ? await readExactDurations(reader, focus, steps, count) : null;
         return {
           subject: query.subject,
           metric,
           range: describeRange(steps),
-          percentiles: describeMethod(steps),
-          groups: groups.map((group) => describeGroup(group, name, wanted, query.group_by !== undefined)),
+          percentiles: exact === null ? describeMethod(steps) : exactMethod,
+          groups: groups.map((group) => {
+            const answer = describeGroup(group, name, wanted, query.group_by !== undefined);
+            return exact === null ? answer : { ...answer, values: describeExact(exact, wanted) };
+          }),
         };
       },
     );
   },
 };
+
+const describeExact = (values: ExactValues, shares: readonly number[]): Record<string, number> =>
+  Object.fromEntries(shares.map((share) => [`p${share}`, pickExact(values, share)]));
 
 function readMetric(metric: string): DistributionName {
   const name = distributions.find((distribution) => `${distribution}_ms` === metric);

@@ -1,16 +1,26 @@
 import type { Static } from 'typebox';
+import { type PayloadRow, payloadsQuestion } from '../../../clickhouse/queries/workflow-executions.ts';
 import { answers } from '../../../schemas/api/parts.ts';
 import {
   TelemetryExecution,
   TelemetryExecutionPath,
+  TelemetryExecutions,
+  TelemetryExecutionsQuery,
   TelemetryMetrics,
   TelemetryMetricsQuery,
   TelemetryQuery,
   TelemetryTimeline,
   TelemetryWorkflowPath,
 } from '../../../schemas/api/telemetry.ts';
-import { orNull, readJson, toInstant, toMaybeInstant } from '../answer-values.ts';
+import { orNull, readJson, toInstant, toInstantText, toMaybeInstant } from '../answer-values.ts';
 import { ApiError } from '../errors.ts';
+import {
+  countExecutions,
+  type ExecutionsWish,
+  findSource,
+  type ListedExecution,
+  readPageSkipping,
+} from '../execution-pages.ts';
 import type { App, Family, Services } from '../families.ts';
 import { loadRun, type RecordedRun } from '../recorded-run.ts';
 import { longestRangeDays, parseRange, wholeRange } from '../time-range.ts';
@@ -20,7 +30,8 @@ import { failuresOf, readWindows, takeOnlySource } from '../windows.ts';
 export const telemetry: Family = {
   prefix: '/api/workflows',
   tag: 'telemetry',
-  register(app: App, { nowMs }: Services): void {
+  register(app: App, services: Services): void {
+    const { nowMs } = services;
     app.get(
       '/executions/:execution_id/timeline',
       {
@@ -45,6 +56,7 @@ export const telemetry: Family = {
       },
       async ({ params, query, reader }) => describeExecution(await loadRun(reader, params.execution_id, query.source)),
     );
+    registerList(app, services);
     app.get(
       '/:workflow_id/metrics',
       {
@@ -78,6 +90,65 @@ export const telemetry: Family = {
     );
   },
 };
+
+/** Of everything that can still be found, however long ago it ran. */
+function registerList(app: App, { nowMs, entityRetentionDays }: Services): void {
+  app.get(
+    '/:workflow_id/executions',
+    {
+      schema: {
+        summary: 'Executions of a workflow, newest first, and how many there are',
+        params: TelemetryWorkflowPath,
+        querystring: TelemetryExecutionsQuery,
+        response: answers(TelemetryExecutions),
+      },
+    },
+    async ({ params: { workflow_id: workflow }, query, reader }) => {
+      const { skip, limit, status = '', source: named = '' } = query;
+      const toMs = nowMs() + clockSlackMs;
+      const wish: ExecutionsWish = {
+        workflow,
+        status,
+        source: named,
+        fromMs: toMs - entityRetentionDays * 86_400_000,
+        toMs,
+      };
+      const source = await findSource(reader, wish);
+      if (source === null) return { items: [], total: 0, skip, limit };
+      const found = { ...wish, source };
+      const [rows, total] = await Promise.all([
+        readPageSkipping(reader, found, { skip, limit }),
+        countExecutions(reader, found),
+      ]);
+      const executions = rows.map((row) => row.execution_id);
+      const payloads = rows.length === 0 ? [] : await reader.ask(payloadsQuestion, { source, executions });
+      const payloadOf = new Map(payloads.map((payload) => [payload.execution_id, payload]));
+      return { items: rows.map((row) => describeListed(row, payloadOf.get(row.execution_id))), total, skip, limit };
+    },
+  );
+}
+
+/** Producers' clocks may be a little ahead of ours. */
+const clockSlackMs = 300_000;
+
+function describeListed(
+  row: ListedExecution,
+  payload: PayloadRow | undefined,
+): Static<typeof TelemetryExecutions>['items'][number] {
+  return {
+    id: row.execution_id,
+    workflow_id: row.workflow_id,
+    execution_number: row.execution_number,
+    status: row.state,
+    started_at: toInstantText(row.started_at),
+    completed_at: toInstantText(row.ended_at),
+    duration: secondsOf(row.duration_ms),
+    input_variables: readJson(payload?.input || payload?.variables || ''),
+    results: readJson(payload?.output ?? ''),
+    created_at: toInstant(Date.parse(row.first_seen_at)),
+    updated_at: toInstant(Date.parse(row.last_event_at)),
+  };
+}
 
 const secondsOf = (ms: number | null): number | null => (ms === null ? null : ms / 1000);
 

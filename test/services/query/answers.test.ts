@@ -106,6 +106,28 @@ describe('percentiles', () => {
     for (const share of shares) expectWithin(groups[0].values[`p${share}`], exactPercentile(values, share));
   });
 
+  it('of a workflow or task of which little ended are exact, and say so', async () => {
+    interface Exact extends Percentiles {
+      percentiles: { method: string; relative_error: number };
+    }
+    const shares = [0, 1, 12.5, 33.33, 50, 90, 99.9, 100];
+    const ask = (about: string) =>
+      stand.get<Exact>(`/api/v1/percentiles?${about}&time_range=24h&percentiles=${shares.join(',')}`);
+    const ofRuns = await ask(`subject=execution&workflow_id=${workflow}`);
+    expect(ofRuns.percentiles).toEqual({ method: 'exact', resolution: 'rows', relative_error: 0 });
+    for (const share of shares)
+      expect(ofRuns.groups[0].values[`p${share}`]).toBe(exactPercentile(runs.map(durationOf), share));
+    const checks = runs.flatMap(({ tasks }) =>
+      tasks.filter(({ id }) => id === 'own-check').map((task) => task.attempts.at(-1)),
+    );
+    const durations = checks.map((last) => (last?.endedMs ?? 0) - (last?.startedMs ?? 0));
+    const ofTask = await ask('subject=task&task_id=own-check');
+    expect(ofTask.percentiles.method).toBe('exact');
+    for (const share of shares) expect(ofTask.groups[0].values[`p${share}`]).toBe(exactPercentile(durations, share));
+    const split = await ask('subject=task&task_id=own-check&group_by=source');
+    expect(split.percentiles).toMatchObject({ method: 'histogram', relative_error: 0.01 });
+  });
+
   it.each([
     ['6h', '1m'],
     ['24h', '1h'],
@@ -256,6 +278,110 @@ describe('one execution', () => {
       expect(response.status).toBe(404);
       expect(await response.json()).toMatchObject({ error: { code: 'not_found', request_id: expect.any(String) } });
     }
+  });
+});
+
+describe('executions of a workflow', () => {
+  interface Page {
+    items: { id: string; status: { state: string }; duration: number; startTime: string; endTime: string }[];
+    nextCursor: string | null;
+  }
+  interface Listed {
+    items: Record<string, unknown>[];
+    total: number;
+  }
+  const list = `/api/v1/workflow-analytics/workflows/${workflow}/executions`;
+  const newestFirst = (at: (run: SampleRun) => number) => runs.toSorted((one, other) => at(other) - at(one));
+  const bySeen = newestFirst((run) => run.queuedMs);
+
+  async function turnPages(path: string): Promise<Page['items']> {
+    const items: Page['items'] = [];
+    for (let cursor = ''; ; ) {
+      const page = await stand.get<Page>(`${path}${cursor}`);
+      items.push(...page.items);
+      if (page.nextCursor === null) return items;
+      cursor = `&cursor=${page.nextCursor}`;
+    }
+  }
+
+  it('stand page after page in the order in which they were seen, each once', async () => {
+    const items = await turnPages(`${list}?limit=7`);
+    expect(items.map(({ id }) => id)).toEqual(bySeen.map(({ id }) => id));
+    for (const item of items) {
+      const run = runs.find(({ id }) => id === item.id) as SampleRun;
+      expect(item).toMatchObject({
+        status: { state: run.state },
+        startTime: new Date(run.startedMs).toISOString(),
+        endTime: new Date(run.endedMs).toISOString(),
+        duration: durationOf(run),
+        cost: run.cost,
+        error: run.state === 'failed' ? { type: 'LoadError', message: `${run.id} broke` } : null,
+      });
+    }
+  });
+
+  it('are sifted by their state, those that failed by when they did', async () => {
+    const idsOf = (all: readonly SampleRun[], state: string) =>
+      all.filter((run) => run.state === state).map(({ id }) => id);
+    const failed = await turnPages(`${list}?limit=2&status=failed`);
+    expect(failed.map(({ id }) => id)).toEqual(
+      idsOf(
+        newestFirst((run) => run.endedMs),
+        'failed',
+      ),
+    );
+    const completed = await turnPages(`${list}?limit=9&status=completed`);
+    expect(completed.map(({ id }) => id)).toEqual(idsOf(bySeen, 'completed'));
+    expect(await turnPages(`${list}?limit=9&status=running`)).toEqual([]);
+  });
+
+  it('are those of the range that is asked for', async () => {
+    const [fromMs, toMs] = [bySeen[40].queuedMs, bySeen[9].queuedMs];
+    const items = await turnPages(`${list}?limit=200&from=${iso(fromMs)}&to=${iso(toMs)}`);
+    expect(items.map(({ id }) => id)).toEqual(bySeen.slice(10, 41).map(({ id }) => id));
+  });
+
+  it.each([
+    ['', (run: SampleRun) => run.state !== ''],
+    ['&status=completed', (run: SampleRun) => run.state === 'completed'],
+    ['&status=failed', (run: SampleRun) => run.state === 'failed'],
+    ['&status=running', () => false],
+  ])('are counted, and shown behind those that are skipped, in the documented shape: %s', async (filter, keep) => {
+    const path = `/api/workflows/${workflow}/executions?limit=4${filter}`;
+    const kept = (filter === '&status=failed' ? newestFirst((run) => run.endedMs) : bySeen).filter(keep);
+    for (const skip of [0, 3, kept.length - 2, kept.length]) {
+      const { items, total } = await stand.get<Listed>(`${path}&skip=${Math.max(0, skip)}`);
+      expect(total).toBe(kept.length);
+      const expected = kept.slice(Math.max(0, skip), Math.max(0, skip) + 4);
+      expect(items).toEqual(
+        expected.map((run) => ({
+          id: run.id,
+          workflow_id: workflow,
+          execution_number: null,
+          status: run.state,
+          started_at: new Date(run.startedMs).toISOString(),
+          completed_at: new Date(run.endedMs).toISOString(),
+          duration: durationOf(run) / 1000,
+          input_variables: { batch: run.id },
+          results: null,
+          created_at: new Date(run.queuedMs).toISOString(),
+          updated_at: new Date(run.endedMs).toISOString(),
+        })),
+      );
+    }
+  });
+
+  it('stay where they were on the pages to come while new ones arrive', async () => {
+    const headers = { 'x-workspace-id': 'rival' };
+    const path = '/api/v1/workflow-analytics/workflows/rival-orders/executions?limit=4';
+    const ask = async (cursor = '') => (await (await stand.call(`${path}${cursor}`, { headers })).json()) as Page;
+    const first = await ask();
+    const [added] = makeRuns({ workspace: 'rival', mark: 'rival', runs: 1, seed: 9, untilMs, everyMs: 1 });
+    await stand.telemetry.send('executions', toMessages(executionRecords({ ...added, id: 'rival-run-new' })));
+    await expect.poll(async () => (await ask()).items[0]?.id, { timeout: 30_000 }).toBe('rival-run-new');
+    const second = await ask(`&cursor=${first.nextCursor}`);
+    const ids = [...first.items, ...second.items].map(({ id }) => id);
+    expect(ids).toEqual([8, 7, 6, 5, 4, 3, 2, 1].map((at) => `rival-run-${at}`));
   });
 });
 

@@ -83,6 +83,7 @@ const oddities = [
 
 const usual: Record<string, readonly string[]> = {
   subject: ['execution', 'task'],
+  collection: ['api-keys', 'commands'],
   kind: ['executions', 'tasks', 'orchestrators'],
   time_range: ['1h', '7d', '400d'],
   step: ['1m', '1h', '1d', '1mo'],
@@ -91,6 +92,7 @@ const usual: Record<string, readonly string[]> = {
   time_zone: ['Asia/Kathmandu', 'America/New_York'],
   group_by: ['workflow_id', 'task_id'],
   percentiles: ['0,100', '99.99'],
+  status: ['completed', 'running', 'failed'],
   limit: ['1', '500', '501'],
   fresh: ['true', 'false'],
   since: ['2026-11-20', '2026-11-20T12:00:00Z'],
@@ -121,6 +123,10 @@ function drawBody(random: Random): string {
     `{"events":[{"kind":${JSON.stringify(oddities[random.below(oddities.length)])}}]}`,
     `{"workflow_id":${JSON.stringify(oddities[random.below(oddities.length)])},"state":"running","tasks":[{}]}`,
     '{"tasks":3}',
+    '{"reason":"odd"}',
+    `{"kind":"cancel","execution_id":${JSON.stringify(oddities[random.below(oddities.length)])}}`,
+    `{"kind":"scale_pool","pool_id":"a","parameters":{"target_workers":${random.below(3) - 1}}}`,
+    `{"id":"a","name":3,"tasks":[{"id":${JSON.stringify(oddities[random.below(oddities.length)])},"kind":"work"}]}`,
     `{"events":${'['.repeat(2000)}${']'.repeat(2000)}}`,
     `{"workflow_id":"a","execution_id":"b","state":"completed","event_time":"${'9'.repeat(400)}"}`,
   ];
@@ -177,6 +183,11 @@ describe('whatever is asked', () => {
     ['/api/v1/trends?subject=task&time_range=2000d', 422, 'too_much_asked', '1100 days'],
     ['/api/v1/trends?subject=task&time_range=soon', 400, 'invalid_request', 'time_range must look like'],
     ['/api/v1/dead-letters?limit=501', 400, 'invalid_request', 'parameter limit must be <= 500'],
+    ['/api/v1/workflow-analytics/workflows/w/executions?limit=201', 400, 'invalid_request', 'limit must be <= 200'],
+    ['/api/v1/workflow-analytics/workflows/w/executions?status=odd', 400, 'invalid_request', 'status must be one of'],
+    ['/api/v1/workflow-analytics/workflows/w/executions?cursor=WzFd', 400, 'invalid_cursor', 'cursor'],
+    ['/api/workflows/w/executions?limit=101', 400, 'invalid_request', 'parameter limit must be <= 100'],
+    ['/api/workflows/w/executions', 404, 'not_found', 'no telemetry of this workflow'],
     ['/api/v1/dead-letters?cursor=abc', 400, 'invalid_cursor', 'cursor'],
     ['/api/v1/nothing', 404, 'no_such_route', 'no such route'],
   ];

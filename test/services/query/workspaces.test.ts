@@ -1,4 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import { Database } from '../../../clickhouse/client.ts';
+import { exampleWorkflows } from '../../../services/simulator/workflow-catalogue.ts';
+import { waitUntil } from '../../support/launched.ts';
 import { QueryStand } from '../../support/query-stand.ts';
 import { executionRecords, makeRuns, taskRecords, toMessages } from './sample-runs.ts';
 
@@ -21,13 +24,14 @@ beforeAll(async () => {
   await stand.telemetry.send('executions', [
     ...toMessages(runs.flatMap(executionRecords)),
     { key: 'poison', value: 'no telemetry at all' },
+    // Far enough to be read that it tells whose it is.
+    ...owners.map(({ workspace, mark }) => ({ key: mark, value: JSON.stringify({ workspace, workflow_id: mark }) })),
   ]);
   await stand.telemetry.send('tasks', toMessages(runs.flatMap(taskRecords)));
-  for (const owner of owners) keys.set(owner.workspace, await stand.makeKey('operator', [owner.workspace]));
+  for (const owner of owners) keys.set(owner.workspace, await stand.makeKey('admin', [owner.workspace]));
   adminKey = await stand.makeKey('admin', ['*']);
   await stand.telemetry.startReady();
   await stand.telemetry.waitStored(60_000);
-  // A pipeline that can tell whose a dead letter is says so; that such letters stay apart is looked at here.
   for (const { workspace, mark } of owners) {
     await stand.telemetry.database.query(
       `INSERT INTO dead_letters VALUES ('${workspace}', '${mark}@1', '${mark}-topic', 0, 7, now64(3), 'invalid_json', '${mark}', '${mark}', 1, 1, 1)`,
@@ -35,6 +39,7 @@ beforeAll(async () => {
     await plantAlerts(workspace, mark);
   }
   await stand.startService();
+  for (const owner of owners) await setUp(owner);
 }, 180_000);
 
 /** As the evaluator, the notifier and the pipelines write them. */
@@ -58,6 +63,25 @@ async function plantAlerts(workspace: string, mark: string): Promise<void> {
     );
   }
 }
+const definition = (id: string, version: string) => ({ ...exampleWorkflows[0], id, version });
+
+/** What an owner sets up and asks for, as the owner would. */
+async function setUp(owner: Owner): Promise<void> {
+  const { mark } = owner;
+  const key = keyOf(owner);
+  for (const version of [`${mark}-1`, `${mark}-2`]) {
+    const body = JSON.stringify(definition(`${mark}-flow`, version));
+    expect((await stand.call(`/api/v1/workflows/${mark}-flow`, { method: 'PUT', key, body })).status).toBe(200);
+  }
+  const body = JSON.stringify({ kind: 'pause', execution_id: `${mark}-run-1`, reason: mark });
+  const asked = await stand.call('/api/v1/commands', { method: 'POST', key, body });
+  const { id } = (await asked.json()) as { id: string };
+  commandIds.set(owner.workspace, id);
+  const isStored = async () => (await stand.call(`/api/v1/commands/${id}`, { key })).status === 200;
+  expect(await waitUntil(isStored, 60_000)).toBe(true);
+}
+const commandIds = new Map<string, string>();
+const commandOf = ({ workspace }: Owner) => commandIds.get(workspace) ?? '';
 
 interface Case {
   /** The path as it is called by somebody who knows the owner's names. */
@@ -99,6 +123,14 @@ const cases: Record<string, Case> = {
   '/api/v1/workflow-analytics/executions/{execution_id}/eta': {
     path: ({ mark }) => `/api/v1/workflow-analytics/executions/${mark}-run-1/eta`,
   },
+  '/api/v1/workflow-analytics/workflows/{workflow_id}/executions': {
+    path: ({ mark }) => `/api/v1/workflow-analytics/workflows/${mark}-orders/executions`,
+    holds: byCount((answer: { items: unknown[] }) => answer.items.length),
+  },
+  '/api/workflows/{workflow_id}/executions': {
+    path: ({ mark }) => `/api/workflows/${mark}-orders/executions?limit=100`,
+    holds: byCount((answer: { total: number }) => answer.total),
+  },
   '/api/workflows/executions/{execution_id}/timeline': {
     path: ({ mark }) => `/api/workflows/executions/${mark}-run-1/timeline`,
   },
@@ -134,6 +166,17 @@ const cases: Record<string, Case> = {
   '/api/v1/alerts/silences': { path: () => '/api/v1/alerts/silences' },
   '/api/v1/webhooks/subscriptions': { path: () => '/api/v1/webhooks/subscriptions' },
   '/api/v1/webhooks/deliveries': { path: () => '/api/v1/webhooks/deliveries' },
+  '/api/v1/commands': { path: () => '/api/v1/commands' },
+  '/api/v1/commands/{command_id}': { path: (owner) => `/api/v1/commands/${commandOf(owner)}` },
+  '/api/v1/keys': {
+    path: () => '/api/v1/keys',
+    holds: (text, { workspace }) => text.includes(`"workspaces":["${workspace}"]`),
+  },
+  '/api/v1/audit': { path: () => '/api/v1/audit' },
+  '/api/v1/workflows': { path: () => '/api/v1/workflows' },
+  '/api/v1/workflows/{workflow_id}': { path: ({ mark }) => `/api/v1/workflows/${mark}-flow` },
+  '/api/v1/workflows/{workflow_id}/versions': { path: ({ mark }) => `/api/v1/workflows/${mark}-flow/versions` },
+  '/api/v1/workflows/{workflow_id}/differences': { path: ({ mark }) => `/api/v1/workflows/${mark}-flow/differences` },
   '/api/v1/dead-letters/{topic}/{partition}/{offset}': { path: ({ mark }) => `/api/v1/dead-letters/${mark}-topic/0/7` },
 };
 
@@ -176,6 +219,155 @@ describe('every route that reads', () => {
   });
 });
 
+interface WriteCase {
+  path: (owner: Owner) => string;
+  body?: (owner: Owner) => unknown;
+  /** What the owner is answered, and what somebody else is who asks in a workspace of their own. */
+  own: number;
+  strange: number;
+}
+
+const event = ({ workspace, mark }: Owner) => ({
+  ...{ workspace, workflow_id: `${mark}-orders`, execution_id: `${mark}-open`, state: 'running' },
+  event_time: untilMs,
+});
+
+/** One case for every route that changes something. */
+const writeCases: Record<string, WriteCase> = {
+  'post /api/v1/workflow-analytics/executions': {
+    path: () => '/api/v1/workflow-analytics/executions',
+    body: event,
+    own: 202,
+    strange: 422,
+  },
+  'post /api/v1/ingest/{kind}': {
+    path: () => '/api/v1/ingest/executions',
+    body: (owner) => ({ events: [event(owner)] }),
+    own: 202,
+    strange: 422,
+  },
+  'post /api/v1/commands': {
+    path: () => '/api/v1/commands',
+    body: ({ mark }) => ({ kind: 'pause', execution_id: `${mark}-run-1` }),
+    own: 202,
+    strange: 404,
+  },
+  'post /api/v1/commands/{command_id}/approve': {
+    path: (owner) => `/api/v1/commands/${commandOf(owner)}/approve`,
+    own: 409,
+    strange: 404,
+  },
+  'post /api/v1/workflow-analytics/executions/{execution_id}/cancel': {
+    path: ({ mark }) => `/api/v1/workflow-analytics/executions/${mark}-run-1/cancel`,
+    body: () => ({ reason: 'test' }),
+    own: 409,
+    strange: 404,
+  },
+  'post /api/v1/keys': {
+    path: () => '/api/v1/keys',
+    body: ({ workspace }) => ({ name: 'made', role: 'viewer', workspaces: [workspace] }),
+    own: 201,
+    strange: 403,
+  },
+  'delete /api/v1/keys/{key_id}': {
+    path: ({ workspace }) => `/api/v1/keys/${spareKeys.get(workspace)}`,
+    own: 200,
+    strange: 404,
+  },
+  'post /api/v1/alerts/{alert_id}/acknowledge': {
+    path: ({ mark }) => `/api/v1/alerts/${mark}-alert/acknowledge`,
+    body: ({ mark }) => ({ comment: mark }),
+    own: 200,
+    strange: 404,
+  },
+  'delete /api/v1/alerts/{alert_id}/acknowledge': {
+    path: ({ mark }) => `/api/v1/alerts/${mark}-alert/acknowledge`,
+    own: 200,
+    strange: 404,
+  },
+  'post /api/v1/alerts/silences': {
+    path: () => '/api/v1/alerts/silences',
+    body: ({ mark }) => ({ match: { workflow_id: mark }, duration_minutes: 1, comment: mark }),
+    own: 200,
+    // In a workspace of their own.
+    strange: 200,
+  },
+  'delete /api/v1/alerts/silences/{silence_id}': {
+    path: ({ mark }) => `/api/v1/alerts/silences/${mark}-entry`,
+    // Planted beside the log, whose revisions know nothing of it.
+    own: 409,
+    strange: 404,
+  },
+  'post /api/v1/webhooks/subscriptions': {
+    path: () => '/api/v1/webhooks/subscriptions',
+    body: () => ({ url: 'https://example.com/hook' }),
+    // No key was set to seal secrets with.
+    own: 409,
+    strange: 409,
+  },
+  'delete /api/v1/webhooks/subscriptions/{subscription_id}': {
+    path: ({ mark }) => `/api/v1/webhooks/subscriptions/${mark}-entry`,
+    own: 409,
+    strange: 404,
+  },
+  'put /api/v1/workflows/{workflow_id}': {
+    path: ({ mark }) => `/api/v1/workflows/${mark}-flow`,
+    body: ({ mark }) => definition(`${mark}-flow`, `${mark}-3`),
+    own: 200,
+    // In a workspace of their own, where it is another workflow of the same name.
+    strange: 200,
+  },
+};
+const spareKeys = new Map<string, string>();
+
+describe('every route that changes something', () => {
+  beforeAll(async () => {
+    for (const owner of owners) {
+      const text = await stand.makeKey('viewer', [owner.workspace]);
+      spareKeys.set(owner.workspace, text.split('_')[1] ?? '');
+    }
+  });
+
+  it('is looked at here', async () => {
+    const { paths } = await stand.get<OpenApi>('/openapi.json');
+    const changing = Object.entries(paths).flatMap(([path, methods]) =>
+      Object.keys(methods)
+        .filter((method) => method !== 'get')
+        .map((method) => `${method} ${path}`),
+    );
+    expect(changing.sort()).toEqual(Object.keys(writeCases).sort());
+  });
+
+  it.each(Object.entries(writeCases))(
+    'changes nothing of another workspace: %s',
+    async (name, { path, body, ...expected }) => {
+      const method = name.split(' ')[0]?.toUpperCase() ?? '';
+      for (const owner of owners) {
+        const other = owners.find((one) => one !== owner) as Owner;
+        const sent = body === undefined ? {} : { body: JSON.stringify(body(owner)) };
+        const call = (init: { key?: string; headers?: Record<string, string> }) =>
+          stand.call(path(owner), { method, ...sent, ...init });
+        const named = { 'x-workspace-id': encodeURIComponent(owner.workspace) };
+        expect((await call({})).status).toBe(401);
+        expect((await call({ key: keyOf(other), headers: named })).status).toBe(403);
+        expect((await call({ key: keyOf(other) })).status).toBe(expected.strange);
+        const own = await call({ key: keyOf(owner) });
+        expect(own.status, await own.text()).toBe(expected.own);
+      }
+    },
+  );
+
+  it('left what owners have set up as they did', async () => {
+    for (const owner of owners) {
+      const path = `/api/v1/workflows/${owner.mark}-flow`;
+      const { version } = await stand.get<{ version: string }>(path, keyOf(owner));
+      expect(version).toBe(`${owner.mark}-3`);
+      const { declared } = await stand.get<{ declared: object[] }>(`${path}/versions`, keyOf(owner));
+      expect(declared).toHaveLength(3);
+    }
+  });
+});
+
 describe('what belongs to no workspace', () => {
   it('is shown to administrators of all of them, and to nobody else', async () => {
     interface Letters {
@@ -185,7 +377,8 @@ describe('what belongs to no workspace', () => {
     expect(seen.items).toMatchObject([{ reason: 'wrong_magic', workspace: null }]);
     for (const owner of owners) {
       const { items } = await stand.get<Letters>('/api/v1/dead-letters', keyOf(owner));
-      expect(items).toMatchObject([{ reason: 'invalid_json', workspace: owner.workspace }]);
+      expect(items.map(({ reason }) => reason).sort()).toEqual(['invalid_json', 'missing_time']);
+      expect(items.every(({ workspace }) => workspace === owner.workspace)).toBe(true);
       const { ledger } = await stand.get<{ ledger: unknown }>('/api/v1/completeness', keyOf(owner));
       expect(ledger).toBeNull();
     }
@@ -201,6 +394,30 @@ describe('ClickHouse', () => {
     const named = { log_comment: JSON.stringify({ workspace: 'rival' }) };
     expect(await database.rows(sql, {}, named)).toEqual([{ workspace: 'rival' }]);
     expect(await database.rows(sql)).toEqual([]);
+    await database.close();
+  });
+});
+
+describe('a caller who hangs up', () => {
+  it('ends the question in ClickHouse', async () => {
+    const setting = 'cancel_http_readonly_queries_on_client_close';
+    const reader = stand.reader();
+    expect(await reader.rows(`SELECT getSetting('${setting}') AS isOn`)).toEqual([{ isOn: true }]);
+    await reader.close();
+    // As that user may, but with numbers enough to go on far longer than this test waits.
+    const database = new Database(stand.telemetry.database);
+    const leaving = new AbortController();
+    const settings = { readonly: 1, [setting]: 1, max_execution_time: 120 };
+    const long = 'SELECT sum(number) AS much FROM numbers(1000000000000)';
+    const asked = expect(database.ask(long, {}, settings, leaving.signal)).rejects.toMatchObject({ code: 'aborted' });
+    const running = () =>
+      stand.telemetry.database.query(
+        "SELECT count() FROM system.processes WHERE query LIKE '%AS much%' AND query NOT LIKE '%system.processes%'",
+      );
+    await expect.poll(running, { timeout: 10_000 }).toBe('1');
+    leaving.abort();
+    await asked;
+    await expect.poll(running, { timeout: 20_000 }).toBe('0');
     await database.close();
   });
 });

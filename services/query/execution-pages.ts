@@ -1,0 +1,178 @@
+import {
+  type EntityRow,
+  type PagePosition,
+  readExecutionPage,
+  readExecutionsNamed,
+} from '../../clickhouse/queries/entity-pages.ts';
+import {
+  executionCountsQuestion,
+  openCountsQuestion,
+  skippingQuestion,
+  workflowSourcesQuestion,
+} from '../../clickhouse/queries/workflow-executions.ts';
+import type { WorkspaceReader } from '../../clickhouse/question.ts';
+import { type ExecutionState, endStates, type executionStates } from '../../schemas/events.ts';
+import { latestCursorMs, readCursor, writeCursor } from './cursors.ts';
+import { ApiError } from './errors.ts';
+import { wholeRange } from './time-range.ts';
+import { failuresOf, readWindows } from './windows.ts';
+
+/** An execution as lists show it: the columns of its view that they use. */
+export interface ListedExecution extends EntityRow {
+  workflow_id: string;
+  workflow_name: string;
+  workflow_version: string;
+  project: string;
+  execution_number: number | null;
+  attempts: number;
+  state: string;
+  progress_ratio: number | null;
+  phase: string;
+  substatus: string;
+  trigger_type: string;
+  trigger_source: string;
+  triggered_by: string;
+  scheduled_at: string | null;
+  started_at: string | null;
+  ended_at: string | null;
+  duration_ms: number | null;
+  queue_ms: number | null;
+  cost: number | null;
+  error_type: string;
+  error_code: string;
+  error_message: string;
+  cancel_reason: string;
+  first_seen_at: string;
+  last_event_at: string;
+}
+
+export interface ExecutionsWish {
+  workflow: string;
+  source: string;
+  status: (typeof executionStates)[number] | '';
+  fromMs: number;
+  toMs: number;
+}
+
+/** The one source that has executions of the workflow; null where the workspace knows it, but nothing ran in the range. */
+export async function findSource(reader: WorkspaceReader, wish: ExecutionsWish): Promise<string | null> {
+  if (wish.source !== '') return wish.source;
+  const counts = await reader.ask(executionCountsQuestion, wish);
+  if (counts.length > 1) throw refuseAmbiguous(counts.map(({ source }) => source));
+  if (counts[0] !== undefined) return counts[0].source;
+  const ever = await reader.ask(workflowSourcesQuestion, { workflow: wish.workflow });
+  if (ever.length === 0) throw new ApiError('not_found', 'The workspace has no telemetry of this workflow.');
+  return ever.length === 1 ? (ever[0]?.source ?? null) : null;
+}
+
+const refuseAmbiguous = (sources: readonly string[]): ApiError =>
+  new ApiError('ambiguous_source', `The id is used by ${sources.length} sources.`, { sources });
+
+export interface ExecutionPage {
+  rows: ListedExecution[];
+  nextCursor: string | null;
+}
+
+/** A page behind a cursor, which also holds where the range of the first page began: with the clock it would move on. */
+export async function readPageBehind(
+  reader: WorkspaceReader,
+  wish: ExecutionsWish,
+  { cursor, limit }: { cursor: string | undefined; limit: number },
+): Promise<ExecutionPage> {
+  const { after, fromMs } = readPosition(cursor, wish);
+  const { rows, next } = await readExecutionPage(reader.named('execution_page'), {
+    workspace: reader.workspace,
+    workflowId: wish.workflow,
+    state: wish.status,
+    source: wish.source,
+    fromMs,
+    toMs: wish.toMs,
+    after,
+    limit,
+  });
+  const nextCursor = next === null ? null : writeCursor([next.atMs, next.source, next.executionId, fromMs]);
+  return { rows: rows as ListedExecution[], nextCursor };
+}
+
+function readPosition(
+  cursor: string | undefined,
+  wish: ExecutionsWish,
+): { after: PagePosition | null; fromMs: number } {
+  if (cursor === undefined) return { after: null, fromMs: wish.fromMs };
+  const [atMs, source, executionId, fromMs] = readCursor(cursor, ['number', 'string', 'string', 'number']);
+  if (atMs > latestCursorMs || fromMs > latestCursorMs) {
+    throw new ApiError('invalid_cursor', 'The cursor is none that this route has given.');
+  }
+  return { after: { atMs, source, executionId, taskId: '', mapIndex: -1, attempt: 1 }, fromMs };
+}
+
+/** Executions of a state are told apart by looking at each, so only so many are passed over. */
+const mostSkippedOfState = 5_000;
+const pageWhileSkipping = 200;
+
+/** The page behind so many executions. While executions come in, what stands there moves: cursors do not. */
+export async function readPageSkipping(
+  reader: WorkspaceReader,
+  wish: ExecutionsWish & { source: string },
+  { skip, limit }: { skip: number; limit: number },
+): Promise<ListedExecution[]> {
+  if (wish.status !== '') return readSifted(reader, wish, { skip, limit });
+  const names = await reader.ask(skippingQuestion, { ...wish, skip, limit });
+  const executionIds = names.map(({ execution_id }) => execution_id);
+  const { workspace } = reader;
+  const named = { workspace, source: wish.source, executionIds };
+  return (await readExecutionsNamed(reader.named('executions_named'), named)) as ListedExecution[];
+}
+
+async function readSifted(
+  reader: WorkspaceReader,
+  wish: ExecutionsWish,
+  { skip, limit }: { skip: number; limit: number },
+): Promise<ListedExecution[]> {
+  if (skip > mostSkippedOfState) {
+    const message = `With a status, ${mostSkippedOfState} executions may be skipped at most; cursors of /api/v1/workflow-analytics go further.`;
+    throw new ApiError('too_much_asked', message, { mostSkipped: mostSkippedOfState });
+  }
+  const rows: ListedExecution[] = [];
+  let cursor: string | undefined;
+  while (rows.length < skip + limit) {
+    const wanted = Math.min(pageWhileSkipping, skip + limit - rows.length);
+    const page = await readPageBehind(reader, wish, { cursor, limit: wanted });
+    rows.push(...page.rows);
+    if (page.nextCursor === null) break;
+    cursor = page.nextCursor;
+  }
+  return rows.slice(skip, skip + limit);
+}
+
+const isEnd = (state: string): boolean => (endStates as readonly string[]).includes(state);
+
+/**
+ * How many executions there are to page through. Ends are those that rollups count, less what runs again; what is open is
+ * found by an index of its own; neither looks at single executions.
+ */
+export async function countExecutions(
+  reader: WorkspaceReader,
+  wish: ExecutionsWish & { source: string },
+): Promise<number> {
+  if (wish.status === '') {
+    const counts = await reader.ask(executionCountsQuestion, wish);
+    return counts.find(({ source }) => source === wish.source)?.executions ?? 0;
+  }
+  const open = await reader.ask(openCountsQuestion, wish);
+  const sumOpen = (keep: (row: (typeof open)[number]) => boolean) =>
+    open.filter(keep).reduce((sum, { executions }) => sum + executions, 0);
+  if (!isEnd(wish.status)) return sumOpen(({ state }) => state === wish.status);
+  const ended = await countEnds(reader, wish, wish.status);
+  return Math.max(0, ended - sumOpen(({ last_end_state }) => last_end_state === wish.status));
+}
+
+async function countEnds(reader: WorkspaceReader, wish: ExecutionsWish, state: ExecutionState): Promise<number> {
+  const { workflow: workflow_id, source, fromMs, toMs } = wish;
+  const steps = wholeRange({ fromMs, toMs, zone: 'UTC' });
+  const [group] = await readWindows(reader, { subject: 'executions', steps, filters: { workflow_id, source } });
+  if (group === undefined) return 0;
+  const { completed, cancelled, timeout, partial } = group.whole;
+  const ends: Partial<Record<ExecutionState, number>> = { completed, cancelled, timeout, partial };
+  return ends[state] ?? failuresOf(group.whole) - timeout;
+}
