@@ -137,6 +137,20 @@ export async function readOldestWindow(database: Database, sinceMs: number): Pro
   return row?.oldestMs ?? null;
 }
 
+/** Cells of long ago that have just been written: history is being loaded, and what is usual is not known yet. */
+export async function countBackfilledCells(
+  database: Database,
+  beforeMs: number,
+  withinSeconds: number,
+): Promise<number> {
+  const [row] = await database.rows<{ cells: number }>(
+    `SELECT toFloat64(count()) AS cells FROM execution_cells
+     WHERE window_start < fromUnixTimestamp({before: UInt32}) AND written_at > now() - {within: UInt32}`,
+    { before: Math.floor(beforeMs / 1000), within: withinSeconds },
+  );
+  return row?.cells ?? 0;
+}
+
 /** All windows of the range, in order, with those in which nothing happened. */
 export async function readWindows(
   database: Database,
@@ -276,7 +290,9 @@ interface MeasureRow {
 }
 
 async function readReports(database: Database, range: InputRange): Promise<InWindow<ReportWindow>[]> {
-  const measures = Object.entries(wanted).map(([kind, names]) => `(kind = '${kind}' AND measure IN ('${names.join("', '")}'))`);
+  const measures = Object.entries(wanted).map(
+    ([kind, names]) => `(kind = '${kind}' AND measure IN ('${names.join("', '")}'))`,
+  );
   const rows = await database.rows<MeasureRow>(
     `SELECT workspace, source, kind, orchestrator_id AS orchestratorId, pool_id AS poolId, subject, measure, ${windowOf} AS windowMs,
        toFloat64(sum(value_sum)) / sum(m.n) AS mean, toFloat64(sum(m.increase)) AS increase, toFloat64(sum(m.n)) AS n

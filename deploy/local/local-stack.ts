@@ -49,6 +49,7 @@ export async function startServers(options: LocalStackOptions): Promise<LocalSta
     demoMetrics: settings.demoMetricsPort,
     api: settings.apiPort,
     apiMetrics: settings.apiMetricsPort,
+    alertsMetrics: settings.alertsMetricsPort,
   });
   for (const note of notes) screen.say(note);
   const started = await Promise.allSettled([bringKafka(options, ports), bringClickHouse(options, ports)]);

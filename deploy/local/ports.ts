@@ -8,7 +8,8 @@ export type PortName =
   | 'metrics'
   | 'demoMetrics'
   | 'api'
-  | 'apiMetrics';
+  | 'apiMetrics'
+  | 'alertsMetrics';
 
 interface ChosenPorts {
   ports: Record<PortName, number>;

@@ -129,6 +129,13 @@ async function startProcesses(
     },
   };
   await startOwnProcess(query, stack, place);
+  const alerts = {
+    name: 'alerts',
+    script: 'services/alerts/main.ts',
+    metricsPort: stack.ports.alertsMetrics,
+    stopTimeoutMs: 2_000,
+  };
+  await startOwnProcess(alerts, stack, place);
   if (!options.demo) return;
   const demo = {
     name: 'demo',

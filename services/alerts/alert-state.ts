@@ -43,7 +43,9 @@ export class AlertState {
   }
 
   bookOf = (): RuleBook => {
-    this.#book ??= new RuleBook(new Map([...this.#workspaces].map(([workspace, { settings }]) => [workspace, settings])));
+    this.#book ??= new RuleBook(
+      new Map([...this.#workspaces].map(([workspace, { settings }]) => [workspace, settings])),
+    );
     return this.#book;
   };
 
@@ -58,8 +60,8 @@ export class AlertState {
         : record.collection === alertCollections.rules
           ? findSettingProblems(ruleId, parsed)
           : [];
-    if (problems.length > 0) return this.#refused(record, problems);
-    entries.set(record.key, { ...parsed, by: record.changed_by });
+    if (problems.length > 0) this.#refused(record, problems);
+    else entries.set(record.key, { ...parsed, by: record.changed_by });
   }
 
   #workspace(name: string): WorkspaceState {

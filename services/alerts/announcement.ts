@@ -28,7 +28,9 @@ export function describeChange(judgement: JudgementRow, effects: ReadonlySet<str
   const named = [...effects].toSorted().slice(0, effectsNamed);
   const more = effects.size - named.length;
   const explained =
-    effects.size === 0 ? [] : [`It explains ${effects.size} other findings: ${named.join('; ')}${more > 0 ? `; and ${more} more` : ''}`];
+    effects.size === 0
+      ? []
+      : [`It explains ${effects.size} other findings: ${named.join('; ')}${more > 0 ? `; and ${more} more` : ''}`];
   const { ruleId, subjectKind, severity, workflowId, taskId, orchestratorId } = judgement;
   const labels: Record<string, string> = {
     rule: ruleId,

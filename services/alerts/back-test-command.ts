@@ -1,9 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { Database } from '../../clickhouse/client.ts';
-import { alertWindowMs, readScheduledStarts, readWindows, type WindowInput } from '../../clickhouse/queries/alert-inputs.ts';
+import {
+  alertWindowMs,
+  readScheduledStarts,
+  readWindows,
+  type WindowInput,
+} from '../../clickhouse/queries/alert-inputs.ts';
 import { readSettings } from '../../pipelines/process.ts';
-import { databaseOptions, withRunningServers } from '../../pipelines/servers.ts';
+import { databaseOptions, readRunningServers } from '../../pipelines/servers.ts';
 import { type AlertRuleId, type AlertRuleSetting, alertRuleIds } from '../../schemas/alerts.ts';
 import { backTest, findDraftProblems, type LabelledIncident } from './back-test.ts';
 import { floorWindow } from './evaluator.ts';
@@ -81,7 +86,9 @@ async function run(): Promise<void> {
           .split('\n')
           .filter((line) => line.trim() !== '')
           .map((line) => JSON.parse(line) as LabelledIncident);
-  const database = new Database(databaseOptions(readSettings(withRunningServers(process.env))));
+  const database = new Database(
+    databaseOptions(readSettings({ ...readRunningServers(process.env.WEIR_DATA_DIR ?? '.weir'), ...process.env })),
+  );
   try {
     const result = backTest(await readHistory(database, days), draft, incidents);
     if (json) console.log(JSON.stringify(result, null, 2));

@@ -86,7 +86,9 @@ export function backTest(
 }
 
 /** Alerts from a log of judgements, exactly as the evaluator computes them. */
-export function playRounds(rounds: readonly { roundMs: number; judgements: readonly JudgementRow[] }[]): AlertChangeRow[] {
+export function playRounds(
+  rounds: readonly { roundMs: number; judgements: readonly JudgementRow[] }[],
+): AlertChangeRow[] {
   const machine = new AlertMachine();
   return rounds.flatMap((round) => machine.play(round));
 }

@@ -6,7 +6,7 @@ import type { Finding } from './finding.ts';
  * another breach explains names it: a queue fills because its pool lost workers, a workflow is slow because a task of
  * it is, forty tasks fail because one service is away. Only what stands for itself becomes an alert of its own.
  */
-export const causeDefaults = {
+const causeDefaults = {
   /** What breached so long ago still explains what it left behind. */
   rememberedMs: 45 * 60_000,
   /** Tasks of a pool that have to be slow at once before the pool is to blame. */
@@ -47,7 +47,20 @@ const explainedBy: Record<Layer, readonly Layer[]> = {
   queue: ['pool', 'worker', 'load', 'failure', 'slow', 'surge', 'leader', 'scheduler', 'crowd'],
   health: ['leader', 'scheduler', 'pool', 'worker', 'load', 'queue', 'failure', 'slow', 'surge'],
   wait: ['pool', 'leader', 'scheduler', 'worker', 'load', 'queue', 'failure', 'slow', 'surge', 'crowd'],
-  workflow: ['failure', 'slow', 'pool', 'leader', 'scheduler', 'worker', 'crowd', 'load', 'queue', 'surge', 'wait', 'execution'],
+  workflow: [
+    'failure',
+    'slow',
+    'pool',
+    'leader',
+    'scheduler',
+    'worker',
+    'crowd',
+    'load',
+    'queue',
+    'surge',
+    'wait',
+    'execution',
+  ],
   missing: ['leader', 'scheduler', 'pool', 'load', 'queue', 'surge', 'execution'],
   execution: ['pool', 'leader', 'scheduler', 'slow', 'failure', 'worker', 'crowd', 'load', 'queue', 'surge', 'wait'],
 };
@@ -134,7 +147,9 @@ export class Causes {
     if (breach.executionId !== '' && other.executionId !== '') return breach.executionId === other.executionId;
     if (breach.source !== other.source) return false;
     if (other.layer === 'leader' || other.layer === 'scheduler' || breach.layer === 'health') {
-      return breach.orchestratorId === '' || other.orchestratorId === '' || breach.orchestratorId === other.orchestratorId;
+      return (
+        breach.orchestratorId === '' || other.orchestratorId === '' || breach.orchestratorId === other.orchestratorId
+      );
     }
     if (breach.workflowId !== '' && breach.workflowId === other.workflowId) return true;
     const own = this.#poolsNear(breach);

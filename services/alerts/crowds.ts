@@ -3,7 +3,7 @@ import type { Rules } from './rules.ts';
 import { rounded } from './wording.ts';
 
 /** A pool in which several tasks are slow at once: what they have in common is to blame, not each of them. */
-export const crowdDefaults = {
+const crowdDefaults = {
   /** Tasks that have to be slower than usual, lately. */
   leastTasks: 3,
   /** How long a slow window of a task counts. */
@@ -72,7 +72,10 @@ export class Crowds {
       baselineId: '',
       facts: [
         `${slow.length} of ${ran} tasks that ran in it are slow at once, ${rounded(effect)} times as usual`,
-        `Among them ${slow.slice(0, 3).map(({ finding }) => finding.subject.subjectId).join(', ')}`,
+        `Among them ${slow
+          .slice(0, 3)
+          .map(({ finding }) => finding.subject.subjectId)
+          .join(', ')}`,
       ],
       contributions: slow.length,
       strength: slow.length >= leastTasks && slow.length >= leastShare * ran ? 'strong' : 'none',
@@ -84,8 +87,8 @@ export class Crowds {
 }
 
 function of<Value>(maps: Map<string, Map<string, Value>>, key: string): Map<string, Value> {
-  let found = maps.get(key);
-  if (found === undefined) maps.set(key, (found = new Map()));
+  const found = maps.get(key) ?? new Map<string, Value>();
+  maps.set(key, found);
   return found;
 }
 

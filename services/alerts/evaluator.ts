@@ -1,6 +1,7 @@
 import type { Database } from '../../clickhouse/client.ts';
 import {
   alertWindowMs,
+  countBackfilledCells,
   type InputRange,
   readAlertWatermark,
   readJudgements,
@@ -31,6 +32,10 @@ export const evaluatorDefaults = {
   /** Changes of windows that ended longer ago are told only as far as they still hold. */
   freshMs: 15 * 60_000,
   intervalMs: 5_000,
+  /** Cells older than this that were written so lately: history is being loaded, and is waited for at the start. */
+  historyMs: 3 * 3_600_000,
+  settledSeconds: 30,
+  mostBackfilled: 500,
 } as const;
 
 export interface EvaluatorOptions {
@@ -61,12 +66,18 @@ export class Evaluator {
   #scheduled: readonly ScheduledWorkflow[] = [];
   /** End of the newest window that was judged; null before the start. */
   #roundMs: number | null = null;
+  #waitingFor = '';
 
   constructor(options: EvaluatorOptions) {
     this.#options = options;
     this.#limits = { ...evaluatorDefaults, ...options.limits };
     this.#judge = new Judge({ bookOf: options.bookOf });
     this.#machine = new AlertMachine(options.actsOf);
+  }
+
+  /** '' when windows are judged as they close, and otherwise why not yet. */
+  get waitingFor(): string {
+    return this.#waitingFor;
   }
 
   get roundMs(): number | null {
@@ -79,6 +90,7 @@ export class Evaluator {
     const watermarkMs = await readAlertWatermark(database, streams);
     if (watermarkMs === null) return true;
     const closedMs = floorWindow(watermarkMs - this.#limits.latenessMs);
+    if (this.#roundMs === null && (await this.#isLoading(closedMs))) return true;
     this.#roundMs ??= await this.#start(closedMs);
     if (this.#roundMs === null || closedMs <= this.#roundMs) {
       if (this.#roundMs !== null) metrics.lagSeconds.set(Math.max(0, (nowMs() - this.#roundMs) / 1000));
@@ -91,6 +103,13 @@ export class Evaluator {
     metrics.lagSeconds.set(Math.max(0, (nowMs() - toMs) / 1000));
     metrics.show(this.#machine, this.#judge);
     return toMs === closedMs;
+  }
+
+  async #isLoading(closedMs: number): Promise<boolean> {
+    const { historyMs, settledSeconds, mostBackfilled } = this.#limits;
+    const cells = await countBackfilledCells(this.#options.database, closedMs - historyMs, settledSeconds);
+    this.#waitingFor = cells > mostBackfilled ? 'history is being loaded' : '';
+    return cells > mostBackfilled;
   }
 
   /** Goes on where the last evaluator of this shard came to, knowing what it knew: what is usual, and what is open. */
@@ -159,7 +178,12 @@ export class Evaluator {
    * While windows of long ago are caught up with, nobody is called for what has ended meanwhile: changes are held back, and of each
    * alert the newest is told when a window is reached that is fresh, or all that are due are judged.
    */
-  async #tell(changes: readonly AlertChangeRow[], endMs: number, closedMs: number, held: AlertChangeRow[]): Promise<void> {
+  async #tell(
+    changes: readonly AlertChangeRow[],
+    endMs: number,
+    closedMs: number,
+    held: AlertChangeRow[],
+  ): Promise<void> {
     held.push(...changes);
     if (closedMs - endMs > this.#limits.freshMs) return;
     const newest = new Map(held.map((change) => [change.alertId, change]));

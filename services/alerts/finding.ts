@@ -43,7 +43,7 @@ interface Conduct {
   beforeP: number;
 }
 
-export const policyDefaults = {
+const policyDefaults = {
   /** So unlikely a window is a discovery, whatever else was tested. */
   certainBelow: 1e-8,
   /** What is weak in so many of the last windows goes on, and is no chance. */

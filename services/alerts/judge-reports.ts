@@ -1,13 +1,13 @@
+import type { ReportKind, ReportWindow } from '../../clickhouse/queries/alert-inputs.ts';
 import type { AlertSubject } from '../../clickhouse/tables/alerts.ts';
 import type { AlertRuleId } from '../../schemas/alerts.ts';
 import { RecordExcess, type RecordFinding } from './detectors/record-excess.ts';
 import type { Finding } from './finding.ts';
 import type { EffectiveRule, Rules } from './rules.ts';
-import type { ReportKind, ReportWindow } from '../../clickhouse/queries/alert-inputs.ts';
 import { describeDuration, describeShare, rounded } from './wording.ts';
 
 /** What orchestrators report of themselves, their pools, queues and workers. */
-export const reportDefaults = {
+const reportDefaults = {
   /** How far the use of memory has to go beyond its usual high. */
   memoryTimes: 1.4,
   memoryMore: 0.08,
@@ -50,8 +50,8 @@ class ReportMemory {
   isSplit = false;
 
   judge(measure: string, value: number, endMs: number): RecordFinding | null {
-    let record = this.#records.get(measure);
-    if (record === undefined) this.#records.set(measure, (record = new RecordExcess(leastSpreads[measure] ?? 1e-3)));
+    const record = this.#records.get(measure) ?? new RecordExcess(leastSpreads[measure] ?? 1e-3);
+    this.#records.set(measure, record);
     return record.judge(value, endMs);
   }
 }
@@ -202,8 +202,7 @@ export class ReportJudge {
     const isCut = slotRecord !== null && (slots ?? 0) < slotsLeft * slotRecord.low;
     const isFull = load !== undefined && load > finding.rule.threshold && waiting >= leastWaiting;
     memory.fullWindows = isFull ? memory.fullWindows + 1 : 0;
-    const isBeyond =
-      waitRecord !== null && waitRecord.above > 0.25 && memory.fullWindows > reportDefaults.fullWindows;
+    const isBeyond = waitRecord !== null && waitRecord.above > 0.25 && memory.fullWindows > reportDefaults.fullWindows;
     return {
       ...finding,
       value: load ?? null,
@@ -212,8 +211,12 @@ export class ReportJudge {
       isIntrinsic: isLost || isCut,
       facts: [
         ...(isLost ? [`${rounded(lost)} of ${rounded(workers)} workers are lost`] : []),
-        ...(isCut ? [`It has ${rounded(slots ?? 0)} slots, and usual are at least ${rounded(slotRecord?.low ?? 0)}`] : []),
-        ...(load === undefined ? [] : [`${describeShare(load)} of its slots are in use, ${rounded(waiting)} tasks wait`]),
+        ...(isCut
+          ? [`It has ${rounded(slots ?? 0)} slots, and usual are at least ${rounded(slotRecord?.low ?? 0)}`]
+          : []),
+        ...(load === undefined
+          ? []
+          : [`${describeShare(load)} of its slots are in use, ${rounded(waiting)} tasks wait`]),
       ],
     };
   }
@@ -224,15 +227,17 @@ export class ReportJudge {
     const memory = this.#remember(report, endMs);
     const record = memory.judge('size', size, endMs);
     const finding = this.#start('QUEUE_BACKLOG', report);
-    const isBeyond =
-      record !== null && record.above > 0.05 && size >= reportDefaults.leastBacklog;
+    const isBeyond = record !== null && record.above > 0.05 && size >= reportDefaults.leastBacklog;
     memory.longWindows = isBeyond ? memory.longWindows + 1 : 0;
     const isFar =
       isBeyond && size > reportDefaults.farTimes * record.highest && memory.longWindows >= reportDefaults.farWindows;
     yield {
       ...finding,
       value: size,
-      threshold: record === null ? finding.rule.threshold : Math.min(finding.rule.threshold, Math.max(record.highest, reportDefaults.leastBacklog)),
+      threshold:
+        record === null
+          ? finding.rule.threshold
+          : Math.min(finding.rule.threshold, Math.max(record.highest, reportDefaults.leastBacklog)),
       score: record?.score ?? null,
       strength:
         size > finding.rule.threshold || isFar || memory.longWindows > reportDefaults.fullWindows ? 'strong' : 'none',
@@ -250,7 +255,8 @@ export class ReportJudge {
       (measures.health_score ?? 1) < workerHealth || (measures.cpu_load ?? 0) > workerCpu;
     const ill = workers.filter(isIll).length;
     for (const worker of workers) {
-      const stands = isIll(worker) && (workers.length < 2 || (workers.length - ill) / (workers.length - 1) >= peersWell);
+      const stands =
+        isIll(worker) && (workers.length < 2 || (workers.length - ill) / (workers.length - 1) >= peersWell);
       const { health_score: health, cpu_load: cpu, memory_load: memory } = worker.measures;
       const finding = this.#start('ANOMALY', worker);
       yield {
@@ -276,7 +282,7 @@ const kindOf: Record<ReportKind, AlertSubject['subjectKind']> = {
   worker: 'worker',
 };
 
-export const reportSeries = ({ kind, source, id }: Pick<ReportWindow, 'kind' | 'source' | 'id'>): string =>
+const reportSeries = ({ kind, source, id }: Pick<ReportWindow, 'kind' | 'source' | 'id'>): string =>
   `${kind}:${source}/${id}`;
 
 function subjectOf(report: ReportWindow): AlertSubject {

@@ -1,3 +1,4 @@
+import type { Buckets, RunWindow } from '../../clickhouse/queries/alert-inputs.ts';
 import type { AlertSubject } from '../../clickhouse/tables/alerts.ts';
 import type { AlertRuleId } from '../../schemas/alerts.ts';
 import { FailureRate } from './detectors/failure-rate.ts';
@@ -7,10 +8,9 @@ import type { Finding } from './finding.ts';
 import type { UsualRun } from './judge-schedules.ts';
 import type { EffectiveRule, Rules } from './rules.ts';
 import { describeDuration, describeShare, describeTimes } from './wording.ts';
-import type { Buckets, RunWindow } from '../../clickhouse/queries/alert-inputs.ts';
 
 /** Workflows and their tasks: how long they take and wait, and how much of them fails. */
-export const runDefaults = {
+const runDefaults = {
   /** Windows less likely than these are strong, and weak. */
   durationStrong: 1e-5,
   durationWeak: 5e-3,
@@ -266,4 +266,4 @@ function logsOf(buckets: Buckets, season: number): [log: number, n: number][] {
 const dependencyErrors =
   /connection|econn|etimedout|enotfound|unavailable|rate.?limit|too many requests|throttl|bad gateway|gateway timeout|dns|\b(429|502|503|504)\b/i;
 
-export const isDependencyError = (error: string): boolean => dependencyErrors.test(error);
+const isDependencyError = (error: string): boolean => dependencyErrors.test(error);

@@ -1,3 +1,4 @@
+import type { OpenRun, RunWindow, ScheduledWorkflow, WindowInput } from '../../clickhouse/queries/alert-inputs.ts';
 import type { AlertSubject } from '../../clickhouse/tables/alerts.ts';
 import type { AlertRuleId } from '../../schemas/alerts.ts';
 import { type CronSchedule, nextDue, parseCron } from '../simulator/cron.ts';
@@ -5,11 +6,10 @@ import { Throughput } from './detectors/throughput.ts';
 import type { Finding } from './finding.ts';
 import { runSeries, unhurriedTypes } from './judge-runs.ts';
 import type { Rules } from './rules.ts';
-import type { OpenRun, RunWindow, ScheduledWorkflow, WindowInput } from '../../clickhouse/queries/alert-inputs.ts';
 import { describeDuration, describeShare, rounded } from './wording.ts';
 
 /** What ought to have begun or ended, and what began unasked. */
-export const scheduleDefaults = {
+const scheduleDefaults = {
   /** An execution is not stuck before this age, whatever is usual. */
   leastAgeMs: 600_000,
   /** Runs that have to be known before the longest of them means anything. */
@@ -41,7 +41,10 @@ export class ScheduleJudge {
   readonly #book: Rules;
   readonly #usualOf: UsualOf;
   readonly #crons = new Map<string, CronSchedule | null>();
-  readonly #starts = new Map<string, { throughput: Throughput; run: RunWindow; seenMs: number; isScheduled: boolean }>();
+  readonly #starts = new Map<
+    string,
+    { throughput: Throughput; run: RunWindow; seenMs: number; isScheduled: boolean }
+  >();
   /** Findings of executions that may have to be ended when these have. */
   readonly #openBefore = new Map<string, Finding>();
 
@@ -50,9 +53,15 @@ export class ScheduleJudge {
     this.#usualOf = usualOf;
   }
 
-  *judge(window: WindowInput, orchestratorOf: (run: RunWindow | OpenRun | ScheduledWorkflow) => string): Generator<Finding> {
-    const scheduled = new Map(window.scheduled.map((one) => [`${one.workspace} ${runSeries({ ...one, taskId: '' })}`, one]));
-    for (const workflow of window.scheduled) yield* this.#judgeMissing(workflow, window.endMs, orchestratorOf(workflow));
+  *judge(
+    window: WindowInput,
+    orchestratorOf: (run: RunWindow | OpenRun | ScheduledWorkflow) => string,
+  ): Generator<Finding> {
+    const scheduled = new Map(
+      window.scheduled.map((one) => [`${one.workspace} ${runSeries({ ...one, taskId: '' })}`, one]),
+    );
+    for (const workflow of window.scheduled)
+      yield* this.#judgeMissing(workflow, window.endMs, orchestratorOf(workflow));
     yield* this.#judgeStarts(window, scheduled, orchestratorOf);
     yield* this.#judgeOpen(window, scheduled, orchestratorOf);
   }
@@ -125,7 +134,8 @@ export class ScheduleJudge {
       begun.set(key, run.started);
       const known = this.#starts.get(key);
       const isScheduled = scheduled.has(key);
-      if (known === undefined) this.#starts.set(key, { throughput: new Throughput(), run, seenMs: window.endMs, isScheduled });
+      if (known === undefined)
+        this.#starts.set(key, { throughput: new Throughput(), run, seenMs: window.endMs, isScheduled });
       else Object.assign(known, { seenMs: window.endMs, isScheduled });
     }
     for (const [key, known] of this.#starts) {
@@ -143,7 +153,11 @@ export class ScheduleJudge {
         found.pLow < dropBelow &&
         found.pooledExpected >= leastExpected &&
         found.pooledCount <= dropShare * found.pooledExpected;
-      const finding = this.#start('ANOMALY', runSeries(known.run), workflowSubject(known.run, orchestratorOf(known.run)));
+      const finding = this.#start(
+        'ANOMALY',
+        runSeries(known.run),
+        workflowSubject(known.run, orchestratorOf(known.run)),
+      );
       yield {
         ...finding,
         metric: 'started_count',
@@ -192,7 +206,14 @@ export class ScheduleJudge {
     }
   }
 
-  #judgeStuck(run: OpenRun, usual: UsualRun, ageMs: number, endMs: number, series: string, subject: AlertSubject): Finding {
+  #judgeStuck(
+    run: OpenRun,
+    usual: UsualRun,
+    ageMs: number,
+    endMs: number,
+    series: string,
+    subject: AlertSubject,
+  ): Finding {
     const finding = this.#start('EXECUTION_STUCK', series, subject);
     const boundMs = Math.max(scheduleDefaults.leastAgeMs, finding.rule.threshold * usual.longestMs);
     const silentMs = endMs - run.lastEventAtMs;
@@ -240,7 +261,10 @@ export class ScheduleJudge {
   }
 }
 
-function workflowSubject(run: Pick<RunWindow, 'workspace' | 'source' | 'workflowId'>, orchestratorId: string): AlertSubject {
+function workflowSubject(
+  run: Pick<RunWindow, 'workspace' | 'source' | 'workflowId'>,
+  orchestratorId: string,
+): AlertSubject {
   const { workspace, source, workflowId } = run;
   const none = { executionId: '', taskId: '' };
   return { workspace, source, subjectKind: 'workflow', subjectId: workflowId, workflowId, orchestratorId, ...none };
@@ -248,5 +272,14 @@ function workflowSubject(run: Pick<RunWindow, 'workspace' | 'source' | 'workflow
 
 function executionSubject(run: OpenRun, orchestratorId: string): AlertSubject {
   const { workspace, source, workflowId, executionId, taskId } = run;
-  return { workspace, source, subjectKind: 'execution', subjectId: executionId, workflowId, executionId, taskId, orchestratorId };
+  return {
+    workspace,
+    source,
+    subjectKind: 'execution',
+    subjectId: executionId,
+    workflowId,
+    executionId,
+    taskId,
+    orchestratorId,
+  };
 }

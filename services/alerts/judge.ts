@@ -1,3 +1,4 @@
+import type { RunWindow, WindowInput } from '../../clickhouse/queries/alert-inputs.ts';
 import type { JudgementRow } from '../../clickhouse/tables/alerts.ts';
 import { Causes } from './causes.ts';
 import { Crowds } from './crowds.ts';
@@ -6,7 +7,6 @@ import { ReportJudge } from './judge-reports.ts';
 import { RunJudge, runSeries, type SeasonOf } from './judge-runs.ts';
 import { ScheduleJudge } from './judge-schedules.ts';
 import type { RuleBook, Rules } from './rules.ts';
-import type { RunWindow, WindowInput } from '../../clickhouse/queries/alert-inputs.ts';
 
 interface JudgeOptions {
   /** Rules as they are now; asked anew for each window. */

@@ -43,7 +43,7 @@ const evaluator = new Evaluator({
 });
 
 let failure = '';
-reportReadiness(() => failure);
+reportReadiness(() => failure || evaluator.waitingFor);
 const stopping = new AbortController();
 const judging = judge();
 onStop('evaluator', async () => {

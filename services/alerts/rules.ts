@@ -1,3 +1,4 @@
+import { alertWindowMs } from '../../clickhouse/queries/alert-inputs.ts';
 import {
   type AlertRuleId,
   type AlertRuleSetting,
@@ -6,7 +7,6 @@ import {
   alertRuleIds,
   alertSeverities,
 } from '../../schemas/alerts.ts';
-import { alertWindowMs } from '../../clickhouse/queries/alert-inputs.ts';
 
 /** What a threshold is counted in. `times` compares with what is usual for the subject, `score` with the records it set. */
 export const thresholdUnits = ['ratio', 'times', 'ms', 'count', 'score'] as const;
@@ -60,7 +60,8 @@ export const rules: readonly Rule[] = [
     id: 'EXECUTION_STUCK',
     type: 'EXECUTION_STUCK',
     subjectKind: 'execution',
-    condition: 'An execution runs for that many times the longest of its last ones, and nothing was heard of its tasks for as long as they usually take.',
+    condition:
+      'An execution runs for that many times the longest of its last ones, and nothing was heard of its tasks for as long as they usually take.',
     metric: 'age_ms',
     unit: 'times',
     threshold: 2,
@@ -76,7 +77,8 @@ export const rules: readonly Rule[] = [
     id: 'EXCESSIVE_DURATION',
     type: 'EXCESSIVE_DURATION',
     subjectKind: 'workflow',
-    condition: 'Executions take that many times what is usual for the workflow, and chance does not make so many of them slow.',
+    condition:
+      'Executions take that many times what is usual for the workflow, and chance does not make so many of them slow.',
     metric: 'duration_ms',
     unit: 'times',
     threshold: 1.5,
@@ -108,7 +110,8 @@ export const rules: readonly Rule[] = [
     id: 'RESOURCE_EXHAUSTION',
     type: 'RESOURCE_EXHAUSTION',
     subjectKind: 'worker_pool',
-    condition: 'More than that share of the memory of a pool is used, and more than it ever was, or workers were killed for want of it.',
+    condition:
+      'More than that share of the memory of a pool is used, and more than it ever was, or workers were killed for want of it.',
     metric: 'memory_load',
     unit: 'ratio',
     threshold: 0.85,
@@ -133,7 +136,8 @@ export const rules: readonly Rule[] = [
     forMs: 0,
     severity: 'warning',
     message: 'Task {subject} is {effect} slower than usual',
-    runbook: 'Compare with the version before, with the size of the input, and with the other tasks of the same worker.',
+    runbook:
+      'Compare with the version before, with the size of the input, and with the other tasks of the same worker.',
     remedy: 'enable_caching',
   },
   {
@@ -149,7 +153,8 @@ export const rules: readonly Rule[] = [
     forMs: 0,
     severity: 'critical',
     message: 'Task {subject} failure rate at {value}',
-    runbook: 'Read the error. Where trying again is useless, stop retries and mend the input; where it is temporary, back off.',
+    runbook:
+      'Read the error. Where trying again is useless, stop retries and mend the input; where it is temporary, back off.',
     remedy: 'adjust_retry_policy',
   },
   {
@@ -172,7 +177,8 @@ export const rules: readonly Rule[] = [
     id: 'DEPENDENCY_ISSUES',
     type: 'DEPENDENCY_ISSUES',
     subjectKind: 'task',
-    condition: 'More than that share of attempts failed because something that the task calls is away, throttles or is too slow.',
+    condition:
+      'More than that share of attempts failed because something that the task calls is away, throttles or is too slow.',
     metric: 'attempt_failure_ratio',
     unit: 'ratio',
     threshold: 0.1,
@@ -204,7 +210,8 @@ export const rules: readonly Rule[] = [
     id: 'CAPACITY_CRITICAL',
     type: 'CAPACITY_CRITICAL',
     subjectKind: 'worker_pool',
-    condition: 'More than that share of the slots of a pool is in use, or slots are gone, while more tasks wait than ever.',
+    condition:
+      'More than that share of the slots of a pool is in use, or slots are gone, while more tasks wait than ever.',
     metric: 'slots_load',
     unit: 'ratio',
     threshold: 0.9,
@@ -372,7 +379,9 @@ export class RuleBook {
 }
 
 function applySettings(rule: Rule, settings: readonly (AlertRuleSetting | undefined)[]): EffectiveRule {
-  const given = settings.filter((setting) => setting !== undefined && findSettingProblems(rule.id, setting).length === 0);
+  const given = settings.filter(
+    (setting) => setting !== undefined && findSettingProblems(rule.id, setting).length === 0,
+  );
   const setting: AlertRuleSetting = Object.assign({}, ...given);
   return {
     ...rule,

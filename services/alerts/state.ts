@@ -16,7 +16,7 @@ import { causeName } from './causes.ts';
  * same ids, live, after a restart and in a back-test. Judgements come round by round, a round being the windows that
  * were judged together; time is the end of the round.
  */
-export const stateDefaults = {
+const stateDefaults = {
   /** Quiet windows in a row after which an alert is over. */
   quietWindows: 2,
   /** Without any judgement for as long, it is over too: what it was about no longer runs. */
@@ -96,7 +96,7 @@ export class AlertMachine {
     return counts;
   }
 
-  /** When the oldest alert that is not over began; a restart has to replay judgements from there. */
+  /** Changes of alerts by what was judged in one round. */
   play({ roundMs, judgements }: Round): AlertChangeRow[] {
     const changes: AlertChangeRow[] = [];
     const tell = (alert: Alert, state: AlertState, previous: AlertState | null) =>
@@ -129,8 +129,8 @@ export class AlertMachine {
     }
     if (judgement.verdict === 'suspect') return;
     const cause = judgement.cause === '' ? undefined : this.#alerts.get(`${judgement.workspace} ${judgement.cause}`);
-    if (cause !== undefined && this.#explains(cause, roundMs)) return this.#addEffect(cause, judgement, alert, tell);
-    if (alert === undefined || !this.#goesOn(alert, roundMs)) this.#begin(judgement, roundMs, tell);
+    if (cause !== undefined && this.#explains(cause, roundMs)) this.#addEffect(cause, judgement, alert, tell);
+    else if (alert === undefined || !this.#goesOn(alert, roundMs)) this.#begin(judgement, roundMs, tell);
     else this.#goOn(alert, judgement, roundMs, tell);
   }
 
@@ -139,7 +139,10 @@ export class AlertMachine {
   }
 
   #goesOn(alert: Alert, roundMs: number): boolean {
-    return alert.resolvedAtMs === null || (alert.causeAlertId === null && roundMs - alert.resolvedAtMs <= stateDefaults.reopenMs);
+    return (
+      alert.resolvedAtMs === null ||
+      (alert.causeAlertId === null && roundMs - alert.resolvedAtMs <= stateDefaults.reopenMs)
+    );
   }
 
   /** What another alert explains is told with that one; an alert of its own that was too fast is closed by it. */
@@ -224,11 +227,15 @@ export class AlertMachine {
   #settle(alert: Alert, roundMs: number, tell: Tell): void {
     if (alert.state === 'resolved') return;
     const { quietWindows, silentMs } = stateDefaults;
-    if (alert.quiet >= quietWindows || roundMs - alert.lastJudgedMs >= silentMs) return this.#end(alert, roundMs, tell);
-    if (alert.state === 'pending') return;
+    const isOver = alert.quiet >= quietWindows || roundMs - alert.lastJudgedMs >= silentMs;
+    if (isOver) this.#end(alert, roundMs, tell);
+    else if (alert.state !== 'pending') this.#obey(alert, roundMs, tell);
+  }
+
+  #obey(alert: Alert, roundMs: number, tell: Tell): void {
     const acts = this.#actsOf(alert.judgement.workspace);
     const taken = acts.acknowledgements.get(alert.id);
-    if (alert.state === 'firing' && taken !== undefined && taken.at <= roundMs && taken.at > (alert.lastToldMs - 1)) {
+    if (alert.state === 'firing' && taken !== undefined && taken.at <= roundMs && taken.at > alert.lastToldMs - 1) {
       alert.state = 'acknowledged';
       alert.acknowledgedAtMs = taken.at;
       alert.acknowledgedBy = taken.by;
@@ -311,7 +318,7 @@ function hash(...parts: string[]): string {
 }
 
 /** Everything that is given must match. */
-export function matches(matcher: AlertMatcher, judgement: JudgementRow): boolean {
+function matches(matcher: AlertMatcher, judgement: JudgementRow): boolean {
   const values: Required<AlertMatcher> = {
     rule_id: judgement.ruleId,
     severity: judgement.severity,

@@ -1,6 +1,6 @@
+import { alertWindowMs, type WindowInput } from '../../clickhouse/queries/alert-inputs.ts';
 import type { AlertChangeRow } from '../../clickhouse/tables/alerts.ts';
 import type { AlertRuleId } from '../../schemas/alerts.ts';
-import { alertWindowMs, type WindowInput } from '../../clickhouse/queries/alert-inputs.ts';
 import type { IncidentKind, TruthRecord } from '../../services/simulator/truth.ts';
 
 /** One alert that people were told of, from its first firing to its end. */
@@ -56,7 +56,13 @@ export function collectAlerts(changes: readonly AlertChangeRow[], endMs: number)
 
 /** Rules that name an incident of a kind rightly, as long as the subject is the one that it struck. */
 export const rulesOf: Record<IncidentKind, readonly AlertRuleId[]> = {
-  slow_task: ['PERFORMANCE_DEGRADATION', 'RESOURCE_CONSTRAINT', 'EXECUTION_STUCK', 'DEADLINE_MISS_PREDICTED', 'EXCESSIVE_DURATION'],
+  slow_task: [
+    'PERFORMANCE_DEGRADATION',
+    'RESOURCE_CONSTRAINT',
+    'EXECUTION_STUCK',
+    'DEADLINE_MISS_PREDICTED',
+    'EXCESSIVE_DURATION',
+  ],
   failing_dependency: ['DEPENDENCY_ISSUES', 'TASK_HIGH_FAILURE_RATE'],
   stuck_run: ['EXECUTION_STUCK', 'DEADLINE_MISS_PREDICTED'],
   starved_pool: ['CAPACITY_CRITICAL'],

@@ -1,7 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
-import type { OrchestratorRecord } from '../../schemas/records.ts';
 import type {
   OpenRun,
   ReportWindow,
@@ -11,6 +10,7 @@ import type {
 } from '../../clickhouse/queries/alert-inputs.ts';
 import { alertWindowMs } from '../../clickhouse/queries/alert-inputs.ts';
 import { bucketOf } from '../../pipelines/histogram.ts';
+import type { OrchestratorRecord } from '../../schemas/records.ts';
 import { planIncidents } from '../../services/simulator/incident-plan.ts';
 import { scenarios } from '../../services/simulator/scenarios.ts';
 import type { TruthRecord } from '../../services/simulator/truth.ts';
@@ -90,8 +90,8 @@ class WindowFold {
 
   #draft(atMs: number): Draft {
     const index = Math.floor(atMs / alertWindowMs);
-    let draft = this.drafts.get(index);
-    if (draft === undefined) this.drafts.set(index, (draft = { runs: new Map(), reports: new Map() }));
+    const draft = this.drafts.get(index) ?? { runs: new Map(), reports: new Map() };
+    this.drafts.set(index, draft);
     return draft;
   }
 
@@ -155,15 +155,15 @@ class WindowFold {
   #noteStart(names: Pick<ScheduledWorkflow, 'workspace' | 'source' | 'workflowId'>, cron: string, atMs: number): void {
     const key = `${names.workspace}|${names.workflowId}`;
     const known = this.starts.get(key);
-    if (known === undefined)
-      this.starts.set(key, { scheduled: { ...names, cron, lastStartMs: atMs }, atMs: [atMs] });
+    if (known === undefined) this.starts.set(key, { scheduled: { ...names, cron, lastStartMs: atMs }, atMs: [atMs] });
     else known.atMs.push(atMs);
   }
 
   #addTask({ record, atMs }: WorldEvent & { topic: 'tasks' }): void {
     const isEnd = ends.has(record.state);
     const open = this.open.get(`${record.workspace}|${record.source}|${record.execution_id}`);
-    if (record.state !== 'skipped') open?.heard.push({ atMs, taskId: record.task_id, taskType: record.task_type ?? '', isEnd });
+    if (record.state !== 'skipped')
+      open?.heard.push({ atMs, taskId: record.task_id, taskType: record.task_type ?? '', isEnd });
     if (record.state === 'running') this.#run(record.event_time, record, record.task_id, record.pool ?? '').started++;
     if (!isEnd || record.state === 'cancelled') return;
     const run = this.#run(record.event_time, record, record.task_id, record.pool ?? '');
@@ -197,11 +197,12 @@ class WindowFold {
       sums.n[name] = (sums.n[name] ?? 0) + 1;
       sums.sum[name] = (sums.sum[name] ?? 0) + value;
     }
-    let memory = this.#counters.get(key);
-    if (memory === undefined) this.#counters.set(key, (memory = new Counters()));
+    const memory = this.#counters.get(key) ?? new Counters();
+    this.#counters.set(key, memory);
     for (const [name, value] of Object.entries(counters)) {
       sums.n[name] = 1;
-      sums.sum[name] = (sums.sum[name] ?? 0) + (name === 'split_brains' ? (value ?? 0) : memory.growth(name, value ?? 0));
+      sums.sum[name] =
+        (sums.sum[name] ?? 0) + (name === 'split_brains' ? (value ?? 0) : memory.growth(name, value ?? 0));
     }
   }
 
@@ -270,16 +271,34 @@ function measuresOf(record: OrchestratorRecord) {
     case 'queue_metrics': {
       const { queue_id, size, wait_ms_mean, oldest_message_at } = record.body;
       const oldest_age_ms = oldest_message_at ? record.event_time - oldest_message_at : 0;
-      return { kind: 'queue' as const, id: queue_id, pool: queue_id, gauges: { size, wait_ms_mean, oldest_age_ms }, counters: {} };
+      return {
+        kind: 'queue' as const,
+        id: queue_id,
+        pool: queue_id,
+        gauges: { size, wait_ms_mean, oldest_age_ms },
+        counters: {},
+      };
     }
     case 'worker': {
       const { worker_id, pool_id, health_score, cpu_load, memory_load } = record.body;
-      return { kind: 'worker' as const, id: worker_id, pool: pool_id ?? '', gauges: { health_score, cpu_load, memory_load }, counters: {} };
+      return {
+        kind: 'worker' as const,
+        id: worker_id,
+        pool: pool_id ?? '',
+        gauges: { health_score, cpu_load, memory_load },
+        counters: {},
+      };
     }
     case 'coordination_event': {
       const isSplit = record.body.event_type === 'split_brain' ? 1 : 0;
       if (isSplit === 0) return null;
-      return { kind: 'orchestrator' as const, id: record.orchestrator_id, pool: '', gauges: {}, counters: { split_brains: isSplit } };
+      return {
+        kind: 'orchestrator' as const,
+        id: record.orchestrator_id,
+        pool: '',
+        gauges: {},
+        counters: { split_brains: isSplit },
+      };
     }
     default:
       return null;
@@ -319,7 +338,8 @@ function makeStretch({ seed, days, incidentsPerDay }: StretchSpec): SimulatedStr
     });
     world.runUntil(startMs + 4 * dayMs);
     // Runs of a day may end on the next.
-    if (day > 0) for (let index = 0; index < perDay; index++) windows.push(fold.take(first + (day - 1) * perDay + index));
+    if (day > 0)
+      for (let index = 0; index < perDay; index++) windows.push(fold.take(first + (day - 1) * perDay + index));
   }
   return { windows, truths };
 }

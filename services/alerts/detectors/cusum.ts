@@ -2,7 +2,7 @@
  * Two-sided cumulative sum (Page): adds up what lies beyond an allowance, so a small change that lasts adds up to a large one.
  * With an allowance of 0.75 deviations and a bound of 8 a shift of two deviations is found after seven windows.
  */
-export const cusumDefaults = { allowance: 0.75, bound: 8, clip: 3 } as const;
+const cusumDefaults = { allowance: 0.75, bound: 8, clip: 3 } as const;
 
 export class Cusum {
   #up = 0;

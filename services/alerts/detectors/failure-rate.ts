@@ -5,7 +5,7 @@ import { betaBinomialTail } from './tails.ts';
  * it varies between windows than chance alone makes it comes from the windows themselves. Windows that are themselves
  * unusual are not learned from, or an outage would become the usual.
  */
-export const failureRateDefaults = {
+const failureRateDefaults = {
   /** Before anything is known, one failure in 31 ends. */
   priorFailures: 1,
   priorSuccesses: 30,

@@ -6,7 +6,7 @@ import { Extremes } from './extremes.ts';
  * usual, by their robust spread. A window's statistic is their clipped sum over the root of their number, so one outlier
  * never makes an alarm; it is divided by how much that statistic varies in practice, because runs of a window are alike.
  */
-export const levelDefaults = {
+const levelDefaults = {
   memory: 200,
   /** With fewer values nothing is judged. */
   leastMemory: 20,
@@ -110,7 +110,7 @@ export class Level {
       this.#spread += (Math.min(4, Math.abs(own) * dispersion) - this.#spread) / 50;
       for (const [log, n] of logs) for (let left = Math.min(n, 8); left > 0; left--) this.#learn(log);
     }
-    this.#extremes.learn(own, isStrange);
+    this.#extremes.learn(own);
     return { pHigh, pLow, n: sample.n, effect, expected, score, shift: this.#confirmShift() };
   }
 

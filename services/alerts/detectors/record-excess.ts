@@ -6,7 +6,7 @@
  * The memory is one array of numbers: extremes by block, and a sample for the usual spread, for each scale. It takes
  * 1.5 kB where sorted lists of 6 000 values would take a hundred.
  */
-export const recordExcessDefaults = {
+const recordExcessDefaults = {
   /** Values that are remembered, as records of blocks. */
   blocks: 16,
   blockValues: 375,
@@ -15,6 +15,8 @@ export const recordExcessDefaults = {
   warmUp: 100,
   fade: 200,
   threshold: 0.56,
+  /** Usual spreads by which a value may go beyond its records without being strange. */
+  tolerance: 0.05,
   /** What is beyond all records for so few windows is a burst, and becomes a record; what goes on is looked into instead. */
   burst: 3,
   /** What goes on for as long is the new usual. */
@@ -79,7 +81,9 @@ export class RecordExcess {
     const usual = { low: this.#quantile(0, 0.05), high: this.#quantile(0, 0.95) };
     const strength = Math.log2(1 + 10 * greatest);
     // What alarms now must not become a record, or it could not alarm again; an alarm that never ends must.
-    const isStrange = isWarm && strength > recordExcessDefaults.threshold;
+    const above = Math.max(0, (value - own.highest) / spread);
+    const below = Math.max(0, (own.lowest - value) / spread);
+    const isStrange = isWarm && Math.max(above, below) > recordExcessDefaults.tolerance;
     this.#strange = isStrange ? this.#strange + 1 : 0;
     const { burst, mostStrange } = recordExcessDefaults;
     if (isStrange && this.#strange <= burst) this.#waiting.push(views);
@@ -91,8 +95,6 @@ export class RecordExcess {
     if (!isWarm) return null;
     const held = this.#state[at.held] as number;
     this.#state[at.held] = Math.max(held * (1 - 1 / recordExcessDefaults.fade), strength);
-    const above = Math.max(0, (value - own.highest) / spread);
-    const below = Math.max(0, (own.lowest - value) / spread);
     return { score: strength - held, above, below, spread, ...own, ...usual, isHigh };
   }
 

@@ -4,7 +4,7 @@ import { negativeBinomialTails } from './tails.ts';
  * How much begins in a window, against what is usual at this hour of the week. Counts near zero are judged by the exact
  * tails of a negative binomial; a day that is busier as a whole moves what is expected of its hours.
  */
-export const throughputDefaults = {
+const throughputDefaults = {
   learnAbove: 1e-5,
   /** Windows of an hour of the week from which its own mean is trusted, rather than that of the hour of the day. */
   leastWindows: 12,

@@ -1,0 +1,18 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { Registry } from 'prom-client';
+import { renderMetricsTable } from '../../pipelines/metrics-table.ts';
+import { insertTable } from '../../schemas/settings-docs.ts';
+import { createAlertMetrics } from './alert-metrics.ts';
+
+/** The README with the metrics that the evaluator really registers: part of `npm run docs`. */
+export function insertAlertMetricsTable(readme: string): string {
+  const registry = new Registry();
+  createAlertMetrics(registry);
+  return insertTable(readme, 'alert-metrics', renderMetricsTable(registry));
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const file = path.join(import.meta.dirname, '..', '..', 'README.md');
+  writeFileSync(file, insertAlertMetricsTable(readFileSync(file, 'utf8')));
+}
