@@ -64,6 +64,9 @@ export interface AlertRuleSetting {
   severity?: AlertSeverity;
   /** In the unit of the rule's threshold. */
   threshold?: number;
+  /** What the author takes the rule's metric and its unit to be; a setting that is mistaken about them is refused. */
+  metric?: string;
+  unit?: string;
   /** How long the condition must hold before the alert fires. */
   for_ms?: number;
   /** Where to read what to do. */

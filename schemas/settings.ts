@@ -375,6 +375,18 @@ export const settingsTable = {
     fallback: '19467',
     meaning: 'What `WEIR_METRICS_PORT` is for others, for the job of analyses of `npm start`.',
   }),
+  alertShards: row({
+    env: 'WEIR_ALERT_SHARDS',
+    kind: whole({ min: 1, max: 64 }),
+    fallback: '1',
+    meaning: 'Evaluators of alerts that share the sources among them, each an instance of its own.',
+  }),
+  alertShard: row({
+    env: 'WEIR_ALERT_SHARD',
+    kind: whole({ min: 0, max: 63 }),
+    fallback: '0',
+    meaning: 'Which of them this one is, from 0.',
+  }),
   apiOrigins: row({
     env: 'WEIR_API_ORIGINS',
     kind: origins,

@@ -3,12 +3,14 @@ import path from 'node:path';
 import { Registry } from 'prom-client';
 import { renderMetricsTable } from '../../pipelines/metrics-table.ts';
 import { insertTable } from '../../schemas/settings-docs.ts';
+import { createAlertMetrics } from './alert-metrics.ts';
 import { createNotifyMetrics } from './notify-metrics.ts';
 
 /** The README with the metrics that the alerts process really registers: part of `npm run docs`. */
 export function insertAlertMetricsTable(readme: string): string {
   const registry = new Registry();
   createNotifyMetrics(registry);
+  createAlertMetrics(registry);
   return insertTable(readme, 'alert-metrics', renderMetricsTable(registry));
 }
 

@@ -4,8 +4,8 @@ import { choosePorts, findFreePort } from '../../../deploy/local/ports.ts';
 
 const none = {
   api: 0,
-  alertsMetrics: 0,
   apiMetrics: 0,
+  alertsMetrics: 0,
   kafka: 0,
   kafkaController: 0,
   clickhouseHttp: 0,

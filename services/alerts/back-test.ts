@@ -1,0 +1,158 @@
+import type { WindowInput } from '../../clickhouse/queries/alert-inputs.ts';
+import type { AlertChangeRow, JudgementRow } from '../../clickhouse/tables/alerts.ts';
+import type { AlertRuleId, AlertRuleSetting } from '../../schemas/alerts.ts';
+import { Judge } from './judge.ts';
+import { findSettingProblems, RuleBook, ruleOf } from './rules.ts';
+import { AlertMachine } from './state.ts';
+
+/**
+ * What a draft of a rule would have done: the judge and the alert machine that run live, over windows of history. So that a
+ * draft can be set beside what is there, the other rules are judged too; only the draft's alerts are told of.
+ */
+export interface Draft {
+  workspace: string;
+  ruleId: AlertRuleId;
+  setting: AlertRuleSetting;
+}
+
+/** Something that people know to have happened, for precision and recall; empty fields match anything. */
+export interface LabelledIncident {
+  fromMs: number;
+  toMs: number;
+  workflowId?: string;
+  taskId?: string;
+  subjectId?: string;
+}
+
+export interface BackTestAlert {
+  alertId: string;
+  title: string;
+  subjectId: string;
+  workflowId: string | null;
+  taskId: string | null;
+  firedAtMs: number;
+  /** Null where it is not over. */
+  resolvedAtMs: number | null;
+  value: number | null;
+  threshold: number | null;
+  /** Whether it tells of one of the labelled incidents; null without any. */
+  isRight: boolean | null;
+}
+
+export interface BackTestResult {
+  ruleId: AlertRuleId;
+  windows: number;
+  alerts: BackTestAlert[];
+  pagesPerWeek: number;
+  /** Null without labelled incidents. */
+  precision: number | null;
+  recall: number | null;
+  /** A threshold that would have told of as much with fewer false alerts; null where the one given is as good as any. */
+  suggestedThreshold: number | null;
+}
+
+/** History by which what is usual becomes known; alerts of it are not told. */
+const warmUpShare = 0.2;
+const weekMs = 7 * 86_400_000;
+
+/** Everything that is wrong with the draft; empty where it can be tried. */
+export const findDraftProblems = ({ ruleId, setting }: Draft): string[] => findSettingProblems(ruleId, setting);
+
+export function backTest(
+  windows: readonly WindowInput[],
+  draft: Draft,
+  incidents: readonly LabelledIncident[] = [],
+): BackTestResult {
+  const book = new RuleBook(new Map([[draft.workspace, new Map([[draft.ruleId, draft.setting]])]]));
+  const judge = new Judge({ bookOf: () => book });
+  const rounds = windows.map((window) => ({ roundMs: window.endMs, judgements: judge.judge(window) }));
+  const changes = playRounds(rounds);
+  const fromMs = startOf(windows);
+  const alerts = collectAlerts(changes, draft).filter(({ firedAtMs }) => firedAtMs >= fromMs);
+  const judged = label(alerts, incidents);
+  const known = incidents.filter(({ toMs }) => toMs >= fromMs);
+  const endMs = windows.at(-1)?.endMs ?? fromMs;
+  const right = judged.filter(({ isRight }) => isRight === true).length;
+  const found = known.filter((incident) => judged.some((alert) => tellsOf(alert, incident))).length;
+  return {
+    ruleId: draft.ruleId,
+    windows: windows.length,
+    alerts: judged,
+    pagesPerWeek: endMs > fromMs ? (judged.length * weekMs) / (endMs - fromMs) : 0,
+    precision: known.length === 0 || judged.length === 0 ? null : right / judged.length,
+    recall: known.length === 0 ? null : found / known.length,
+    suggestedThreshold: suggestThreshold(judged, draft),
+  };
+}
+
+/** Alerts from a log of judgements, exactly as the evaluator computes them. */
+export function playRounds(
+  rounds: readonly { roundMs: number; judgements: readonly JudgementRow[] }[],
+): AlertChangeRow[] {
+  const machine = new AlertMachine();
+  return rounds.flatMap((round) => machine.play(round));
+}
+
+function startOf(windows: readonly WindowInput[]): number {
+  return windows[Math.floor(windows.length * warmUpShare)]?.startMs ?? 0;
+}
+
+function collectAlerts(changes: readonly AlertChangeRow[], draft: Draft): BackTestAlert[] {
+  const alerts = new Map<string, BackTestAlert>();
+  for (const change of changes) {
+    if (change.ruleId !== draft.ruleId || change.workspace !== draft.workspace) continue;
+    const known = alerts.get(change.alertId);
+    if (change.state === 'firing' && known === undefined) alerts.set(change.alertId, toAlert(change));
+    else if (known !== undefined) known.resolvedAtMs = change.resolvedAtMs;
+  }
+  return [...alerts.values()];
+}
+
+const toAlert = (change: AlertChangeRow): BackTestAlert => ({
+  alertId: change.alertId,
+  title: change.title,
+  subjectId: change.subjectId,
+  workflowId: change.workflowId,
+  taskId: change.taskId,
+  firedAtMs: change.eventTimeMs,
+  resolvedAtMs: null,
+  value: change.value,
+  threshold: change.threshold,
+  isRight: null,
+});
+
+function label(alerts: readonly BackTestAlert[], incidents: readonly LabelledIncident[]): BackTestAlert[] {
+  if (incidents.length === 0) return [...alerts];
+  return alerts.map((alert) => ({ ...alert, isRight: incidents.some((incident) => tellsOf(alert, incident)) }));
+}
+
+function tellsOf(alert: BackTestAlert, { fromMs, toMs, workflowId, taskId, subjectId }: LabelledIncident): boolean {
+  const isThen = alert.firedAtMs <= toMs && (alert.resolvedAtMs ?? Number.POSITIVE_INFINITY) >= fromMs;
+  return (
+    isThen &&
+    (workflowId === undefined || workflowId === alert.workflowId) &&
+    (taskId === undefined || taskId === alert.taskId) &&
+    (subjectId === undefined || subjectId === alert.subjectId)
+  );
+}
+
+/** Between the false alerts and the right ones, where a threshold tells them apart. */
+function suggestThreshold(alerts: readonly BackTestAlert[], { ruleId, setting }: Draft): number | null {
+  const { breaches, threshold: usual, unit, range } = ruleOf(ruleId);
+  const scale = (alert: BackTestAlert): number | null => {
+    if (alert.value === null) return null;
+    // A threshold in times was applied to what was usual for each subject.
+    const times = alert.threshold === null || alert.threshold === 0 ? null : alert.value / alert.threshold;
+    return unit === 'times' ? (times === null ? null : times * (setting.threshold ?? usual)) : alert.value;
+  };
+  const sign = breaches === 'above' ? 1 : -1;
+  const values = (isRight: boolean) =>
+    alerts.filter((alert) => alert.isRight === isRight).flatMap((alert) => scale(alert) ?? []);
+  const [wrong, right] = [values(false), values(true)];
+  if (wrong.length === 0 || right.length === 0) return null;
+  const leastRight = Math.min(...right.map((value) => sign * value));
+  const beaten = wrong.map((value) => sign * value).filter((value) => value < leastRight);
+  if (beaten.length === 0) return null;
+  const between = (sign * (Math.max(...beaten) + leastRight)) / 2;
+  return Math.min(range[1], Math.max(range[0], Number(between.toPrecision(3))));
+}

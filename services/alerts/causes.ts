@@ -1,0 +1,217 @@
+import type { JudgementRow } from '../../clickhouse/tables/alerts.ts';
+import type { Finding } from './finding.ts';
+
+/**
+ * One cause, one alert. What breaches in a window is set beside everything that breached lately in the same place, and what
+ * another breach explains names it: a queue fills because its pool lost workers, a workflow is slow because a task of
+ * it is, forty tasks fail because one service is away. Only what stands for itself becomes an alert of its own.
+ */
+const causeDefaults = {
+  /** What breached so long ago still explains what it left behind. */
+  rememberedMs: 45 * 60_000,
+  /** Tasks of a pool that have to be slow at once before the pool is to blame. */
+  slowTasks: 2,
+} as const;
+
+/** From what explains others to what others explain. */
+const layers = [
+  'leader',
+  'scheduler',
+  'pool',
+  'worker',
+  'crowd',
+  'failure',
+  'slow',
+  'surge',
+  'load',
+  'queue',
+  'health',
+  'wait',
+  'workflow',
+  'missing',
+  'execution',
+] as const;
+type Layer = (typeof layers)[number];
+
+/** Which layers explain which, the likeliest first. */
+const explainedBy: Record<Layer, readonly Layer[]> = {
+  leader: [],
+  scheduler: ['leader', 'surge'],
+  pool: [],
+  worker: ['pool'],
+  crowd: ['pool', 'worker'],
+  failure: ['pool'],
+  slow: ['pool', 'worker', 'crowd', 'surge'],
+  surge: ['failure', 'leader'],
+  load: ['pool', 'worker', 'failure', 'slow', 'surge', 'leader', 'scheduler', 'crowd'],
+  queue: ['pool', 'worker', 'load', 'failure', 'slow', 'surge', 'leader', 'scheduler', 'crowd'],
+  health: ['leader', 'scheduler', 'pool', 'worker', 'load', 'queue', 'failure', 'slow', 'surge'],
+  wait: ['pool', 'leader', 'scheduler', 'worker', 'load', 'queue', 'failure', 'slow', 'surge', 'crowd'],
+  workflow: [
+    'failure',
+    'slow',
+    'pool',
+    'leader',
+    'scheduler',
+    'worker',
+    'crowd',
+    'load',
+    'queue',
+    'surge',
+    'wait',
+    'execution',
+  ],
+  missing: ['leader', 'scheduler', 'pool', 'load', 'queue', 'surge', 'execution'],
+  execution: ['pool', 'leader', 'scheduler', 'slow', 'failure', 'worker', 'crowd', 'load', 'queue', 'surge', 'wait'],
+};
+
+interface Breach {
+  name: string;
+  series: string;
+  layer: Layer;
+  workspace: string;
+  source: string;
+  pool: string;
+  workflowId: string;
+  executionId: string;
+  orchestratorId: string;
+  errorKey: string;
+  seenMs: number;
+  /** Series that explains it, itself when nothing does. */
+  root: string;
+}
+
+/** Pools that the tasks of a workflow run in. */
+export type PoolsOf = (workspace: string, source: string, workflowId: string) => ReadonlySet<string>;
+
+export class Causes {
+  readonly #poolsOf: PoolsOf;
+  readonly #recent = new Map<string, Breach>();
+
+  constructor(poolsOf: PoolsOf) {
+    this.#poolsOf = poolsOf;
+  }
+
+  /** Names the cause of each row that is more than quiet; rows and findings go together. */
+  assign(rows: readonly { row: JudgementRow; finding: Finding }[], nowMs: number): void {
+    for (const [name, { seenMs }] of this.#recent) {
+      if (nowMs - seenMs > causeDefaults.rememberedMs) this.#recent.delete(name);
+    }
+    const loud = rows.filter(({ row }) => row.verdict === 'breach');
+    for (const { row, finding } of loud) {
+      const breach = toBreach(row, finding, nowMs);
+      this.#recent.set(breach.name, { ...breach, root: this.#recent.get(breach.name)?.root ?? breach.root });
+    }
+    for (const { row, finding } of rows) {
+      if (row.verdict === 'quiet') continue;
+      const breach = toBreach(row, finding, nowMs);
+      const root = this.#findRoot(breach, new Set());
+      row.cause = root === breach.name ? '' : root;
+      const known = this.#recent.get(breach.name);
+      if (known !== undefined) known.root = root;
+    }
+  }
+
+  #findRoot(breach: Breach, seen: Set<string>): string {
+    if (seen.has(breach.name)) return breach.name;
+    seen.add(breach.name);
+    const cause = this.#findCause(breach, seen);
+    return cause === null ? breach.name : this.#findRoot(cause, seen);
+  }
+
+  #findCause(breach: Breach, seen: ReadonlySet<string>): Breach | null {
+    const others = [...this.#recent.values()].filter(
+      (other) => other.workspace === breach.workspace && !seen.has(other.name),
+    );
+    const twin = this.#findTwin(breach, others);
+    if (twin !== null) return twin;
+    for (const layer of explainedBy[breach.layer]) {
+      const found = others.filter((other) => other.layer === layer && this.#isNear(breach, other));
+      const oldest = found.toSorted((one, other) => one.seenMs - other.seenMs || (one.name < other.name ? -1 : 1))[0];
+      if (oldest !== undefined) return oldest;
+    }
+    return null;
+  }
+
+  /** Of tasks that fail for one and the same reason the first one stands for all. */
+  #findTwin(breach: Breach, others: readonly Breach[]): Breach | null {
+    if (breach.layer !== 'failure' || breach.errorKey === '') return null;
+    const alike = others.filter(
+      (other) => other.layer === 'failure' && other.errorKey === breach.errorKey && other.name < breach.name,
+    );
+    const leader = alike.find(({ root, name }) => root === name) ?? alike[0];
+    return leader ?? null;
+  }
+
+  #isNear(breach: Breach, other: Breach): boolean {
+    if (breach.executionId !== '' && other.executionId !== '') return breach.executionId === other.executionId;
+    if (breach.source !== other.source) return false;
+    if (other.layer === 'leader' || other.layer === 'scheduler' || breach.layer === 'health') {
+      return (
+        breach.orchestratorId === '' || other.orchestratorId === '' || breach.orchestratorId === other.orchestratorId
+      );
+    }
+    if (breach.workflowId !== '' && breach.workflowId === other.workflowId) return true;
+    const own = this.#poolsNear(breach);
+    return [...this.#poolsNear(other)].some((pool) => own.has(pool));
+  }
+
+  #poolsNear({ pool, workspace, source, workflowId }: Breach): ReadonlySet<string> {
+    if (pool !== '') return new Set([pool]);
+    return workflowId === '' ? new Set() : this.#poolsOf(workspace, source, workflowId);
+  }
+}
+
+/** How a judgement is named where another is explained by it: rule and series. */
+export const causeName = ({ ruleId, series }: Pick<JudgementRow, 'ruleId' | 'series'>): string => `${ruleId} ${series}`;
+
+function toBreach(row: JudgementRow, finding: Finding, nowMs: number): Breach {
+  const name = causeName(row);
+  const { workspace, source, workflowId, executionId, orchestratorId, series } = row;
+  return {
+    name,
+    series,
+    layer: layerOf(finding),
+    workspace,
+    source,
+    pool: finding.pool,
+    workflowId,
+    executionId,
+    orchestratorId,
+    errorKey: finding.errorKey,
+    seenMs: nowMs,
+    root: name,
+  };
+}
+
+function layerOf({ rule, isIntrinsic, subject }: Finding): Layer {
+  switch (rule.id) {
+    case 'HIGH_SCHEDULING_LATENCY':
+      return 'scheduler';
+    case 'ORCHESTRATOR_UNHEALTHY':
+      return isIntrinsic ? 'leader' : 'health';
+    case 'RESOURCE_EXHAUSTION':
+      return 'pool';
+    case 'CAPACITY_CRITICAL':
+      return isIntrinsic ? 'pool' : 'load';
+    case 'TASK_HIGH_FAILURE_RATE':
+    case 'DEPENDENCY_ISSUES':
+      return 'failure';
+    case 'PERFORMANCE_DEGRADATION':
+      return 'slow';
+    case 'RESOURCE_CONSTRAINT':
+      return 'wait';
+    case 'QUEUE_BACKLOG':
+      return 'queue';
+    case 'HIGH_FAILURE_RATE':
+    case 'EXCESSIVE_DURATION':
+      return 'workflow';
+    case 'MISSING_RUN':
+      return 'missing';
+    case 'EXECUTION_STUCK':
+    case 'DEADLINE_MISS_PREDICTED':
+      return 'execution';
+    case 'ANOMALY':
+      return subject.subjectKind === 'worker' ? 'worker' : subject.subjectKind === 'workflow' ? 'surge' : 'crowd';
+  }
+}

@@ -1,0 +1,285 @@
+import type { OpenRun, RunWindow, ScheduledWorkflow, WindowInput } from '../../clickhouse/queries/alert-inputs.ts';
+import type { AlertSubject } from '../../clickhouse/tables/alerts.ts';
+import type { AlertRuleId } from '../../schemas/alerts.ts';
+import { type CronSchedule, nextDue, parseCron } from '../simulator/cron.ts';
+import { Throughput } from './detectors/throughput.ts';
+import type { Finding } from './finding.ts';
+import { runSeries, unhurriedTypes } from './judge-runs.ts';
+import type { Rules } from './rules.ts';
+import { describeDuration, describeShare, rounded } from './wording.ts';
+
+/** What ought to have begun or ended, and what began unasked. */
+const scheduleDefaults = {
+  /** An execution is not stuck before this age, whatever is usual. */
+  leastAgeMs: 600_000,
+  /** Runs that have to be known before the longest of them means anything. */
+  leastRuns: 20,
+  surgeBelow: 1e-7,
+  surgeTimes: 3,
+  leastSurge: 10,
+  /** Times the most that ever began in one window. */
+  surgeRecords: 1.5,
+  dropBelow: 1e-7,
+  dropShare: 0.25,
+  leastExpected: 10,
+} as const;
+
+/** What is known of how long a workflow takes. */
+export interface UsualRun {
+  n: number;
+  medianMs: number;
+  longestMs: number;
+  /** Share of runs longer than this. */
+  shareBeyond(ms: number): number;
+}
+
+export type UsualOf = (workspace: string, workflowSeries: string) => UsualRun | null;
+
+const forgottenAfterMs = 14 * 86_400_000;
+
+export class ScheduleJudge {
+  readonly #book: Rules;
+  readonly #usualOf: UsualOf;
+  readonly #crons = new Map<string, CronSchedule | null>();
+  readonly #starts = new Map<
+    string,
+    { throughput: Throughput; run: RunWindow; seenMs: number; isScheduled: boolean }
+  >();
+  /** Findings of executions that may have to be ended when these have. */
+  readonly #openBefore = new Map<string, Finding>();
+
+  constructor(book: Rules, usualOf: UsualOf) {
+    this.#book = book;
+    this.#usualOf = usualOf;
+  }
+
+  *judge(
+    window: WindowInput,
+    orchestratorOf: (run: RunWindow | OpenRun | ScheduledWorkflow) => string,
+  ): Generator<Finding> {
+    const scheduled = new Map(
+      window.scheduled.map((one) => [`${one.workspace} ${runSeries({ ...one, taskId: '' })}`, one]),
+    );
+    for (const workflow of window.scheduled)
+      yield* this.#judgeMissing(workflow, window.endMs, orchestratorOf(workflow));
+    yield* this.#judgeStarts(window, scheduled, orchestratorOf);
+    yield* this.#judgeOpen(window, scheduled, orchestratorOf);
+  }
+
+  #start(ruleId: AlertRuleId, series: string, subject: AlertSubject): Finding {
+    const rule = this.#book.rule(ruleId, subject.workspace, subject.workflowId, subject.orchestratorId);
+    return {
+      rule,
+      series,
+      subject,
+      pool: '',
+      metric: rule.metric,
+      value: null,
+      threshold: rule.threshold,
+      expected: null,
+      score: null,
+      effect: null,
+      baselineId: '',
+      facts: [],
+      contributions: 1,
+      strength: 'none',
+      p: null,
+      errorKey: '',
+      isIntrinsic: false,
+    };
+  }
+
+  #cron(expression: string): CronSchedule | null {
+    let known = this.#crons.get(expression);
+    if (known === undefined) {
+      try {
+        known = parseCron(expression);
+      } catch {
+        // Orchestrators have dialects of their own; a schedule that cannot be read is not watched.
+        known = null;
+      }
+      this.#crons.set(expression, known);
+    }
+    return known;
+  }
+
+  *#judgeMissing(workflow: ScheduledWorkflow, endMs: number, orchestratorId: string): Generator<Finding> {
+    const cron = this.#cron(workflow.cron);
+    if (cron === null) return;
+    const series = runSeries({ ...workflow, taskId: '' });
+    const finding = this.#start('MISSING_RUN', series, workflowSubject(workflow, orchestratorId));
+    const dueMs = nextDue(cron, workflow.lastStartMs);
+    const lateMs = endMs - dueMs;
+    yield {
+      ...finding,
+      value: Math.max(0, lateMs),
+      strength: lateMs >= finding.rule.threshold ? 'strong' : 'none',
+      isIntrinsic: true,
+      facts: [
+        `It was due at ${new Date(dueMs).toISOString()} (${workflow.cron})`,
+        `It last began at ${new Date(workflow.lastStartMs).toISOString()}`,
+      ],
+    };
+  }
+
+  *#judgeStarts(
+    window: WindowInput,
+    scheduled: ReadonlyMap<string, ScheduledWorkflow>,
+    orchestratorOf: (run: RunWindow) => string,
+  ): Generator<Finding> {
+    const begun = new Map<string, number>();
+    for (const run of window.runs) {
+      if (run.taskId !== '') continue;
+      const key = `${run.workspace} ${runSeries(run)}`;
+      begun.set(key, run.started);
+      const known = this.#starts.get(key);
+      const isScheduled = scheduled.has(key);
+      if (known === undefined)
+        this.#starts.set(key, { throughput: new Throughput(), run, seenMs: window.endMs, isScheduled });
+      else Object.assign(known, { seenMs: window.endMs, isScheduled });
+    }
+    for (const [key, known] of this.#starts) {
+      if (window.endMs - known.seenMs > forgottenAfterMs) this.#starts.delete(key);
+      if (known.isScheduled) continue;
+      const found = known.throughput.judge(begun.get(key) ?? 0, window.endMs);
+      if (found === null) continue;
+      const { surgeBelow, surgeTimes, leastSurge, dropBelow, dropShare, leastExpected } = scheduleDefaults;
+      const isSurge =
+        found.pHigh < surgeBelow &&
+        found.count >= leastSurge &&
+        found.count >= surgeTimes * found.expected &&
+        found.count >= scheduleDefaults.surgeRecords * found.highest;
+      const isDrop =
+        found.pLow < dropBelow &&
+        found.pooledExpected >= leastExpected &&
+        found.pooledCount <= dropShare * found.pooledExpected;
+      const finding = this.#start(
+        'ANOMALY',
+        runSeries(known.run),
+        workflowSubject(known.run, orchestratorOf(known.run)),
+      );
+      yield {
+        ...finding,
+        metric: 'started_count',
+        value: isDrop ? found.pooledCount : found.count,
+        expected: isDrop ? found.pooledExpected : found.expected,
+        threshold: null,
+        effect: isDrop ? found.pooledCount / found.pooledExpected : found.count / found.expected,
+        strength: isSurge || isDrop ? 'strong' : 'none',
+        p: Math.min(found.pHigh, found.pLow),
+        facts: [
+          isDrop
+            ? `${rounded(found.pooledCount)} runs began in an hour, usual are ${rounded(found.pooledExpected)}`
+            : `${rounded(found.count)} runs began in five minutes, usual are ${rounded(found.expected)}`,
+        ],
+      };
+    }
+  }
+
+  *#judgeOpen(
+    window: WindowInput,
+    scheduled: ReadonlyMap<string, ScheduledWorkflow>,
+    orchestratorOf: (run: OpenRun) => string,
+  ): Generator<Finding> {
+    const ended = new Map(this.#openBefore);
+    for (const run of window.open) {
+      const workflow = runSeries({ ...run, taskId: '' });
+      const usual = this.#usualOf(run.workspace, workflow);
+      if (usual === null || usual.n < scheduleDefaults.leastRuns) continue;
+      const subject = executionSubject(run, orchestratorOf(run));
+      const series = `execution:${run.source}/${run.workflowId}/${run.executionId}`;
+      const ageMs = window.endMs - run.startedAtMs;
+      const findings = [this.#judgeStuck(run, usual, ageMs, window.endMs, series, subject)];
+      const plan = scheduled.get(`${run.workspace} ${workflow}`);
+      if (plan !== undefined) findings.push(this.#judgeDeadline(plan, run, usual, ageMs, series, subject));
+      for (const finding of findings) {
+        const name = `${finding.rule.id} ${run.workspace} ${series}`;
+        ended.delete(name);
+        if (finding.strength !== 'none') this.#openBefore.set(name, finding);
+        if (finding.strength !== 'none' || this.#openBefore.has(name)) yield finding;
+      }
+    }
+    for (const [name, finding] of ended) {
+      this.#openBefore.delete(name);
+      // It is over; told once, and what was said of it no longer holds.
+      yield { ...finding, strength: 'none', facts: ['It has ended'] };
+    }
+  }
+
+  #judgeStuck(
+    run: OpenRun,
+    usual: UsualRun,
+    ageMs: number,
+    endMs: number,
+    series: string,
+    subject: AlertSubject,
+  ): Finding {
+    const finding = this.#start('EXECUTION_STUCK', series, subject);
+    const boundMs = Math.max(scheduleDefaults.leastAgeMs, finding.rule.threshold * usual.longestMs);
+    const silentMs = endMs - run.lastEventAtMs;
+    // Who waits for a person, a time or another workflow does what it is meant to do.
+    const isStuck = ageMs > boundMs && silentMs > usual.medianMs && !unhurriedTypes.has(run.taskType);
+    return {
+      ...finding,
+      value: ageMs,
+      threshold: boundMs,
+      expected: usual.medianMs,
+      effect: ageMs / usual.medianMs,
+      strength: isStuck ? 'strong' : 'none',
+      facts: [
+        `It runs for ${describeDuration(ageMs)}, usual are ${describeDuration(usual.medianMs)}, the longest took ${describeDuration(usual.longestMs)}`,
+        ...(run.taskId === '' ? [] : [`It waits for task ${run.taskId}`]),
+        `Nothing was heard of it for ${describeDuration(silentMs)}`,
+      ],
+    };
+  }
+
+  #judgeDeadline(
+    plan: ScheduledWorkflow,
+    run: OpenRun,
+    usual: UsualRun,
+    ageMs: number,
+    series: string,
+    subject: AlertSubject,
+  ): Finding {
+    const finding = this.#start('DEADLINE_MISS_PREDICTED', series, subject);
+    const cron = this.#cron(plan.cron);
+    if (cron === null) return finding;
+    const deadlineMs = nextDue(cron, run.startedAtMs + 60_000) - run.startedAtMs;
+    const beyondAge = usual.shareBeyond(ageMs);
+    // Older than all that is known, it may end at any time; that it does so in time is then as likely as what is left.
+    const probability = beyondAge > 0 ? usual.shareBeyond(deadlineMs) / beyondAge : Math.min(1, ageMs / deadlineMs);
+    return {
+      ...finding,
+      value: probability,
+      strength: probability >= finding.rule.threshold && ageMs > usual.medianMs ? 'strong' : 'none',
+      facts: [
+        `The next run is due ${describeDuration(deadlineMs)} after its start; it runs for ${describeDuration(ageMs)}`,
+        `It misses that with a probability of ${describeShare(probability)}`,
+      ],
+    };
+  }
+}
+
+function workflowSubject(
+  run: Pick<RunWindow, 'workspace' | 'source' | 'workflowId'>,
+  orchestratorId: string,
+): AlertSubject {
+  const { workspace, source, workflowId } = run;
+  const none = { executionId: '', taskId: '' };
+  return { workspace, source, subjectKind: 'workflow', subjectId: workflowId, workflowId, orchestratorId, ...none };
+}
+
+function executionSubject(run: OpenRun, orchestratorId: string): AlertSubject {
+  const { workspace, source, workflowId, executionId, taskId } = run;
+  return {
+    workspace,
+    source,
+    subjectKind: 'execution',
+    subjectId: executionId,
+    workflowId,
+    executionId,
+    taskId,
+    orchestratorId,
+  };
+}
