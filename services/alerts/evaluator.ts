@@ -67,6 +67,10 @@ export class Evaluator {
   /** End of the newest window that was judged; null before the start. */
   #roundMs: number | null = null;
   #waitingFor = '';
+  /** Changes that nobody has been told of yet. */
+  #held: AlertChangeRow[] = [];
+  /** Alerts that were there at the start: people may have been told of them. */
+  #known = new Set<string>();
 
   constructor(options: EvaluatorOptions) {
     this.#options = options;
@@ -98,11 +102,26 @@ export class Evaluator {
     }
     const toMs = Math.min(closedMs, this.#roundMs + this.#limits.windowsPerRead * alertWindowMs);
     const windows = await this.#read(this.#roundMs, toMs);
-    const held: AlertChangeRow[] = [];
-    for (const window of windows) await this.#judgeRound(window, closedMs, held);
+    try {
+      for (const window of windows) await this.#judgeRound(window, closedMs);
+    } catch (error) {
+      this.#forget();
+      throw error;
+    }
     metrics.lagSeconds.set(Math.max(0, (nowMs() - toMs) / 1000));
     metrics.show(this.#judge);
     return toMs === closedMs;
+  }
+
+  /**
+   * A round that failed midway was judged and played, but is not written down. Who judged it again would count it twice: everything
+   * begins anew from what is stored, as in another process.
+   */
+  #forget(): void {
+    this.#judge = new Judge({ bookOf: this.#options.bookOf });
+    this.#machine = new AlertMachine(this.#options.actsOf);
+    this.#roundMs = null;
+    this.#held = [];
   }
 
   async #isLoading(closedMs: number): Promise<boolean> {
@@ -132,16 +151,25 @@ export class Evaluator {
     return roundMs;
   }
 
-  /** Alerts that were open, from the judgements that they came from. */
+  /**
+   * Alerts that were open, from the judgements that they came from. Whoever stopped may have stored a change without telling
+   * anybody: what is open, and what ended lately, is told again, and receivers drop what they know.
+   */
   async #replay(roundMs: number): Promise<void> {
     const { database, shard, shards } = this.#options;
     const sinceMs = await readOldestOpenAlert(database);
     const fromMs = floorWindow(Math.min(sinceMs ?? roundMs, roundMs) - 2 * 3_600_000);
     const judgements = await readJudgements(database, { fromMs, toMs: roundMs, shard, shards });
     const byRound = Map.groupBy(judgements, (row) => row.roundMs);
+    const newest = new Map<string, AlertChangeRow>();
     for (let atMs = fromMs + alertWindowMs; atMs <= roundMs; atMs += alertWindowMs) {
-      this.#machine.play({ roundMs: atMs, judgements: byRound.get(atMs) ?? [] });
+      const changes = this.#machine.play({ roundMs: atMs, judgements: byRound.get(atMs) ?? [] });
+      for (const change of changes) newest.set(change.alertId, change);
     }
+    this.#known = new Set(newest.keys());
+    this.#held = [...newest.values()].filter(
+      ({ state, eventTimeMs }) => state !== 'resolved' || eventTimeMs > roundMs - this.#limits.freshMs,
+    );
   }
 
   async #read(fromMs: number, toMs: number): Promise<WindowInput[]> {
@@ -152,7 +180,7 @@ export class Evaluator {
     return windows;
   }
 
-  async #judgeRound(window: WindowInput, closedMs: number, held: AlertChangeRow[]): Promise<void> {
+  async #judgeRound(window: WindowInput, closedMs: number): Promise<void> {
     const { database, shard, shards, metrics } = this.#options;
     const startedMs = performance.now();
     const judgements = this.#judge.judge(window);
@@ -160,7 +188,7 @@ export class Evaluator {
     const changes = this.#machine.play({ roundMs: window.endMs, judgements });
     await storeJudgements(database, judgements);
     await storeChanges(database, changes);
-    await this.#tell(changes, window.endMs, closedMs, held);
+    await this.#tell(changes, window.endMs, closedMs);
     await storeRound(database, {
       shards,
       shard,
@@ -178,21 +206,19 @@ export class Evaluator {
    * While windows of long ago are caught up with, nobody is called for what has ended meanwhile: changes are held back, and of each
    * alert the newest is told when a window is reached that is fresh, or all that are due are judged.
    */
-  async #tell(
-    changes: readonly AlertChangeRow[],
-    endMs: number,
-    closedMs: number,
-    held: AlertChangeRow[],
-  ): Promise<void> {
+  async #tell(changes: readonly AlertChangeRow[], endMs: number, closedMs: number): Promise<void> {
+    const held = this.#held;
     held.push(...changes);
     if (closedMs - endMs > this.#limits.freshMs) return;
     const newest = new Map(held.map((change) => [change.alertId, change]));
-    const began = new Set(held.filter(({ ver }) => ver === 1).map(({ alertId }) => alertId));
-    held.length = 0;
+    const began = new Set(
+      held.filter(({ ver, alertId }) => ver === 1 && !this.#known.has(alertId)).map(({ alertId }) => alertId),
+    );
     const told = [...newest.values()].filter(
       ({ alertId, state, eventTimeMs }) => eventTimeMs === endMs || state !== 'resolved' || !began.has(alertId),
     );
     if (told.length > 0) await this.#options.publish(told);
+    this.#held = [];
   }
 }
 
