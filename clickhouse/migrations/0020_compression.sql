@@ -1,9 +1,8 @@
 -- ZSTD instead of LZ4 for what grows with the telemetry. Measured on task events whose every number is drawn apart at
 -- random, with all that is made of them: 107 bytes each instead of 169 (task_events 42 of 64, task_cells 26 of 44,
--- task_attempts 17 of 26), for about a microsecond more of CPU a row on its way in, and no more for reading than less to
--- read gives back. Level 1, because higher levels cost several times as much and save a few per cent. Delta, GCD and T64
--- before it were tried column by column: they win a fifth on times and offsets and lose as much on sizes, costs and
--- whatever repeats, about two bytes in all, which is not worth a codec at each column.
+-- task_attempts 17 of 26), for one to two microseconds more of CPU a row, inserted and merged. Level 1, because that is
+-- what an insert can bear. Delta, GCD and T64 before it were tried column by column: they win a fifth on durations and
+-- offsets and lose as much on sizes and costs, about a byte in all, which is not worth a codec at each column.
 -- A setting and not codecs of columns, so that a new column needs nothing said. Parts that are there keep what they have
 -- until they are merged. Bookkeeping stays as it is: it is small and asked for all the time.
 ALTER TABLE execution_events MODIFY SETTING default_compression_codec = 'ZSTD(1)';

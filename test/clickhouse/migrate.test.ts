@@ -76,7 +76,7 @@ describe('migrations by several processes at once', async () => {
     await migrate(alone, usual);
     const state = await describeDatabase(alone);
     expect(await describeDatabase(database)).toBe(state.replaceAll(alone.database, database.database));
-  }, 120_000);
+  }, 300_000);
 });
 
 describe('a database that holds rows already', async () => {
