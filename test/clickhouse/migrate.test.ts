@@ -212,6 +212,7 @@ describe('retention', async () => {
     alert_judgements: 'toDateTime64(window_start, 0) + toIntervalDay(70)',
     alert_rounds: 'toDateTime64(round, 0) + toIntervalDay(70)',
     alert_changes: 'event_time + toIntervalDay(300)',
+    webhook_deliveries: 'last_tried_at + toIntervalDay(50)',
     workflow_analyses: 'computed_at + toIntervalDay(95)',
     drops: 'record_time + toIntervalDay(50)',
     dead_letters: 'record_time + toIntervalDay(50)',
