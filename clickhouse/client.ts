@@ -11,6 +11,8 @@ export interface DatabaseOptions {
   tlsCaFile?: string;
   /** How long one request may take before it counts as failed and is repeated. */
   requestTimeoutMs?: number;
+  /** Sent with every request. */
+  settings?: Record<string, string | number>;
 }
 
 /** Errors that repeating cannot cure: somebody has to change a schema, a grant or a setting first. */
@@ -101,7 +103,11 @@ export class Database {
       log: { level: 127 },
       max_open_connections: 16,
       keep_alive: { enabled: true, idle_socket_ttl: 1500 },
-      clickhouse_settings: { date_time_output_format: 'iso', output_format_json_quote_64bit_integers: 0 },
+      clickhouse_settings: {
+        date_time_output_format: 'iso',
+        output_format_json_quote_64bit_integers: 0,
+        ...options.settings,
+      },
       ...(options.tlsCaFile === undefined || options.tlsCaFile === ''
         ? {}
         : { tls: { ca_cert: readFileSync(options.tlsCaFile) } }),

@@ -155,14 +155,6 @@ export const wordPair: Codec<{ low: number; high: number }> = scalar({
     out.uint32(high);
   },
 });
-export const hash128: Codec<ArrayLike<number>> = scalar({
-  type: 'UInt128',
-  fallback: [0, 0, 0, 0],
-  isDefault: () => false,
-  write(out, words) {
-    for (let index = 0; index < 4; index++) out.uint32(words[index] as number);
-  },
-});
 
 class NullableValues<Value> implements Values<Value | null> {
   readonly #nulls = new ByteWriter();

@@ -231,7 +231,7 @@ ENGINE = ReplacingMergeTree(ver)
 PARTITION BY toYYYYMM(valid_from)
 ORDER BY (workspace, workflow_id, source, workflow_version, task_id, measure, valid_from)
 TTL toDateTime64(valid_from, 0) + toIntervalDay(60)
-SETTINGS index_granularity = 8192
+SETTINGS index_granularity = 8192, default_compression_codec = 'ZSTD(1)'
 COMMENT 'What was usual for workflows and tasks, by time; never rewritten. Shard key: workspace, workflow_id.';
 
 CREATE TABLE chunks
@@ -1012,7 +1012,7 @@ ENGINE = ReplacingMergeTree(fold_version)
 PARTITION BY toYYYYMM(record_time)
 ORDER BY (stream, partition, offset)
 TTL record_time + toIntervalDay(14)
-SETTINGS index_granularity = 8192
+SETTINGS index_granularity = 8192, default_compression_codec = 'ZSTD(1)'
 COMMENT 'Original bytes of rejected records, for replay. Not for readers. Shard key: stream, partition.';
 
 CREATE TABLE dead_letters
@@ -1034,7 +1034,7 @@ ENGINE = ReplacingMergeTree(fold_version)
 PARTITION BY toYYYYMM(record_time)
 ORDER BY (stream, partition, offset)
 TTL record_time + toIntervalDay(60)
-SETTINGS index_granularity = 8192
+SETTINGS index_granularity = 8192, default_compression_codec = 'ZSTD(1)'
 COMMENT 'Rejected records with reason, origin and a redacted excerpt. Shard key: stream, partition.';
 
 CREATE VIEW dependency_graph_edges
@@ -1232,7 +1232,7 @@ ENGINE = ReplacingMergeTree(fold_version)
 PARTITION BY toYYYYMM(record_time)
 ORDER BY (stream, partition, offset)
 TTL record_time + toIntervalDay(60)
-SETTINGS index_granularity = 8192
+SETTINGS index_granularity = 8192, default_compression_codec = 'ZSTD(1)'
 COMMENT 'Dropped records with their reason. Shard key: stream, partition.';
 
 CREATE VIEW duration_predictions
@@ -1357,7 +1357,7 @@ ENGINE = ReplacingMergeTree(ver)
 PARTITION BY toDate(window_start)
 ORDER BY (workspace, workflow_id, project, source, workflow_version, trigger_type, window_start, stream, partition, chunk)
 TTL toDateTime64(written_at, 0) + toIntervalDay(90)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1
 COMMENT 'Minute cells of executions. Shard key: the dimensions.';
 
 CREATE TABLE execution_days
@@ -1431,7 +1431,7 @@ ENGINE = ReplacingMergeTree(ver)
 PARTITION BY toYear(window_start)
 ORDER BY (workspace, workflow_id, project, source, workflow_version, trigger_type, window_start)
 TTL toDateTime64(written_at, 0) + toIntervalDay(1100)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)'
 COMMENT 'Days of executions. Shard key: the dimensions.';
 
 CREATE TABLE execution_events
@@ -1524,14 +1524,13 @@ CREATE TABLE execution_events
     `offset` UInt64 COMMENT 'Kafka offset',
     `record_time` DateTime64(3, 'UTC') COMMENT 'Kafka timestamp of the record',
     `fold_version` UInt32 COMMENT 'version of the code that folded the record',
-    `thing_hash` UInt64 COMMENT 'hash of the execution or task spoken of',
-    `identity_hash` UInt128 COMMENT 'hash of the identity of the record'
+    `thing_hash` UInt64 COMMENT 'hash of the execution or task spoken of'
 )
 ENGINE = ReplacingMergeTree(fold_version)
 PARTITION BY toDate(event_time)
 ORDER BY (workspace, source, execution_id, stream, partition, offset)
 TTL event_time + toIntervalDay(60)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1
 COMMENT 'Accepted execution records. Shard key: workspace, source, execution_id.';
 
 CREATE TABLE execution_hours
@@ -1605,7 +1604,7 @@ ENGINE = ReplacingMergeTree(ver)
 PARTITION BY toYYYYMM(window_start)
 ORDER BY (workspace, workflow_id, project, source, workflow_version, trigger_type, window_start)
 TTL toDateTime64(written_at, 0) + toIntervalDay(400)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1
 COMMENT 'Hours of executions. Shard key: the dimensions.';
 
 CREATE TABLE execution_list
@@ -1621,7 +1620,7 @@ CREATE TABLE execution_list
 ENGINE = ReplacingMergeTree
 ORDER BY (workspace, workflow_id, state, at, source, execution_id, error_type)
 TTL at + toIntervalDay(90)
-SETTINGS index_granularity = 1024, merge_with_ttl_timeout = 86400
+SETTINGS index_granularity = 1024, merge_with_ttl_timeout = 86400, default_compression_codec = 'ZSTD(1)'
 COMMENT 'Executions by time, to be checked against executions. Shard key: workspace, workflow_id.';
 
 CREATE TABLE executions
@@ -1680,7 +1679,7 @@ CREATE TABLE executions
 ENGINE = AggregatingMergeTree
 ORDER BY (workspace, source, execution_id)
 TTL last_event_at + toIntervalDay(90)
-SETTINGS index_granularity = 256, merge_with_ttl_timeout = 86400
+SETTINGS index_granularity = 256, merge_with_ttl_timeout = 86400, default_compression_codec = 'ZSTD(1)'
 COMMENT 'Latest state and latest end of every execution; executions_latest shows it plainly. Shard key: workspace, source, execution_id.';
 
 CREATE VIEW executions_1d
@@ -3090,7 +3089,7 @@ ENGINE = ReplacingMergeTree(ver)
 PARTITION BY toDate(window_start)
 ORDER BY (workspace, kind, orchestrator_id, pool_id, subject, measure, label, outcome, project, source, window_start, stream, partition, chunk)
 TTL toDateTime64(written_at, 0) + toIntervalDay(90)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1
 COMMENT 'Minute cells of orchestrators. Shard key: the dimensions.';
 
 CREATE TABLE orchestrator_days
@@ -3128,7 +3127,7 @@ ENGINE = ReplacingMergeTree(ver)
 PARTITION BY toYear(window_start)
 ORDER BY (workspace, kind, orchestrator_id, pool_id, subject, measure, label, outcome, project, source, window_start)
 TTL toDateTime64(written_at, 0) + toIntervalDay(1100)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)'
 COMMENT 'Days of orchestrators. Shard key: the dimensions.';
 
 CREATE TABLE orchestrator_events
@@ -3380,14 +3379,13 @@ CREATE TABLE orchestrator_events
     `offset` UInt64 COMMENT 'Kafka offset',
     `record_time` DateTime64(3, 'UTC') COMMENT 'Kafka timestamp of the record',
     `fold_version` UInt32 COMMENT 'version of the code that folded the record',
-    `thing_hash` UInt64 COMMENT 'hash of what is reported and the minute it is reported of',
-    `identity_hash` UInt128 COMMENT 'hash of the identity of the record'
+    `thing_hash` UInt64 COMMENT 'hash of what is reported and the minute it is reported of'
 )
 ENGINE = ReplacingMergeTree(fold_version)
 PARTITION BY toDate(event_time)
 ORDER BY (workspace, kind, source, orchestrator_id, pool_id, queue_id, worker_id, event_time, stream, partition, offset)
 TTL event_time + toIntervalDay(60)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1
 COMMENT 'Accepted reports about orchestrators. Shard key: workspace, source, orchestrator_id.';
 
 CREATE TABLE orchestrator_hours
@@ -3425,7 +3423,7 @@ ENGINE = ReplacingMergeTree(ver)
 PARTITION BY toYYYYMM(window_start)
 ORDER BY (workspace, kind, orchestrator_id, pool_id, subject, measure, label, outcome, project, source, window_start)
 TTL toDateTime64(written_at, 0) + toIntervalDay(400)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1
 COMMENT 'Hours of orchestrators. Shard key: the dimensions.';
 
 CREATE VIEW orchestrator_measures_1d
@@ -6283,7 +6281,7 @@ CREATE TABLE state_changes
 )
 ENGINE = ReplacingMergeTree
 ORDER BY (workspace, collection, key, ver)
-SETTINGS index_granularity = 8192
+SETTINGS index_granularity = 8192, default_compression_codec = 'ZSTD(1)'
 COMMENT 'Every change of state that people made, whether it counted or not; kept for ever. Shard key: workspace.';
 
 CREATE TABLE task_attempts
@@ -6337,7 +6335,7 @@ CREATE TABLE task_attempts
 ENGINE = AggregatingMergeTree
 ORDER BY (workspace, source, execution_id, task_id, map_index, attempt)
 TTL last_event_at + toIntervalDay(90)
-SETTINGS index_granularity = 1024, merge_with_ttl_timeout = 86400
+SETTINGS index_granularity = 1024, merge_with_ttl_timeout = 86400, default_compression_codec = 'ZSTD(1)'
 COMMENT 'Latest state of every attempt of a task; task_attempts_latest and tasks_latest show it plainly. Shard key: workspace, source, execution_id.';
 
 CREATE VIEW task_attempts_latest
@@ -6510,7 +6508,7 @@ ENGINE = ReplacingMergeTree(ver)
 PARTITION BY toDate(window_start)
 ORDER BY (workspace, workflow_id, task_id, project, source, workflow_version, task_type, pool, window_start, stream, partition, chunk)
 TTL toDateTime64(written_at, 0) + toIntervalDay(90)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1
 COMMENT 'Minute cells of tasks. Shard key: the dimensions.';
 
 CREATE TABLE task_days
@@ -6586,7 +6584,7 @@ ENGINE = ReplacingMergeTree(ver)
 PARTITION BY toYear(window_start)
 ORDER BY (workspace, workflow_id, task_id, project, source, workflow_version, task_type, pool, window_start)
 TTL toDateTime64(written_at, 0) + toIntervalDay(1100)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)'
 COMMENT 'Days of tasks. Shard key: the dimensions.';
 
 CREATE TABLE task_events
@@ -6687,14 +6685,13 @@ CREATE TABLE task_events
     `offset` UInt64 COMMENT 'Kafka offset',
     `record_time` DateTime64(3, 'UTC') COMMENT 'Kafka timestamp of the record',
     `fold_version` UInt32 COMMENT 'version of the code that folded the record',
-    `thing_hash` UInt64 COMMENT 'hash of the execution or task spoken of',
-    `identity_hash` UInt128 COMMENT 'hash of the identity of the record'
+    `thing_hash` UInt64 COMMENT 'hash of the execution or task spoken of'
 )
 ENGINE = ReplacingMergeTree(fold_version)
 PARTITION BY toDate(event_time)
 ORDER BY (workspace, source, execution_id, task_id, map_index, stream, partition, offset)
 TTL event_time + toIntervalDay(60)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1
 COMMENT 'Accepted task records. Shard key: workspace, source, execution_id.';
 
 CREATE TABLE task_hours
@@ -6770,7 +6767,7 @@ ENGINE = ReplacingMergeTree(ver)
 PARTITION BY toYYYYMM(window_start)
 ORDER BY (workspace, workflow_id, task_id, project, source, workflow_version, task_type, pool, window_start)
 TTL toDateTime64(written_at, 0) + toIntervalDay(400)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1
 COMMENT 'Hours of tasks. Shard key: the dimensions.';
 
 CREATE TABLE task_list
@@ -6789,7 +6786,7 @@ CREATE TABLE task_list
 ENGINE = ReplacingMergeTree
 ORDER BY (workspace, task_id, state, at, source, execution_id, listed_task, map_index, attempt, error_type)
 TTL at + toIntervalDay(90)
-SETTINGS index_granularity = 1024, merge_with_ttl_timeout = 86400
+SETTINGS index_granularity = 1024, merge_with_ttl_timeout = 86400, default_compression_codec = 'ZSTD(1)'
 COMMENT 'Attempts of tasks by time, to be checked against task_attempts. Shard key: workspace, task_id.';
 
 CREATE VIEW tasks_1d

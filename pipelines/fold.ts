@@ -81,7 +81,7 @@ function add(cell: Cell, count: keyof typeof countIndex, by: number): void {
 const searchedIdentities = 32;
 /** Attempt and state in one number. */
 const stateCodes = new Map<string, number>(taskStates.map((state, index) => [state, index]));
-export const codeOf = (fact: Fact): number => fact.attempt * 16 + (stateCodes.get(fact.state) as number);
+const codeOf = (fact: Fact): number => fact.attempt * 16 + (stateCodes.get(fact.state) as number);
 
 /**
  * Everything said so far, by smaller offsets of the same partition, of one execution or task. What a record contributes

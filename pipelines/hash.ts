@@ -71,21 +71,6 @@ export function hashTexts(
   endHash(out);
 }
 
-/** 128 bits for the identity of a record, least significant word first: its thing, and what happened to it when. */
-export function hashIdentity(
-  thing: Hash64,
-  attempt: number,
-  state: number,
-  eventTimeMs: number,
-  origin: number,
-): readonly number[] {
-  const timeHigh = Math.floor(eventTimeMs / 4294967296) | 0;
-  const first = avalanche(thing.low ^ Math.imul(attempt, 597399067) ^ (eventTimeMs | 0));
-  const second = avalanche(thing.high ^ Math.imul(state, 951274213) ^ Math.imul(first, 5));
-  const both = avalanche(timeHigh ^ Math.imul(origin | 0, 2716044179) ^ Math.imul(second, 5));
-  return [first, second, avalanche(both ^ thing.low), avalanche(both ^ Math.imul(thing.high, 5) ^ (eventTimeMs | 0))];
-}
-
 function avalanche(word: number): number {
   let mixed = word ^ (word >>> 16);
   mixed = Math.imul(mixed, 0x85ebca6b);

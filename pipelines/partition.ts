@@ -3,8 +3,8 @@ import { DimsTable } from './cells.ts';
 import { type CellSink, Chunk, nothingFolded, type Progress } from './chunk.ts';
 import type { LogRecord } from './decode.ts';
 import { dimsOf, type EventOfRun, type FoldableEvent, type FoldableKind, factOf, nameThing } from './facts.ts';
-import { codeOf, type Fact, foldVersion, type Thing } from './fold.ts';
-import { type Hash64, hashIdentity, hashRecord, hashText } from './hash.ts';
+import { type Fact, foldVersion, type Thing } from './fold.ts';
+import { hashRecord } from './hash.ts';
 import { History } from './history.ts';
 import { Rejection } from './rejections.ts';
 import { contributeReport, type Report, readReportKey, reportFactOf, reportKeyOf } from './reports.ts';
@@ -45,7 +45,6 @@ export interface RecordPlace {
 export interface StoredRecord extends RecordPlace {
   event: FoldableEvent;
   thingHash: Thing;
-  identityHash: readonly number[];
 }
 
 /** Why a partition must not be read on: somebody has to decide something first. */
@@ -87,7 +86,6 @@ export class PartitionFold {
   readonly #store: Store;
   #history: History;
   readonly #dims = new DimsTable();
-  readonly #hash: Hash64 = { low: 0, high: 0 };
   readonly #name = new ScratchName();
   #chunks: Chunk[] = [];
   #position = 0;
@@ -401,20 +399,12 @@ export class PartitionFold {
       foldVersion: this.#foldVersion,
       event,
       thingHash: thing,
-      identityHash: hashIdentity(thing, fact.attempt, codeOf(fact), fact.eventTimeMs, this.#originHash(fact.origin)),
     });
     return 'stored';
   }
 
   #factOf(event: EventOfRun, offset: number): Fact {
     return factOf(event, offset, dimsOf(event, this.#dims));
-  }
-
-  /** Which record of which topic a republished one was; all others share the same number. */
-  #originHash(origin: string): number {
-    if (origin === '') return -1;
-    hashText(origin, this.#hash);
-    return this.#hash.low ^ this.#hash.high;
   }
 
   /** A thing that this slice began may be met in it again. */

@@ -1,4 +1,4 @@
-import { type Column, column, hash128, instant, name, uint32, uint64, wordPair } from '../columns.ts';
+import { type Column, column, instant, name, uint32, uint64, wordPair } from '../columns.ts';
 
 /** Where a row came from in the log; the end of every raw table's sorting key. */
 export interface Coordinates {
@@ -17,14 +17,12 @@ export const coordinateColumns = <Row extends Coordinates>(): Column<Row>[] => [
   column('fold_version', uint32, (row) => row.foldVersion),
 ];
 
-/** A raw row: an event, its place in the log, and hashes of what it speaks of and of what it says. */
+/** A raw row: an event, its place in the log, and a hash of what it speaks of. */
 export interface RawRow<Event> extends Coordinates {
   event: Event;
   thingHash: { low: number; high: number };
-  identityHash: ArrayLike<number>;
 }
 
 export const hashColumns = <Event>(): Column<RawRow<Event>>[] => [
   column('thing_hash', wordPair, (row) => row.thingHash),
-  column('identity_hash', hash128, (row) => row.identityHash),
 ];

@@ -25,6 +25,8 @@ export interface ReadableTable {
   name: string;
   /** Tables with a workspace column show the API only the rows of the workspace it asks for. */
   hasWorkspace: boolean;
+  /** Where some columns may hold secrets: those that readers may see. The API sees all of them. */
+  readerColumns?: readonly string[];
 }
 
 interface UsersFileInput {
@@ -71,12 +73,28 @@ export function renderUsersFile(input: UsersFileInput): string {
   <users>
     ${engineUser}
     ${renderUser(input, users.writer, 'default', '')}
-    ${renderUser(input, users.api, 'api', renderGrants(input) + renderRowFilters(input))}
-    ${renderUser(input, users.reader, 'reader', renderGrants(input))}
+    ${renderUser(input, users.api, 'api', renderGrants(input, () => []) + renderRowFilters(input))}
+    ${renderUser(
+      input,
+      users.reader,
+      'reader',
+      renderGrants(input, ({ readerColumns = [] }) => readerColumns),
+    )}
   </users>
 </clickhouse>
 `;
 }
+
+/**
+ * How everybody reads. With FINAL the engine reads all columns of all rows that an index leaves over, and filters afterwards, unless it is
+ * told to look at the sorting key first: that is safe, because rows that are one have one key, and it alone decides
+ * which of them are merged. A page of 50 failures read a quarter of the bytes with it.
+ */
+export const readSettings = { final: 1, optimize_move_to_prewhere_if_final: 1 } as const;
+
+const readSettingsXml = Object.entries(readSettings)
+  .map(([name, value]) => `<${name}>${value}</${name}>`)
+  .join('\n      ');
 
 /**
  * `readonly` 1 refuses every setting in a query, so its limits cannot be lifted by one. The two output settings
@@ -87,7 +105,7 @@ const apiProfile = `<api>
       <readonly>1</readonly>
       <date_time_output_format>iso</date_time_output_format>
       <output_format_json_quote_64bit_integers>0</output_format_json_quote_64bit_integers>
-      <final>1</final>
+      ${readSettingsXml}
       <cancel_http_readonly_queries_on_client_close>1</cancel_http_readonly_queries_on_client_close>
       <max_execution_time>30</max_execution_time>
       <max_memory_usage>1000000000</max_memory_usage>
@@ -105,7 +123,7 @@ const apiProfile = `<api>
  */
 const readerProfile = `<reader>
       <readonly>2</readonly>
-      <final>1</final>
+      ${readSettingsXml}
       <max_execution_time>60</max_execution_time>
       <max_memory_usage>1000000000</max_memory_usage>
       <max_rows_to_read>2000000000</max_rows_to_read>
@@ -156,11 +174,18 @@ function renderUser(
     </${name}>`;
 }
 
-/** With no grants at all a user would have every right, so an empty list grants what is not there. */
-function renderGrants({ database, readable }: UsersFileInput): string {
+/** With no grants at all a user would have every right, so an empty list grants what is not there; no columns mean all. */
+function renderGrants(
+  { database, readable }: UsersFileInput,
+  columnsOf: (table: ReadableTable) => readonly string[],
+): string {
   checkName(database);
-  const tables = readable.length === 0 ? [{ name: 'nothing_yet' }] : readable;
-  const grants = tables.map(({ name }) => `\n        <query>GRANT SELECT ON ${database}.${checkName(name)}</query>`);
+  const tables = readable.length === 0 ? [{ name: 'nothing_yet', hasWorkspace: false }] : readable;
+  const grants = tables.map((table) => {
+    const columns = columnsOf(table).map(checkName).join(', ');
+    const granted = columns === '' ? 'SELECT' : `SELECT(${columns})`;
+    return `\n        <query>GRANT ${granted} ON ${database}.${checkName(table.name)}</query>`;
+  });
   return `
       <default_database>${database}</default_database>
       <grants>${grants.join('')}

@@ -64,8 +64,12 @@ export class StateFailure extends Error {
 }
 
 const defaultTimeoutMs = 10_000;
-const firstLookMs = 5;
+/** Each look costs the server that is to store the change, so they come further apart the longer it takes. */
+const shortestLookMs = 15;
 const longestLookMs = 50;
+const lookShare = 0.2;
+/** Hardly any change is rejected, so that is asked about once in so many looks. */
+const looksForRejection = 5;
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
@@ -143,9 +147,12 @@ export class StatePublisher {
 
   async #readBack(entry: StateEntryName, offset: number, requestId: string, deadlineMs: number): Promise<StateReceipt> {
     let trouble = '';
-    for (let waitMs = firstLookMs; ; waitMs = Math.min(longestLookMs, waitMs * 2)) {
+    const startedMs = performance.now();
+    for (let looks = 1; ; looks++) {
+      const waitedMs = performance.now() - startedMs;
+      await sleep(Math.min(longestLookMs, Math.max(shortestLookMs, waitedMs * lookShare)));
       try {
-        const receipt = await this.#look(entry, offset, requestId);
+        const receipt = await this.#look(entry, offset, requestId, looks % looksForRejection === 0);
         if (receipt !== null) return receipt;
         trouble = '';
       } catch (error) {
@@ -153,17 +160,22 @@ export class StatePublisher {
         trouble = `: ${(error as Error).message}`;
       }
       if (performance.now() >= deadlineMs) break;
-      await sleep(waitMs);
     }
     const text = `the change of ${entry.collection} ${entry.key} is at offset ${offset} of ${this.#options.topic}, but could not be read back within ${this.#timeoutMs} ms${trouble}; it will count in its turn. Look whether the pipelines run`;
     throw new StateFailure('not_visible', text);
   }
 
-  async #look(entry: StateEntryName, offset: number, requestId: string): Promise<StateReceipt | null> {
+  async #look(
+    entry: StateEntryName,
+    offset: number,
+    requestId: string,
+    asksForRejection: boolean,
+  ): Promise<StateReceipt | null> {
     const { database, topic, epoch } = this.#options;
     const revision = stateRevision(epoch, offset);
     const verdict = await readStateVerdict(database, entry, revision, requestId);
     if (verdict === null) {
+      if (!asksForRejection) return null;
       const rejection = await readStateRejection(database, `${topic}@${epoch}`, offset);
       if (rejection === null) return null;
       throw new StateFailure('rejected', `the pipelines could not read the change: ${rejection.detail}`);

@@ -192,7 +192,6 @@ export async function readPartitions(database: Database, table: string, stream: 
 export interface HashCounts {
   rows: number;
   offsets: number;
-  identityHashes: number;
   things: number;
   thingHashes: number;
   thingsWithHash: number;
@@ -213,7 +212,7 @@ export async function readHashCounts(
 ): Promise<HashCounts> {
   const thing = thingColumns[table.name];
   const [counts] = await database.rows<HashCounts>(
-    `SELECT count() AS rows, uniqExact(offset) AS offsets, uniqExact(identity_hash) AS identityHashes,
+    `SELECT count() AS rows, uniqExact(offset) AS offsets,
        uniqExact(${thing}) AS things, uniqExact(thing_hash) AS thingHashes, uniqExact(${thing}, thing_hash) AS thingsWithHash
      FROM ${table.name} FINAL WHERE stream = {stream: String} AND partition = {partition: UInt32}
        AND offset BETWEEN {first: UInt64} AND {last: UInt64}`,

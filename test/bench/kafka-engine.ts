@@ -16,7 +16,7 @@ interface WireType {
 }
 
 const wireFields = (taskType as unknown as { fields: { name: string; type: WireType }[] }).fields;
-const ownColumns = new Set(['origin', 'stream', 'fold_version', 'thing_hash', 'identity_hash']);
+const ownColumns = new Set(['origin', 'stream', 'fold_version', 'thing_hash']);
 const scalarTypes: Record<string, string> = {
   string: 'String',
   long: 'Int64',

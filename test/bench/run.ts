@@ -13,6 +13,7 @@ const notBenches = new Set([
   'estimates.ts',
   'forecasts.ts',
   'simulated-fleet.ts',
+  'store-fill.ts',
   'store-records.ts',
   'store-questions.ts',
 ]);

@@ -24,9 +24,10 @@ const noReports = 'no-reports';
 
 const freePort = (): number => 21_000 + Math.floor(Math.random() * 20_000);
 
-/** Servers of the bench's own on this machine, as `npm start` starts them, and gone afterwards. */
+/** Servers of the bench's own on this machine, as `npm start` starts them, and gone afterwards unless a folder is given. */
 export class BenchServers {
-  readonly folder = mkdtempSync(path.join(tmpdir(), 'weir-bench-'));
+  readonly folder: string;
+  readonly #isKept: boolean;
   kafka!: EmbeddedKafka;
   clickhouse!: EmbeddedClickHouse;
   client!: Kafka;
@@ -35,8 +36,14 @@ export class BenchServers {
   readonly #processes: ChildProcess[] = [];
   #databases = 0;
 
-  static async start(): Promise<BenchServers> {
-    const servers = new BenchServers();
+  private constructor(folder: string | undefined) {
+    this.#isKept = folder !== undefined;
+    this.folder = folder ?? mkdtempSync(path.join(tmpdir(), 'weir-bench-'));
+  }
+
+  /** A given folder stays, and with it what was stored. */
+  static async start(folder?: string): Promise<BenchServers> {
+    const servers = new BenchServers(folder);
     const [kafka, clickhouse] = await Promise.all([
       startKafka({ dataDir: path.join(servers.folder, 'kafka') }),
       startClickHouse({ dataDir: path.join(servers.folder, 'clickhouse') }),
@@ -55,21 +62,21 @@ export class BenchServers {
     for (const child of this.#processes) child.kill('SIGKILL');
     await Promise.all([this.admin.disconnect(), this.producer.disconnect()]);
     await Promise.all([this.kafka.stop(), this.clickhouse.stop()]);
-    rmSync(this.folder, { recursive: true, force: true });
+    if (!this.#isKept) rmSync(this.folder, { recursive: true, force: true });
   }
 
   async createTopic(topic: string, partitions = 4): Promise<void> {
     await createTopics(this.admin, [{ topic, partitions, retentionMs: 30 * 86_400_000 }]);
   }
 
-  /** A migrated database that nobody has written to. */
-  async createDatabase(): Promise<Database> {
+  /** A migrated database; without a name one that nobody has written to. */
+  async createDatabase(name = `bench_${++this.#databases}`, settings = {}): Promise<Database> {
     const { url, users } = this.clickhouse;
     const target = {
       url,
       user: users.writer.name,
       password: users.writer.password,
-      database: `bench_${++this.#databases}`,
+      database: name,
     };
     const retention = {
       rawDays: 60,
@@ -82,7 +89,7 @@ export class BenchServers {
     };
     await migrate(target, { retention, fsync: false });
     // Merging all of a large table takes minutes.
-    return new Database({ ...target, requestTimeoutMs: 900_000 });
+    return new Database({ ...target, requestTimeoutMs: 900_000, settings });
   }
 
   /** A pipeline process as it ships, on the given topics and database. */

@@ -1,25 +1,24 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { Registry } from 'prom-client';
-import { RollupJob } from '../../pipelines/rollup.ts';
-import { createRollupMetrics } from '../../pipelines/rollup-metrics.ts';
-import { partitions } from './catch-up.ts';
+import type { Database } from '../../clickhouse/client.ts';
+import { readSettings } from '../../deploy/local/clickhouse-users.ts';
 import { type Bar, finishBench, percentile, round } from './report.ts';
 import { BenchServers } from './servers.ts';
+import { databaseNames, type Filling, fillDatabases, prepareFolder } from './store-fill.ts';
 import { readSubjects, type Subject, storeQuestions } from './store-questions.ts';
-import { createFleetRecords } from './store-records.ts';
 
 /**
  * What a task event costs on disk with everything that is made of it, how fast the roll-up job works through the cells,
- * and how long the commonest questions take: with parts as they arrive, nothing merged since, and with all of them merged. The
- * telemetry goes through Kafka and a pipeline process as they ship.
+ * and how long the commonest questions take: with parts as they arrive, nothing merged since, and with all of them merged.
+ * Filling takes much longer than asking: `--data DIR --fill-only` fills a folder that stays, and `--data DIR` asks what it holds.
  */
 const { values: options } = parseArgs({
   options: {
     rows: { type: 'string', default: '10000000' },
     days: { type: 'string', default: '7' },
     asks: { type: 'string', default: '24' },
-    'fill-minutes': { type: 'string', default: '5.5' },
+    'fill-minutes': { type: 'string', default: '120' },
+    data: { type: 'string' },
+    'fill-only': { type: 'boolean', default: false },
   },
 });
 const barRows = 10_000_000;
@@ -27,84 +26,11 @@ const rows = Number(options.rows);
 const asks = Number(options.asks);
 /** Fewer rows span less time, so that a minute holds as many of them, and a row as much of a cell, as in the full run. */
 const spanMs = (rows / barRows) * Number(options.days) * 86_400_000;
-/** The newest rows stay in the parts in which they were written. */
-const unmergedRatio = 0.05;
-/** A slow machine stores fewer rows than asked for rather than none in time; what was stored is what is reported. */
 const fillMs = Number(options['fill-minutes']) * 60_000;
-const sliceRows = 100_000;
-/** How far the log may be ahead of what is durable. */
-const aheadRecords = 500_000;
 
-const servers = await BenchServers.start();
-const database = await servers.createDatabase();
-const topics = { executions: 'store-executions', tasks: 'store-tasks' };
-
-/** Sends so many task records, with those of their executions, and counts all that were sent. */
-async function send(telemetry: ReturnType<typeof createFleetRecords>, taskRecords: number): Promise<number> {
-  let sent = 0;
-  let tasks = 0;
-  let bytes = 0;
-  let batches = new Map<string, { key: string; value: Buffer; timestamp: string }[]>();
-  const flush = async () => {
-    const topicMessages = [...batches].map(([topic, messages]) => ({ topic, messages }));
-    if (topicMessages.length > 0) await servers.producer.sendBatch({ acks: -1, topicMessages });
-    batches = new Map();
-    bytes = 0;
-  };
-  while (tasks < taskRecords) {
-    const { value: record, done } = telemetry.next();
-    if (done === true) break;
-    const topic = topics[record.topic];
-    const message = { key: record.key, value: record.value, timestamp: String(record.timestampMs) };
-    (batches.get(topic) ?? batches.set(topic, []).get(topic))?.push(message);
-    sent++;
-    if (record.topic === 'tasks') tasks++;
-    bytes += record.value.length + 80;
-    // The broker refuses batches of more than a megabyte.
-    if (bytes > 700_000) await flush();
-  }
-  await flush();
-  return sent;
-}
-
-async function awaitDurable(records: number): Promise<void> {
-  for (;;) {
-    const [ledger] = await database.rows<{ durable: number }>(
-      'SELECT sum(stored + dropped + dead + duplicate) AS durable FROM chunks FINAL',
-    );
-    if ((ledger?.durable ?? 0) >= records) return;
-    await sleep(100);
-  }
-}
-
-interface Filled {
-  taskRows: number;
-  recordsPerSecond: number;
-}
-
-async function fill(): Promise<Filled> {
-  for (const topic of Object.values(topics)) await servers.createTopic(topic, partitions);
-  // Hours and days are made by the job that is measured below.
-  const pipeline = servers.startPipeline(database, topics, { WEIR_ROLLUP_INTERVAL_MS: '3600000' });
-  const telemetry = createFleetRecords({ taskRecords: rows, startMs: Date.now() - spanMs - 300_000, spanMs, seed: 1 });
-  const startedMs = performance.now();
-  const settledRows = Math.floor(rows * (1 - unmergedRatio));
-  let records = 0;
-  let taskRows = 0;
-  while (taskRows < settledRows && performance.now() - startedMs < fillMs) {
-    const slice = Math.min(sliceRows, settledRows - taskRows);
-    records += await send(telemetry, slice);
-    taskRows += slice;
-    await awaitDurable(records - aheadRecords);
-  }
-  await awaitDurable(records);
-  await database.command('SYSTEM STOP MERGES');
-  const newest = taskRows < settledRows ? Math.round(taskRows * unmergedRatio) : rows - taskRows;
-  records += await send(telemetry, newest);
-  await awaitDurable(records);
-  await pipeline.stop();
-  return { taskRows: taskRows + newest, recordsPerSecond: records / ((performance.now() - startedMs) / 1000) };
-}
+if (options.data !== undefined) prepareFolder(options.data);
+const servers = await BenchServers.start(options.data);
+const databases: Database[] = [];
 
 interface StoredTable {
   name: string;
@@ -113,7 +39,7 @@ interface StoredTable {
   parts: number;
 }
 
-const readTables = (): Promise<StoredTable[]> =>
+const readTables = (database: Database): Promise<StoredTable[]> =>
   database.rows<StoredTable>(
     `SELECT table AS name, sum(rows) AS rows, sum(bytes_on_disk) AS bytes, count() AS parts FROM system.parts
      WHERE active AND database = currentDatabase() GROUP BY table ORDER BY bytes DESC`,
@@ -122,21 +48,8 @@ const readTables = (): Promise<StoredTable[]> =>
 const sumOf = (tables: readonly StoredTable[], field: 'bytes' | 'parts'): number =>
   tables.reduce((sum, table) => sum + table[field], 0);
 
-async function runRollup(): Promise<number> {
-  const silent = () => undefined;
-  const job = new RollupJob({
-    database,
-    metrics: createRollupMetrics(new Registry()),
-    log: { info: silent, warn: silent, error: silent },
-    intervalMs: 1_000,
-  });
-  const startedMs = performance.now();
-  await job.runToEnd();
-  return (performance.now() - startedMs) / 1000;
-}
-
 /** Milliseconds of each asking, by question; the questions take turns, so that none always finds its own data warm. */
-async function askAll(subjects: readonly Subject[]): Promise<Map<string, number[]>> {
+async function askAll(database: Database, subjects: readonly Subject[]): Promise<Map<string, number[]>> {
   const times = new Map<string, number[]>(storeQuestions.map(({ name }) => [name, []]));
   for (const subject of subjects) {
     for (const { name, ask } of storeQuestions) {
@@ -152,7 +65,7 @@ async function askAll(subjects: readonly Subject[]): Promise<Map<string, number[
 const answered = new Set<string>();
 
 /** A time of wrong or empty answers is worth nothing. */
-async function assertContent(taskRows: number): Promise<void> {
+async function assertContent(database: Database, taskRows: number): Promise<void> {
   const [found] = await database.rows<Record<string, number>>(
     `SELECT (SELECT count() FROM task_events FINAL) AS events, (SELECT sum(attempt_started) FROM tasks_1m) AS minutes,
        (SELECT sum(attempt_started) FROM tasks_1h) AS hours, (SELECT countIf(state = 'running') FROM task_events FINAL) AS starts`,
@@ -170,33 +83,34 @@ const worst = (times: ReadonlyMap<string, readonly number[]>): number =>
 async function measure(): Promise<void> {
   const beganMs = performance.now();
   const step = (name: string) => console.log(`${secondsSince(beganMs)} s: ${name}`);
-  const filled = await fill();
-  step(`${filled.taskRows} task events stored, ${Math.round(filled.recordsPerSecond)} records/s with sending`);
-  const written = await readTables();
-  const cells = written.filter(({ name }) => name.endsWith('_cells')).reduce((sum, table) => sum + table.rows, 0);
-  const rollupSeconds = await runRollup();
-  step(`${cells} cells rolled up`);
-  const subjects = await readSubjects(database, asks);
-  await askAll(subjects.slice(0, 2));
-  const unmergedTables = await readTables();
-  const unmerged = await askAll(subjects);
-  step(`asked with ${sumOf(unmergedTables, 'parts')} parts`);
-  await database.command('SYSTEM START MERGES');
-  for (const { name } of unmergedTables) {
-    await database.command(`OPTIMIZE TABLE ${name} FINAL`, { max_execution_time: 0, optimize_throw_if_noop: 0 });
-  }
-  const tables = await readTables();
-  step(`merged to ${sumOf(tables, 'parts')} parts`);
-  await askAll(subjects.slice(0, 2));
-  const merged = await askAll(subjects);
-  step('asked again');
-  await assertContent(filled.taskRows);
-  report({ ...filled, cells, rollupSeconds, unmerged, merged, unmergedTables, tables });
+  const filling = await fillDatabases(servers, { rows, spanMs, fillMs }, step);
+  if (options['fill-only']) return;
+  // As users of the API and analysts read.
+  const asWritten = await servers.createDatabase(databaseNames.asWritten, readSettings);
+  databases.push(asWritten);
+  const allMerged = await servers.createDatabase(databaseNames.merged, readSettings);
+  databases.push(allMerged);
+  const subjects = await readSubjects(allMerged, asks);
+  const ask = async (database: Database) => {
+    await askAll(database, subjects.slice(0, 2));
+    const times = await askAll(database, subjects);
+    const tables = await readTables(database);
+    step(`asked with ${sumOf(tables, 'parts')} parts`);
+    return { times, tables };
+  };
+  const unmerged = await ask(asWritten);
+  const merged = await ask(allMerged);
+  await assertContent(allMerged, filling.taskRows);
+  report({
+    ...filling,
+    unmerged: unmerged.times,
+    merged: merged.times,
+    unmergedTables: unmerged.tables,
+    tables: merged.tables,
+  });
 }
 
-interface Found extends Filled {
-  cells: number;
-  rollupSeconds: number;
+interface Found extends Filling {
   unmerged: Map<string, number[]>;
   merged: Map<string, number[]>;
   unmergedTables: StoredTable[];
@@ -269,6 +183,6 @@ const cellsOf = (tables: readonly StoredTable[], name: string): number =>
 try {
   await measure();
 } finally {
-  await database.close();
+  for (const database of databases) await database.close();
   await servers.stop();
 }

@@ -99,9 +99,9 @@ export const mutants: readonly Mutant[] = [
       },
       {
         file: 'clickhouse/block.ts',
-        find: '  add(row: Row): void {\n    for (const column of this.#columns) column.add(row);',
+        find: '  addAll(rows: readonly Row[]): void {\n',
         replace:
-          "  token = '';\n  add(row: any): void {\n    if (this.#rows === 0 && 'recordTimeMs' in row) this.token = [this.table.name, row.stream, row.partition, row.offset].join(' ');\n    for (const column of this.#columns) column.add(row);",
+          "  token = '';\n  addAll(rows: readonly any[]): void {\n    const first = rows[0];\n    if (this.#rows === 0 && first?.recordTimeMs !== undefined) this.token = [this.table.name, first.stream, first.partition, first.offset].join(' ');\n",
       },
     ],
     statements: ['execution_events', 'task_events', 'orchestrator_events', 'drops', 'dead_letters'].map(
@@ -130,14 +130,15 @@ export const mutants: readonly Mutant[] = [
       },
       {
         file: partition,
-        find: '    hashIdentity(thing, fact.attempt,',
+        find: '    sink.stored({\n      stream: this.stream,',
         replace: `    if (event.eventTimeMs > record.timestampMs + 300_000) {
       chunk.tally.stored--;
       chunk.tally.dead++;
       sink.rejected(this.#placeOf(record), record, new Rejection('future', 'found when its row was made', ''));
       return 'stored';
     }
-    hashIdentity(thing, fact.attempt,`,
+    sink.stored({
+      stream: this.stream,`,
       },
     ],
     seconds: 30,
@@ -255,9 +256,9 @@ export const mutants: readonly Mutant[] = [
     patches: [
       {
         file: partition,
-        find: '      folded[this.#foldRecord(record, outcome, keys[index] as string, things[index], sink)]++;',
+        find: '      folded[this.#foldRecord(record, outcome, things[index], sink)]++;',
         replace:
-          '      this.#history.evict(Number.MAX_SAFE_INTEGER);\n      folded[this.#foldRecord(record, outcome, keys[index] as string, things[index], sink)]++;',
+          '      this.#history.evict(Number.MAX_SAFE_INTEGER);\n      folded[this.#foldRecord(record, outcome, things[index], sink)]++;',
       },
     ],
     env: { WEIR_HISTORY_RECORDS: '50' },

@@ -10,7 +10,6 @@ import {
   columnsOf,
   float64,
   hash64,
-  hash128,
   instant,
   int16,
   int32,
@@ -52,7 +51,6 @@ interface Sample {
   second: number;
   hash64: number[];
   pair64: { low: number; high: number };
-  hash128: number[];
   optionalInt: number | null;
   optionalText: string | null;
   names: string[];
@@ -83,7 +81,6 @@ const samplesTable: Table<Sample> = {
     ofSample('second', second, (row) => row.second),
     ofSample('hash64', hash64, (row) => row.hash64),
     ofSample('pair64', wordPair, (row) => row.pair64),
-    ofSample('hash128', hash128, (row) => row.hash128),
     ofSample('optionalInt', nullable(int64), (row) => row.optionalInt),
     ofSample('optionalText', nullable(text), (row) => row.optionalText),
     ofSample('names', array(name), (row) => row.names),
@@ -115,7 +112,6 @@ const plain: Sample = {
   second: 0,
   hash64: [0, 0],
   pair64: { low: 0, high: 0 },
-  hash128: [0, 0, 0, 0],
   optionalInt: null,
   optionalText: null,
   names: [],
@@ -141,7 +137,6 @@ function expectedOf(row: Sample): Record<string, unknown> {
     second: toIso(row.second).replace('.000', ''),
     hash64: wordsToText(row.hash64),
     pair64: wordsToText([row.pair64.low, row.pair64.high]),
-    hash128: wordsToText(row.hash128),
     optionalInt: row.optionalInt === null ? null : String(row.optionalInt),
     pairs: row.pairs.map(({ label, size }) => ({ label, size: size === null ? null : String(size) })),
   };
@@ -186,8 +181,6 @@ describe('values come back as they were written', () => {
       ...[2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 32 + 1, 2 ** 48].flatMap((edge) => [{ int64: edge }, { int64: -edge }]),
       { bigUint64: 2n ** 64n - 1n, uint64: 2 ** 32, optionalInt: -(2 ** 40) },
       { hash64: [0xffffffff, 0x80000000], pair64: { low: 0xfffffffe, high: 0xffffffff } },
-      { hash128: [0xffffffff, 0, 0x80000001, 0xffffffff] },
-      { hash128: [1, 2, 3, 4] },
     ]));
 
   it('at the limits of floating point', () =>
@@ -278,9 +271,9 @@ describe('values come back as they were written', () => {
 
 it('columns that hold nothing but defaults stay at home', () => {
   const empty = new Block(samplesTable, [plain, plain]).encode();
-  expect(empty.columns).toEqual(['id', 'hash64', 'pair64', 'hash128']);
+  expect(empty.columns).toEqual(['id', 'hash64', 'pair64']);
   const spoken = new Block(samplesTable, [plain, { ...plain, optionalInt: 0, float64: -0, names: [''] }]).encode();
-  expect(spoken.columns).toEqual(['id', 'float64', 'hash64', 'pair64', 'hash128', 'optionalInt', 'names']);
+  expect(spoken.columns).toEqual(['id', 'float64', 'hash64', 'pair64', 'optionalInt', 'names']);
 });
 
 const alphabet = ['a', 'Z', '0', ' ', "'", '\\', '\n', '\u0000', 'é', 'ß', '工', '€', '🛠', '👩‍🚀', '\u0301'];
@@ -322,7 +315,6 @@ function randomSample(random: Random): Sample {
     second: randomWord(random) * 1000,
     hash64: words().slice(0, 2),
     pair64: { low: randomWord(random), high: randomWord(random) },
-    hash128: words(),
     optionalInt: random.chance(0.3) ? null : whole(),
     optionalText: random.chance(0.3) ? null : anyText(),
     names: randomList(random, anyText),

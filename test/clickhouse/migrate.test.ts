@@ -76,6 +76,39 @@ describe('migrations by several processes at once', async () => {
     await migrate(alone, usual);
     const state = await describeDatabase(alone);
     expect(await describeDatabase(database)).toBe(state.replaceAll(alone.database, database.database));
+  }, 300_000);
+});
+
+describe('a database that holds rows already', async () => {
+  const database = await createTestDatabase('migrate_filled');
+  /** The last release that kept a hash of what a record says, and compressed as the server does by itself. */
+  const lastOfOld = '0019_baselines.sql';
+  const codecs = (table: string) =>
+    database.query(
+      `SELECT DISTINCT default_compression_codec FROM system.parts WHERE database = currentDatabase() AND active AND table = '${table}'`,
+    );
+
+  it('keeps them, and stores them as newer ones from their next merge on', async () => {
+    const folder = copyMigrations('older-release');
+    for (const name of allNames) if (name > lastOfOld) rmSync(path.join(folder, name));
+    await migrate(database, { ...usual, folder });
+    const insert = (offsets: string, hash: string) =>
+      database.query(
+        `INSERT INTO task_events (workspace, execution_id, task_id, event_time, offset ${hash === '' ? '' : ', identity_hash'})
+         SELECT 'acme', concat('run-', toString(intDiv(number, 9))), 'load', toDateTime64('2026-11-01 00:00:00', 3, 'UTC'), number ${hash}
+         FROM numbers(${offsets})`,
+      );
+    await insert('0, 3000', ', number * 7');
+    expect(await codecs('task_events')).toBe('LZ4');
+    await migrate(database, usual);
+    await insert('3000, 3000', '');
+    const told = 'SELECT count(), uniqExact(offset), uniqExact(execution_id), sum(offset) FROM task_events FINAL';
+    const expected = ['6000', '6000', '667', '17997000'].join('\t');
+    expect(await database.query(told)).toBe(expected);
+    await database.query('OPTIMIZE TABLE task_events FINAL');
+    expect(await database.query(told)).toBe(expected);
+    expect(await codecs('task_events')).toBe('ZSTD(1)');
+    expect(await readDefinition(database, 'task_events')).not.toContain('identity_hash');
   }, 120_000);
 });
 
@@ -179,6 +212,7 @@ describe('retention', async () => {
     alert_judgements: 'toDateTime64(window_start, 0) + toIntervalDay(70)',
     alert_rounds: 'toDateTime64(round, 0) + toIntervalDay(70)',
     alert_changes: 'event_time + toIntervalDay(300)',
+    webhook_deliveries: 'last_tried_at + toIntervalDay(50)',
     workflow_analyses: 'computed_at + toIntervalDay(95)',
     drops: 'record_time + toIntervalDay(50)',
     dead_letters: 'record_time + toIntervalDay(50)',

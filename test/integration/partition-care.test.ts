@@ -148,14 +148,14 @@ describe.concurrent('a partition', () => {
     const pipeline = await telemetry.startReady();
     await telemetry.send('tasks', makeRecords('first', 100));
     await telemetry.waitStored();
-    await telemetry.database.query('ALTER TABLE task_events RENAME COLUMN identity_hash TO identity_away');
+    await telemetry.database.query('ALTER TABLE task_events RENAME COLUMN record_time TO record_time_away');
     await telemetry.send('tasks', makeRecords('second', 300));
     const blocked = () => pipeline.metric('weir_blocked', { reason: 'incurable' });
     await expect.poll(blocked, { timeout: 20_000 }).toBe(1);
-    expect(await pipeline.whyNotReady()).toMatch(/cannot write rows into task_events: .*identity_hash/);
+    expect(await pipeline.whyNotReady()).toMatch(/cannot write rows into task_events: .*record_time/);
     expect(pipeline.output()).toMatch(/"level":50.*repeating cannot cure this; nothing is lost while it waits/);
     await expect.poll(() => pipeline.metric('weir_true_lag_records', { topic: telemetry.topics.tasks })).toBe(300);
-    await telemetry.database.query('ALTER TABLE task_events RENAME COLUMN identity_away TO identity_hash');
+    await telemetry.database.query('ALTER TABLE task_events RENAME COLUMN record_time_away TO record_time');
     await telemetry.waitStored(60_000);
     await expect.poll(blocked).toBe(0);
     expect(await pipeline.whyNotReady()).toBe('');

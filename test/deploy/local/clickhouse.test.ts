@@ -10,6 +10,7 @@ const readable = [
   { name: 'executions', hasWorkspace: true },
   { name: 'executions_per_workspace', hasWorkspace: false },
   { name: 'chunks', hasWorkspace: false },
+  { name: 'state', hasWorkspace: true, readerColumns: ['workspace', 'key', 'ver'] },
 ];
 const workspaceA = `log_comment=${encodeURIComponent('{"workspace":"a"}')}`;
 
@@ -35,6 +36,8 @@ beforeAll(async () => {
     'CREATE VIEW weir.executions_per_workspace AS SELECT workspace, count() AS runs FROM weir.executions FINAL GROUP BY workspace',
     "INSERT INTO weir.executions VALUES ('a', 1), ('a', 2), ('b', 3)",
     "INSERT INTO weir.dead_letter_bytes VALUES ('secret')",
+    'CREATE TABLE weir.state (workspace String, key String, ver UInt64, value String) ENGINE = ReplacingMergeTree(ver) ORDER BY (workspace, key)',
+    "INSERT INTO weir.state VALUES ('a', 'k', 1, 'secret')",
   ];
   for (const statement of statements) expect(await ask(server.users.writer, statement)).toBe('');
 });
@@ -76,6 +79,22 @@ describe('the reader', () => {
       const answer = await ask(server.users.reader, `SELECT 1 SETTINGS ${bound} = 0`);
       expect(answer, bound).toContain('SETTING_CONSTRAINT_VIOLATION');
     }
+  });
+});
+
+describe('a column that may hold secrets', () => {
+  test('is closed to readers, in every way of asking for it', async () => {
+    expect(await ask(server.users.reader, 'SELECT workspace, key, ver FROM state')).toBe('a\tk\t1');
+    const ways = ['*', 'value', 'length(value)', 'count() FROM state WHERE value LIKE', 'cityHash64(*)'];
+    for (const way of ways) {
+      const question = way.includes(' FROM ') ? `SELECT ${way} 's%'` : `SELECT ${way} FROM state`;
+      expect(await ask(server.users.reader, question), question).toContain('ACCESS_DENIED');
+    }
+  });
+
+  test('is open to the API within its workspace', async () => {
+    expect(await ask(server.users.api, 'SELECT value FROM state', workspaceA)).toBe('secret');
+    expect(await ask(server.users.api, 'SELECT value FROM state')).toBe('');
   });
 });
 

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Database } from '../../../clickhouse/client.ts';
 import { listReadableTables } from '../../../deploy/local/readable-tables.ts';
 import { OwnServers } from '../../support/own-servers.ts';
 import { Telemetry } from '../../support/pipeline-process.ts';
@@ -41,6 +42,23 @@ it('readers may list dead letters and show each', async () => {
   const shown = await runCommand(telemetry, ['show', place], asReader);
   expect(shown.output).toContain('wrong_magic');
   expect([listed.exitCode, shown.exitCode]).toEqual([0, 0]);
+});
+
+it('readers see who changed what people set up, and no values, which may hold secrets', async () => {
+  const { CLICKHOUSE_USER: user = '', CLICKHOUSE_PASSWORD: password = '' } = asReader;
+  const database = new Database({ ...servers.database(), user, password });
+  try {
+    const seen = 'workspace, collection, key, ver, deleted, changed_by, changed_at';
+    expect(await database.rows(`SELECT ${seen} FROM state`)).toEqual([]);
+    expect(await database.rows(`SELECT ${seen}, outcome, reason, request_id FROM state_changes`)).toEqual([]);
+    for (const table of ['state', 'state_changes']) {
+      for (const asked of ['*', 'value', 'length(value)']) {
+        await expect(database.rows(`SELECT ${asked} FROM ${table}`), asked).rejects.toThrow(/Not enough privileges/);
+      }
+    }
+  } finally {
+    await database.close();
+  }
 });
 
 it.each([
