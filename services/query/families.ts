@@ -49,6 +49,8 @@ export interface Services {
   live: LiveServices;
   /** Changes what people set up. */
   state: StateDesk;
+  /** What is done about alerts without anybody's approval. */
+  automaticRemedies: readonly string[];
   /** Where webhooks may lead, and what closes their secrets; empty where none can be kept. */
   webhookRules: { secretsKey: string; mayBeInner: boolean };
 }

@@ -53,6 +53,7 @@ const app = await buildApp({
   streams,
   live: { hub, metrics: liveMetrics, mostClients: 10, mostSubscriptions: 10, bufferBytes: 65_536, framesPerMinute: 60 },
   state: new StateDesk(new StatePublisher({ kafka, database, topic: 's', epoch: 1 })),
+  automaticRemedies: [],
   webhookRules: { secretsKey: '', mayBeInner: false },
   analyst: new Analyst(threads, nowMs),
   nowMs,
