@@ -14,6 +14,7 @@ import type { Role } from './api-keys.ts';
 import type { Caller } from './auth.ts';
 import type { EventGate } from './incoming-events.ts';
 import type { Publisher } from './publisher.ts';
+import { alertRules } from './routes/alert-rules.ts';
 import { alertSilences } from './routes/alert-silences.ts';
 import { alerts } from './routes/alerts.ts';
 import { analysis } from './routes/analysis.ts';
@@ -85,6 +86,7 @@ export const families: readonly Family[] = [
   completeness,
   deadLetters,
   alerts,
+  alertRules,
   alertSilences,
   webhooks,
   ingest,
