@@ -65,6 +65,22 @@ export function oneOf<const Choice extends string>(choices: readonly Choice[]): 
   };
 }
 
+/** Any number of some choices, with commas between. */
+export function someOf<const Choice extends string>(choices: readonly Choice[]): Kind<readonly Choice[]> {
+  return {
+    type: `${choices.join(', ')}, …`,
+    parse(given) {
+      const list = given
+        .split(',')
+        .map((name) => name.trim().toLowerCase())
+        .filter((name) => name !== '');
+      const bad = list.find((name) => !choices.includes(name as Choice));
+      if (bad === undefined) return { value: Object.freeze(list as Choice[]) };
+      return { wrong: `holds ${bad}, which is not one of the choices`, remedy: `write some of ${choices.join(', ')}` };
+    },
+  };
+}
+
 /** `host:port`, one or several with commas between. */
 export const addresses: Kind<readonly string[]> = {
   type: 'host:port, …',

@@ -11,6 +11,7 @@ import {
   oneOf,
   origins,
   secretKey,
+  someOf,
   sqlName,
   text,
   whole,
@@ -499,6 +500,13 @@ export const settingsTable = {
     kind: whole({ min: 10, max: 600_000, unit: 'ms' }),
     fallback: '2000',
     meaning: 'Wait before the second try, and three times as long before each further one, up to ten minutes.',
+  }),
+  autoRemedies: row({
+    env: 'WEIR_AUTO_REMEDIES',
+    kind: someOf(['restart_task', 'scale_resources', 'scale_up', 'circuit_break']),
+    fallback: '',
+    meaning:
+      'What orchestrators are asked for as soon as an alert fires that it helps against, with this setting on record as who approved. Empty: nothing, somebody approves each.',
   }),
   alertmanagerUrls: row({
     env: 'WEIR_ALERTMANAGER_URLS',

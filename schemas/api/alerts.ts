@@ -270,3 +270,87 @@ export const DeliveriesAnswer = Type.Object({
 });
 
 export const Removed = Type.Object({ id: Type.String(), revision: Count });
+
+export const RulePath = Type.Object({ rule_id: Type.String({ minLength: 1, maxLength: 64 }) }, closed);
+
+export const RuleScopeQuery = Type.Object(
+  { workflow_id: Type.Optional(Id), orchestrator_id: Type.Optional(Id) },
+  { ...closed, description: 'of whom; of the whole workspace where nothing is named' },
+);
+
+/** Members of a setting and their types. They are checked by hand, so that everything that is wrong is told at once. */
+export const ruleSettingMembers = {
+  enabled: 'boolean',
+  severity: 'string',
+  threshold: 'number',
+  metric: 'string',
+  unit: 'string',
+  for_ms: 'number',
+  runbook: 'string',
+} as const;
+export type RuleSettingMember = keyof typeof ruleSettingMembers;
+
+export const RuleSettingBody = Type.Object(
+  {
+    enabled: Type.Optional(Type.Unknown({ description: 'false turns the rule off' })),
+    severity: Type.Optional(Type.Unknown({ description: 'info, warning or critical' })),
+    threshold: Type.Optional(Type.Unknown({ description: 'in the unit of the rule' })),
+    metric: Type.Optional(
+      Type.Unknown({ description: 'what the author takes the metric to be; refused where mistaken' }),
+    ),
+    unit: Type.Optional(Type.Unknown({ description: 'what the author takes the unit to be; refused where mistaken' })),
+    for_ms: Type.Optional(Type.Unknown({ description: 'how long it has to last before the alert fires' })),
+    runbook: Type.Optional(Type.Unknown({ description: 'where to read what to do' })),
+    expected_revision: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: Number.MAX_SAFE_INTEGER,
+        description: 'of the setting as it was seen, 0 for none: the change counts only if it still is that',
+      }),
+    ),
+    reason: Type.Optional(Type.String({ maxLength: 2000, description: 'why; part of the audit trail' })),
+  },
+  {
+    additionalProperties: true,
+    examples: [{ threshold: 0.25, unit: 'ratio', severity: 'warning', reason: 'flaky supplier' }],
+  },
+);
+
+const RuleValues = Type.Object({
+  enabled: Type.Boolean(),
+  threshold: Type.Number(),
+  for_ms: Count,
+  severity: Type.String(),
+  runbook: Type.String(),
+});
+
+export const RuleAnswer = Type.Object({
+  rule_id: Type.String(),
+  type: Type.String({ description: 'its name in the family of its subject' }),
+  subject_kind: Type.String(),
+  condition: Type.String({ description: 'when it fires' }),
+  metric: Type.String(),
+  unit: Type.String({ description: 'of the threshold: ratio, times what is usual, ms, count or score' }),
+  breaches: Type.String({ description: 'above or below the threshold' }),
+  range: Type.Object({ least: Type.Number(), most: Type.Number() }, { description: 'what a threshold may be' }),
+  message: Type.String(),
+  remedy: Type.String(),
+  defaults: RuleValues,
+  effective: RuleValues,
+  origins: Type.Record(Type.String(), Type.String(), {
+    description: 'where each effective value comes from: default, workspace, orchestrator or workflow',
+  }),
+  settings: Type.Array(
+    Type.Object({
+      scope: Type.String({ description: 'workspace, workflow or orchestrator' }),
+      subject_id: maybeText,
+      value: Type.Record(Type.String(), Type.Unknown()),
+      revision: Count,
+      changed_by: Type.String(),
+      changed_at: Instant,
+    }),
+    { description: 'everything that the workspace has changed of the rule' },
+  ),
+});
+
+export const RulesAnswer = Type.Object({ items: Type.Array(RuleAnswer) });

@@ -5,6 +5,7 @@ import type { Admin, Consumer, EachBatchPayload, Kafka } from '../../pipelines/k
 import type { AlertRecord } from '../../schemas/records.ts';
 import type { Settings } from '../../schemas/settings.ts';
 import { decodeAlert } from '../../schemas/wire.ts';
+import { AutoRemedy } from './auto-remedy.ts';
 import { NotifyAlertmanager } from './notify-alertmanager.ts';
 import { createNotifyMetrics, type NotifyMetrics } from './notify-metrics.ts';
 import { NotifyWebhooks, type ReadChange, type Telling } from './notify-webhooks.ts';
@@ -46,6 +47,7 @@ export class Notifier {
   readonly #admin: Admin;
   readonly #webhooks: NotifyWebhooks;
   readonly #alertmanagers: readonly NotifyAlertmanager[];
+  readonly #remedies: AutoRemedy;
   readonly #offsets = new OffsetBook();
   readonly #committed = new Map<number, number>();
   #assigned: ReadonlySet<number> = new Set();
@@ -78,6 +80,8 @@ export class Notifier {
       log,
       nowMs: this.#nowMs,
     });
+    const { autoRemedies: automatic, topicCommands: topic } = settings;
+    this.#remedies = new AutoRemedy({ kafka, database, topic, automatic, log });
     const apiUrl = settings.publicUrl || `http://${settings.apiHost}:${settings.apiPort}`;
     this.#alertmanagers = settings.alertmanagerUrls.map(
       (url) =>
@@ -95,7 +99,7 @@ export class Notifier {
 
   /** Resolves when changes are being read. */
   async start(): Promise<void> {
-    await this.#webhooks.open();
+    await Promise.all([this.#webhooks.open(), this.#remedies.start()]);
     for (const alertmanager of this.#alertmanagers) alertmanager.start();
     const { topicAlerts: topic } = this.#options.settings;
     await Promise.all([this.#consumer.connect(), this.#admin.connect()]);
@@ -121,7 +125,7 @@ export class Notifier {
     for (const timer of this.#timers) clearInterval(timer);
     await Promise.all([this.#webhooks.close(), ...this.#alertmanagers.map((one) => one.close())]);
     await this.#commit();
-    await Promise.all([this.#consumer.disconnect(), this.#admin.disconnect()]);
+    await Promise.all([this.#consumer.disconnect(), this.#admin.disconnect(), this.#remedies.stop()]);
   }
 
   /** Partitions that are handed out again are read from where they were committed. */
@@ -153,6 +157,7 @@ export class Notifier {
       const tellings: Telling[] = [];
       for (const { value, offset, timestamp } of messages.slice(from, from + changesPerSlice)) {
         const change = this.#read(value, partition, offset, Number(timestamp));
+        if (change !== null) await this.#remedies.apply(change.change);
         tellings.push(...this.#plan(change, partition, Number(offset), end));
       }
       await this.#webhooks.take(tellings);

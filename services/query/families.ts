@@ -16,6 +16,7 @@ import type { CommandDesk } from './command-desk.ts';
 import type { EventGate } from './incoming-events.ts';
 import type { KeyStore } from './key-store.ts';
 import type { Publisher } from './publisher.ts';
+import { alertRules } from './routes/alert-rules.ts';
 import { alertSilences } from './routes/alert-silences.ts';
 import { alerts } from './routes/alerts.ts';
 import { analysis } from './routes/analysis.ts';
@@ -60,6 +61,8 @@ export interface Services {
   /** How long an execution can be found after its last event. */
   entityRetentionDays: number;
   live: LiveServices;
+  /** What is done about alerts without anybody's approval. */
+  automaticRemedies: readonly string[];
   /** Where webhooks may lead, and what closes their secrets; empty where none can be kept. */
   webhookRules: { secretsKey: string; mayBeInner: boolean };
 }
@@ -95,6 +98,7 @@ export const families: readonly Family[] = [
   completeness,
   deadLetters,
   alerts,
+  alertRules,
   alertSilences,
   webhooks,
   ingest,

@@ -102,6 +102,7 @@ const app = await buildApp({
     framesPerMinute: settings.liveFramesPerMinute,
   },
   state: new StateDesk(statePublisher),
+  automaticRemedies: settings.autoRemedies,
   webhookRules: { secretsKey: settings.secretsKey, mayBeInner: settings.webhookPrivateTargets },
   analyst: new Analyst(threads, Date.now),
   keys: new KeyStore({ ring: keys, publisher, topic: settings.topicState, nowMs: Date.now }),

@@ -47,7 +47,7 @@ export const alerts: Family = {
 
 const mostChanges = 1000;
 
-function registerPages(app: App, { nowMs }: Services): void {
+function registerPages(app: App, { nowMs, automaticRemedies: automatic }: Services): void {
   app.get(
     '/alerts',
     {
@@ -77,7 +77,7 @@ function registerPages(app: App, { nowMs }: Services): void {
         response: answers(OneAlertAnswer),
       },
     },
-    async ({ params, reader }) => await describeOne(reader, await findAlert(reader, params.alert_id)),
+    async ({ params, reader }) => await describeOne(reader, await findAlert(reader, params.alert_id), automatic),
   );
   app.get(
     '/alerts/:alert_id/history',
@@ -107,12 +107,12 @@ function registerPages(app: App, { nowMs }: Services): void {
     { schema: { summary: 'What may be done about an alert', params: AlertPath, response: answers(RemediesAnswer) } },
     async ({ params, reader }) => {
       const alert = await findAlert(reader, params.alert_id);
-      return { alert_id: alert.alert_id, remedies: await describeRemedies(reader, alert) };
+      return { alert_id: alert.alert_id, remedies: await describeRemedies(reader, alert, automatic) };
     },
   );
 }
 
-function registerAcknowledging(app: App, { state }: Services): void {
+function registerAcknowledging(app: App, { state, automaticRemedies: automatic }: Services): void {
   const config = { role: 'operator' } as const;
   const collection = alertCollections.acknowledgements;
   app.post(
@@ -134,7 +134,7 @@ function registerAcknowledging(app: App, { state }: Services): void {
       const { comment } = body;
       const value: AlertAcknowledgement = { at: Date.now(), comment };
       await state.put({ reader, caller, requestId }, { collection, key: alert.alert_id }, value, { reason: comment });
-      return await describeOne(reader, alert);
+      return await describeOne(reader, alert, automatic);
     },
   );
   app.delete(
@@ -149,7 +149,7 @@ function registerAcknowledging(app: App, { state }: Services): void {
       const known = await readSetUp<AlertAcknowledgement>(reader, entry);
       if (known === null) throw new ApiError('not_found', 'Nobody has acknowledged the alert.');
       await state.remove({ reader, caller, requestId }, entry, { expectedRevision: known.revision });
-      return await describeOne(reader, alert);
+      return await describeOne(reader, alert, automatic);
     },
   );
 }
@@ -160,7 +160,11 @@ async function findAlert(reader: WorkspaceReader, alertId: string): Promise<Aler
   return alert;
 }
 
-async function describeOne(reader: WorkspaceReader, alert: AlertRecord): Promise<Static<typeof OneAlertAnswer>> {
+async function describeOne(
+  reader: WorkspaceReader,
+  alert: AlertRecord,
+  automatic: readonly string[],
+): Promise<Static<typeof OneAlertAnswer>> {
   const entry = { collection: alertCollections.acknowledgements, key: alert.alert_id };
   const known = await readSetUp<AlertAcknowledgement>(reader, entry);
   const acknowledgement = known && {
@@ -169,15 +173,19 @@ async function describeOne(reader: WorkspaceReader, alert: AlertRecord): Promise
     comment: String(known.value.comment),
     revision: known.revision,
   };
-  return { alert: describeAlert(alert), acknowledgement, remedies: await describeRemedies(reader, alert) };
+  return { alert: describeAlert(alert), acknowledgement, remedies: await describeRemedies(reader, alert, automatic) };
 }
 
 const toPlain = (command: object | null): Record<string, unknown> | null => (command === null ? null : { ...command });
 
-async function describeRemedies(reader: WorkspaceReader, alert: AlertRecord) {
+async function describeRemedies(reader: WorkspaceReader, alert: AlertRecord, automatic: readonly string[]) {
   const poolId = poolOf(alert);
   const [size] = poolId === null ? [] : await reader.ask(poolSizeQuestion, { poolId });
-  const facts = { workersTotal: size?.workers_total ?? undefined, workersMax: size?.workers_max ?? undefined };
+  const facts = {
+    workersTotal: size?.workers_total ?? undefined,
+    workersMax: size?.workers_max ?? undefined,
+    automatic,
+  };
   return adviseOn(alert, facts).map((remedy) => ({ ...remedy, command: toPlain(commandOf(alert, remedy)) }));
 }
 

@@ -13,9 +13,9 @@ import { stateTable } from '../../../clickhouse/tables/state.ts';
 import { findFreePort } from '../../../deploy/local/ports.ts';
 import { createTopics } from '../../../pipelines/kafka.ts';
 import { alertCollections, type WebhookSubscription } from '../../../schemas/alerts.ts';
-import type { AlertRecord } from '../../../schemas/records.ts';
+import type { AlertRecord, CommandRecord } from '../../../schemas/records.ts';
 import { parseSettings } from '../../../schemas/settings.ts';
-import { encodeAlert } from '../../../schemas/wire.ts';
+import { decodeCommand, encodeAlert } from '../../../schemas/wire.ts';
 import { Notifier } from '../../../services/alerts/notifier.ts';
 import { makeWebhookSecret, sealWebhook } from '../../../services/alerts/webhook-secret.ts';
 import { createTelemetry } from '../../support/pipeline-process.ts';
@@ -25,6 +25,7 @@ import { sampleAlert, toChangeRow } from './sample-alerts.ts';
 
 const telemetry = await createTelemetry('notifier');
 const topic = telemetry.topics.executions.replace('telemetry.executions', 'alerts');
+const commandTopic = telemetry.topics.executions.replace('telemetry.executions', 'commands');
 const database = new Database(telemetry.database);
 const secretsKey = 'a key that only this test has, and nobody guesses';
 const lines: string[] = [];
@@ -62,6 +63,7 @@ async function start(
   const parsed = parseSettings({
     ...telemetry.env,
     WEIR_TOPIC_ALERTS: topic,
+    WEIR_TOPIC_COMMANDS: commandTopic,
     WEIR_SECRETS_KEY: secretsKey,
     WEIR_WEBHOOK_PRIVATE_TARGETS: 'true',
     WEIR_WEBHOOK_RETRY_MS: '50',
@@ -107,6 +109,12 @@ async function subscribe(url: string, given: Partial<WebhookSubscription> = {}, 
   const value = { target: url, sealed, events: ['alert.*'], enabled: true, created_at: Date.now(), ...given };
   await writeEntry(id, value, workspace);
   return { id, secret, value };
+}
+
+/** How many records the topic of alerts holds. */
+async function countRecords(): Promise<number> {
+  const ends = await telemetry.admin.fetchTopicOffsets(topic);
+  return ends.reduce((sum, { high }) => sum + Number(high), 0);
 }
 
 async function publish(changes: readonly AlertRecord[]): Promise<void> {
@@ -286,6 +294,56 @@ describe('webhooks', () => {
       .poll(async () => (await standings(foreign.id))[0])
       .toMatchObject({ status: 'dead', last_error: expect.stringContaining('WEIR_SECRETS_KEY') });
     expect(receiver.received).toHaveLength(calls);
+  });
+});
+
+describe('orchestrators', () => {
+  const commands: CommandRecord[] = [];
+
+  it('are asked for what the settings let happen by itself, once, with who approved; for nothing without them', async () => {
+    await createTopics(telemetry.admin, [{ topic: commandTopic, partitions: 1, retentionMs: 86_400_000 }]);
+    const consumer = telemetry.kafka.consumer({ groupId: `${commandTopic}.test` });
+    await consumer.connect();
+    await consumer.subscribe({ topic: commandTopic, fromBeginning: true });
+    await consumer.run({
+      eachMessage: async ({ message }) => void commands.push(decodeCommand(message.value as Buffer)),
+    });
+    const stuck = (alert_id: string, given: Partial<AlertRecord> = {}) =>
+      sampleAlert({ alert_id, rule_id: 'EXECUTION_STUCK', execution_id: `run-${alert_id}`, ...given });
+    const { notifier } = await start();
+    await publish([stuck('asked-for-nothing')]);
+    await expect
+      .poll(async () =>
+        (
+          await telemetry.admin.fetchOffsets({ groupId: `${telemetry.topics.group}-notifier`, topics: [topic] })
+        )[0]?.partitions.reduce((sum, { offset }) => sum + Math.max(0, Number(offset)), 0),
+      )
+      .toBe(await countRecords());
+    await stop(notifier);
+    await start({ WEIR_AUTO_REMEDIES: 'restart_task' });
+    await publish([
+      stuck('pending', { state: 'pending' }),
+      stuck('silenced', { silenced_by: 's' }),
+      stuck('rising', { previous_state: 'firing', notification_id: 'rising' }),
+      sampleAlert({ alert_id: 'failing', rule_id: 'HIGH_FAILURE_RATE' }),
+      stuck('helped'),
+    ]);
+    await expect.poll(() => commands.map(({ request }) => request?.execution_id)).toEqual(['run-helped']);
+    expect(commands[0]).toMatchObject({
+      workspace: 'default',
+      source: 'airflow',
+      request: {
+        kind: 'restart_task',
+        task_id: 'join_orders',
+        approved_by: 'WEIR_AUTO_REMEDIES',
+        requested_by: 'alert EXECUTION_STUCK',
+      },
+    });
+    // The same change again is the same command again, which orchestrators carry out once.
+    await publish([stuck('helped')]);
+    await expect.poll(() => commands.length).toBe(2);
+    expect(commands[1]?.request?.command_id).toBe(commands[0]?.request?.command_id);
+    await consumer.disconnect();
   });
 });
 

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { Block } from '../../../clickhouse/block.ts';
 import { Database } from '../../../clickhouse/client.ts';
 import { alertChangesTable } from '../../../clickhouse/tables/alerts.ts';
-import { alertCollections } from '../../../schemas/alerts.ts';
+import { alertCollections, alertRuleIds } from '../../../schemas/alerts.ts';
 import { openWebhook } from '../../../services/alerts/webhook-secret.ts';
 import { QueryStand } from '../../support/query-stand.ts';
 import { sampleAlert, toChangeRow } from '../alerts/sample-alerts.ts';
@@ -228,5 +228,87 @@ describe('subscriptions of webhooks', () => {
       status: 400,
       body: { error: { message: expect.stringContaining('alert.firing') } },
     });
+  });
+});
+
+describe('rules', () => {
+  const path = '/api/v1/alerts/rules/QUEUE_BACKLOG';
+  interface Rule {
+    defaults: { threshold: number };
+    effective: { threshold: number; severity: string; enabled: boolean };
+    origins: Record<string, string>;
+    settings: { scope: string; subject_id: string | null; revision: number }[];
+  }
+
+  it('are listed as they are, and as they hold for a workflow or an orchestrator', async () => {
+    const { items } = await stand.get<{ items: { rule_id: string }[] }>('/api/v1/alerts/rules', keys.viewer);
+    expect(items.map(({ rule_id }) => rule_id).toSorted()).toEqual([...alertRuleIds].toSorted());
+    const set = (query: string, body: object) => send('PUT', `${path}${query}`, body, 'admin');
+    expect(await set('', { threshold: 5000, severity: 'critical', reason: 'it is a large queue' })).toMatchObject({
+      status: 200,
+    });
+    expect(await set('?orchestrator_id=a%2Fb', { threshold: 9000, enabled: false })).toMatchObject({ status: 200 });
+    const wide = await stand.get<Rule>(path, keys.viewer);
+    expect(wide).toMatchObject({
+      defaults: { threshold: 1000 },
+      effective: { threshold: 5000, severity: 'critical', enabled: true },
+    });
+    const near = await stand.get<Rule>(`${path}?orchestrator_id=a%2Fb`, keys.viewer);
+    expect(near.effective).toMatchObject({ threshold: 9000, severity: 'critical', enabled: false });
+    expect(near.origins).toEqual({
+      enabled: 'orchestrator',
+      threshold: 'orchestrator',
+      severity: 'workspace',
+      for_ms: 'default',
+      runbook: 'default',
+    });
+    expect(near.settings.map(({ scope, subject_id }) => [scope, subject_id])).toEqual([
+      ['workspace', null],
+      ['orchestrator', 'a/b'],
+    ]);
+  });
+
+  it('are changed by whoever has seen the newest revision, and what was set is taken back', async () => {
+    const { settings } = await stand.get<Rule>(path, keys.viewer);
+    const seen = settings.find(({ scope }) => scope === 'workspace')?.revision;
+    const late = await send('PUT', path, { threshold: 6000, expected_revision: 0 }, 'admin');
+    expect(late).toMatchObject({
+      status: 409,
+      body: { error: { code: 'revision_conflict', details: { current_revision: seen } } },
+    });
+    expect(await send('PUT', path, { threshold: 6000, expected_revision: seen }, 'admin')).toMatchObject({
+      status: 200,
+    });
+    expect(await send('DELETE', path, undefined, 'admin')).toMatchObject({
+      status: 200,
+      body: { effective: { threshold: 1000 } },
+    });
+    expect(await send('DELETE', path, undefined, 'admin')).toMatchObject({ status: 404 });
+    const [change] = await stand.telemetry.rows(
+      `SELECT reason, changed_by FROM state_changes FINAL WHERE collection = 'alert-rules' AND value LIKE '%5000%'`,
+    );
+    expect(change).toMatchObject({ reason: 'it is a large queue', changed_by: expect.stringMatching(/^key /) });
+  });
+
+  it('that cannot work are refused with everything that is wrong', async () => {
+    const wrong = {
+      threshold: -1,
+      unit: 'ms',
+      metric: 'duration_ms',
+      for_ms: 1000,
+      severity: 'loud',
+      enabled: 'yes',
+      colour: 'red',
+    };
+    const { status, body } = await send('PUT', path, wrong, 'admin');
+    expect(status).toBe(400);
+    const { problems } = (body as { error: { details: { problems: string[] } } }).error.details;
+    for (const name of Object.keys(wrong)) expect(problems.join('\n')).toContain(name);
+    expect(await send('PUT', path, {}, 'admin')).toMatchObject({ status: 400 });
+    expect(await send('PUT', '/api/v1/alerts/rules/NO_SUCH', { threshold: 1 }, 'admin')).toMatchObject({ status: 404 });
+    expect(await send('PUT', `${path}?workflow_id=w&orchestrator_id=o`, { threshold: 7 }, 'admin')).toMatchObject({
+      status: 400,
+    });
+    expect(await send('PUT', path, { threshold: 7 }, 'operator')).toMatchObject({ status: 403 });
   });
 });

@@ -60,6 +60,7 @@ const app = await buildApp({
   gate: new EventGate(topics, 1_000_000),
   streams,
   live: { hub, metrics: liveMetrics, mostClients: 10, mostSubscriptions: 10, bufferBytes: 65_536, framesPerMinute: 60 },
+  automaticRemedies: [],
   webhookRules: { secretsKey: '', mayBeInner: false },
   analyst: new Analyst(threads, nowMs),
   entityRetentionDays: 90,

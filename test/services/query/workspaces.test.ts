@@ -54,12 +54,13 @@ async function plantAlerts(workspace: string, mark: string): Promise<void> {
   );
   const match = { subject_id: mark };
   const entries = {
+    'alert-rules': { runbook: mark },
     'alert-silences': { match, starts_at: Date.now(), ends_at: Date.now() + 1e6, comment: mark },
     'webhook-subscriptions': { target: mark, sealed: '', events: [], match, enabled: true, created_at: Date.now() },
   };
   for (const [collection, value] of Object.entries(entries)) {
     await database.query(
-      `INSERT INTO state (workspace, collection, key, ver, value, value_version, changed_by, changed_at) VALUES ('${workspace}', '${collection}', '${mark}-entry', 1, '${JSON.stringify(value)}', 1, '${mark}', now64(3))`,
+      `INSERT INTO state (workspace, collection, key, ver, value, value_version, changed_by, changed_at) VALUES ('${workspace}', '${collection}', '${collection === 'alert-rules' ? 'QUEUE_BACKLOG' : `${mark}-entry`}', 1, '${JSON.stringify(value)}', 1, '${mark}', now64(3))`,
     );
   }
 }
@@ -163,6 +164,14 @@ const cases: Record<string, Case> = {
     holds: (text, { mark }) => text.includes(`"title":"${mark}"`),
   },
   '/api/v1/alerts/{alert_id}/remedies': { path: ({ mark }) => `/api/v1/alerts/${mark}-alert/remedies` },
+  '/api/v1/alerts/rules': {
+    path: () => '/api/v1/alerts/rules',
+    holds: (text, { mark }) => text.includes(`"runbook":"${mark}"`),
+  },
+  '/api/v1/alerts/rules/{rule_id}': {
+    path: () => '/api/v1/alerts/rules/QUEUE_BACKLOG',
+    holds: (text, { mark }) => text.includes(`"runbook":"${mark}"`),
+  },
   '/api/v1/alerts/silences': { path: () => '/api/v1/alerts/silences' },
   '/api/v1/webhooks/subscriptions': { path: () => '/api/v1/webhooks/subscriptions' },
   '/api/v1/webhooks/deliveries': { path: () => '/api/v1/webhooks/deliveries' },
