@@ -9,6 +9,7 @@ import type {
 import type { WorkspaceReader } from '../../clickhouse/question.ts';
 import type { LiveHub } from '../live/live-hub.ts';
 import type { LiveMetrics } from '../live/metrics.ts';
+import type { PatternWatch } from '../live/pattern-watch.ts';
 import type { Role } from './api-keys.ts';
 import type { Caller } from './auth.ts';
 import type { EventGate } from './incoming-events.ts';
@@ -53,6 +54,7 @@ export interface Services {
 /** What live sockets use, and their bounds. */
 export interface LiveServices {
   hub: LiveHub;
+  patterns: PatternWatch;
   metrics: LiveMetrics;
   mostClients: number;
   mostSubscriptions: number;

@@ -2,12 +2,14 @@ import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Database } from '../../../clickhouse/client.ts';
+import { WorkspaceReader } from '../../../clickhouse/question.ts';
 import { createDecoder } from '../../../pipelines/decode.ts';
 import { createKafka } from '../../../pipelines/kafka.ts';
 import { StatePublisher } from '../../../pipelines/state/publisher.ts';
 import { LedgerWatch } from '../../../services/live/ledger-watch.ts';
 import { LiveHub } from '../../../services/live/live-hub.ts';
 import { createLiveMetrics } from '../../../services/live/metrics.ts';
+import { PatternWatch } from '../../../services/live/pattern-watch.ts';
 import { KeyRing } from '../../../services/query/api-keys.ts';
 import { buildApp } from '../../../services/query/app.ts';
 import { Authenticator } from '../../../services/query/auth.ts';
@@ -38,6 +40,12 @@ const hub = new LiveHub({
   nowMs,
   heartbeatMs: 1_000,
 });
+const patterns = new PatternWatch({
+  hub,
+  readerOf: (workspace) => new WorkspaceReader(database, { workspace, requestId: 'test' }, () => undefined),
+  log: silent,
+  intervalMs: 60_000,
+});
 const app = await buildApp({
   database,
   auth: new Authenticator({ keys: new KeyRing(), jwt: null, nowMs }),
@@ -46,7 +54,15 @@ const app = await buildApp({
   publisher: new Publisher({ kafka, nowMs, onAcknowledged: () => undefined }),
   gate: new EventGate(topics, 1_000_000),
   streams,
-  live: { hub, metrics: liveMetrics, mostClients: 10, mostSubscriptions: 10, bufferBytes: 65_536, framesPerMinute: 60 },
+  live: {
+    hub,
+    patterns,
+    metrics: liveMetrics,
+    mostClients: 10,
+    mostSubscriptions: 10,
+    bufferBytes: 65_536,
+    framesPerMinute: 60,
+  },
   state: new StateDesk(new StatePublisher({ kafka, database, topic: 's', epoch: 1 })),
   webhookRules: { secretsKey: '', mayBeInner: false },
   nowMs,
