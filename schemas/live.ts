@@ -11,6 +11,7 @@ export const liveTopicKinds = {
   execution: 'one execution and its tasks, by its id',
   workflow: 'all executions of a workflow and their tasks, by its id',
   task: 'a task in all executions of all workflows, by its id',
+  pattern: 'patterns of a workflow, by its id, or of one type in any workflow, by the name of the type',
   orchestrator: 'everything that an orchestrator reports, by its id',
   'worker-pool': 'a worker pool, its workers and its scaling, by its id',
   coordination: 'how the parts of an orchestrator agree, by its id',
@@ -171,6 +172,14 @@ const CoordinationUpdate = Type.Object({
   outcome: Type.String(),
 });
 
+const PatternUpdate = Type.Object({
+  workflowId: Type.String(),
+  source: Type.String(),
+  patternType: Type.String({ examples: ['map_reduce', 'periodic', 'failure'] }),
+  detectedAt: Instant,
+  pattern: Type.Unknown({ description: 'as the analysis of patterns gives it' }),
+});
+
 /** An AlertRecord under its own names, instants as text. */
 const AlertUpdate = Type.Object({
   alert_id: Type.String(),
@@ -211,6 +220,11 @@ export const liveMessages = {
     topics: ['task'],
     tells: 'an attempt that failed or timed out, after its `task_execution`',
     schema: typed('task_failure', { ...ofTask, payload: TaskFailure }),
+  },
+  pattern_detected: {
+    topics: ['pattern'],
+    tells: 'a pattern that the newest analysis found and the one before had not',
+    schema: typed('pattern_detected', { ...followed, payload: PatternUpdate }),
   },
   orchestrator_update: {
     topics: ['orchestrator'],

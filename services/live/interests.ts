@@ -8,6 +8,8 @@ export const logsOf: Record<LiveTopic['kind'], readonly LogKind[]> = {
   execution: ['executions', 'tasks'],
   workflow: ['executions', 'tasks'],
   task: ['tasks'],
+  // Found by analyses, which leave rows and no record.
+  pattern: [],
   orchestrator: ['orchestrators'],
   'worker-pool': ['orchestrators'],
   coordination: ['orchestrators'],

@@ -205,18 +205,30 @@ export class LiveHub {
     const read = log === 'alerts' ? this.#readAlert(record) : this.#readEvent(log, record);
     // What is no telemetry is a dead letter, and told by the pipelines.
     if (read === null || !this.#recent.add(read.place.identity)) return;
-    const topics = this.#followers.get(read.workspace);
-    if (topics === undefined) return;
-    let isPushed = false;
-    for (const telling of read.tellings) {
-      const followers = topics.get(keyOf(telling.kind, telling.id));
-      if (followers === undefined) continue;
-      this.#push(telling.messages(), followers, read.place);
-      isPushed = true;
-    }
-    if (isPushed) {
+    if (this.tell(read.workspace, read.tellings, read.place)) {
       this.#options.metrics.pushSeconds.observe(Math.max(0, this.#options.nowMs() - record.timestampMs) / 1000);
     }
+  }
+
+  /** Whether anybody follows what is told. */
+  tell(workspace: string, tellings: readonly Telling[], place: Place): boolean {
+    const topics = this.#followers.get(workspace);
+    let isPushed = false;
+    for (const { kind, id, messages } of topics === undefined ? [] : tellings) {
+      const followers = topics?.get(keyOf(kind, id));
+      if (followers === undefined) continue;
+      this.#push(messages(), followers, place);
+      isPushed = true;
+    }
+    return isPushed;
+  }
+
+  /** Workspaces in which somebody follows a topic of the kind. */
+  workspacesWith(kind: LiveTopic['kind']): ReadonlySet<string> {
+    const isOfKind = (key: string) => key.startsWith(`${kind}:`);
+    return new Set(
+      [...this.#followers].filter(([, topics]) => [...topics.keys()].some(isOfKind)).map(([name]) => name),
+    );
   }
 
   /** Those who follow one topic under one name are sent the same bytes. */

@@ -5,7 +5,7 @@ import type { Message } from './tellings.ts';
 
 /** Where a message comes from, which tells whether a snapshot holds it already. */
 export interface Place {
-  log: LogKind;
+  log: LogKind | 'patterns';
   partition: number;
   offset: number;
   source: string;

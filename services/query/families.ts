@@ -9,6 +9,7 @@ import type {
 import type { WorkspaceReader } from '../../clickhouse/question.ts';
 import type { LiveHub } from '../live/live-hub.ts';
 import type { LiveMetrics } from '../live/metrics.ts';
+import type { PatternWatch } from '../live/pattern-watch.ts';
 import type { Analyst } from './analyst.ts';
 import type { Role } from './api-keys.ts';
 import type { Caller } from './auth.ts';
@@ -70,6 +71,7 @@ export interface Services {
 /** What live sockets use, and their bounds. */
 export interface LiveServices {
   hub: LiveHub;
+  patterns: PatternWatch;
   metrics: LiveMetrics;
   mostClients: number;
   mostSubscriptions: number;

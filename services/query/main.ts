@@ -13,6 +13,7 @@ import { AnalysisThreads } from '../insight/analysis-threads.ts';
 import { LedgerWatch } from '../live/ledger-watch.ts';
 import { LiveHub } from '../live/live-hub.ts';
 import { createLiveMetrics } from '../live/metrics.ts';
+import { PatternWatch } from '../live/pattern-watch.ts';
 import { Analyst } from './analyst.ts';
 import { KeyRing } from './api-keys.ts';
 import { buildApp } from './app.ts';
@@ -85,6 +86,9 @@ const streams = {
 const liveMetrics = createLiveMetrics(registry);
 const hub = createHub();
 onStop('live sockets', () => hub.close());
+const patterns = new PatternWatch({ hub, readerOf: (workspace) => internalReader(workspace), log, intervalMs: 5_000 });
+onStop('watch of patterns', () => patterns.stop());
+patterns.start();
 const app = await buildApp({
   database,
   auth,
@@ -95,6 +99,7 @@ const app = await buildApp({
   streams,
   live: {
     hub,
+    patterns,
     metrics: liveMetrics,
     mostClients: settings.liveMaxClients,
     mostSubscriptions: settings.liveMaxSubscriptions,
@@ -144,16 +149,20 @@ async function readKeys(): Promise<void> {
   await state.open();
 }
 
+/** Asks for the live sockets, not for a request. */
+function internalReader(workspace: string): WorkspaceReader {
+  return new WorkspaceReader(database, { workspace, requestId: 'live' }, ({ name: question, durationMs }) =>
+    metrics.questionSeconds.observe({ question }, durationMs / 1000),
+  );
+}
+
 /** What clients follow is read from Kafka as the pipelines read it, and their snapshots wait for what these have stored. */
 function createHub(): LiveHub {
   const { schemaRegistryUrl: url, schemaRegistryUser: username, schemaRegistryPassword: password } = settings;
   const schemas = url === '' ? null : new SchemaRegistry({ url, username, password });
   const decoderOf = (kind: TopicKind) =>
     createDecoder({ kind, registry: schemas, maxValueBytes: settings.maxValueBytes });
-  const scope = { workspace: '', requestId: 'live' };
-  const ledger = new WorkspaceReader(database, scope, ({ name: question, durationMs }) =>
-    metrics.questionSeconds.observe({ question }, durationMs / 1000),
-  );
+  const ledger = internalReader('');
   return new LiveHub({
     kafka,
     topics: { ...topics, alerts: settings.topicAlerts },

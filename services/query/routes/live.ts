@@ -27,7 +27,9 @@ export const live: Family = {
   tag: 'live',
   register(app: App, services: Services): void {
     const open = makeOpen(services);
-    const { hub, mostSubscriptions } = services.live;
+    const { hub, mostSubscriptions, patterns } = services.live;
+    const stateReader = (reader: FastifyRequest['reader']) => (topic: LiveTopic, source: string) =>
+      topic.kind === 'pattern' ? patterns.readState(reader, topic.id, source) : readSnapshot(reader, topic, source);
     const plain = () => {
       throw new ApiError('upgrade_required', 'This is the address of a WebSocket.');
     };
@@ -80,9 +82,6 @@ export const live: Family = {
     });
   },
 };
-
-const stateReader = (reader: FastifyRequest['reader']) => (topic: LiveTopic, source: string) =>
-  readSnapshot(reader, topic, source);
 
 const sourceOf = ({ query }: FastifyRequest): string => (query as { source?: string }).source ?? '';
 

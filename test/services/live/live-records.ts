@@ -67,6 +67,23 @@ export async function reportEverything(stand: QueryStand, { workspace, mark }: O
     reports.map((record) => ({ key: mark, value: JSON.stringify(record) })),
   );
   await reportAlert(stand, { workspace, mark }, at);
+  await reportPatterns(stand, { workspace, mark }, at);
+}
+
+/** As the job of analyses keeps them; each round finds one pattern more. */
+async function reportPatterns({ telemetry }: QueryStand, { workspace, mark }: Owner, at: number): Promise<void> {
+  const pattern = {
+    id: `${mark}-${at}`,
+    patternType: 'sequential',
+    tasks: [`${mark}-load`, String(at)],
+    split: null,
+    join: null,
+  };
+  const answer = JSON.stringify({ patterns: [pattern] });
+  await telemetry.database.query(
+    `INSERT INTO workflow_analyses (workspace, workflow_id, source, analysis, answer, computed_at)
+     VALUES ('${workspace}', '${mark}-orders', 'airflow', 'patterns', '${answer}', now64(3))`,
+  );
 }
 
 async function reportAlert({ telemetry }: QueryStand, { workspace, mark }: Owner, at: number): Promise<void> {

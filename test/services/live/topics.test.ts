@@ -53,6 +53,7 @@ const cases: Record<LiveTopicKind, { id: (mark: string) => string; types: string
   execution: { id: (mark) => `${mark}-run`, types: ['execution_update', 'task_update'] },
   workflow: { id: (mark) => `${mark}-orders`, types: ['execution_update', 'task_update'] },
   task: { id: (mark) => `${mark}-load`, types: ['task_execution', 'task_failure'] },
+  pattern: { id: (mark) => `${mark}-orders`, types: ['pattern_detected'] },
   orchestrator: {
     id: (mark) => `${mark}-airflow`,
     types: ['orchestrator_update', 'worker_update', 'scaling_event', 'coordination_event'],

@@ -3,6 +3,7 @@ import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Database } from '../../../clickhouse/client.ts';
+import { WorkspaceReader } from '../../../clickhouse/question.ts';
 import { createDecoder } from '../../../pipelines/decode.ts';
 import { createKafka } from '../../../pipelines/kafka.ts';
 
@@ -12,6 +13,7 @@ import { AnalysisThreads } from '../../../services/insight/analysis-threads.ts';
 import { LedgerWatch } from '../../../services/live/ledger-watch.ts';
 import { LiveHub } from '../../../services/live/live-hub.ts';
 import { createLiveMetrics } from '../../../services/live/metrics.ts';
+import { PatternWatch } from '../../../services/live/pattern-watch.ts';
 import { Analyst } from '../../../services/query/analyst.ts';
 import { KeyRing, makeApiKey, toStateRecord } from '../../../services/query/api-keys.ts';
 import { buildApp } from '../../../services/query/app.ts';
@@ -48,6 +50,12 @@ const hub = new LiveHub({
 const threads = new AnalysisThreads({ database: nowhere, threads: 1, waitingMost: 1, timeoutMs: 60_000, heapMb: 200 });
 const publisher = new Publisher({ kafka, nowMs, onAcknowledged: () => undefined });
 const keys = new KeyRing();
+const patterns = new PatternWatch({
+  hub,
+  readerOf: (workspace) => new WorkspaceReader(database, { workspace, requestId: 'test' }, () => undefined),
+  log: silent,
+  intervalMs: 60_000,
+});
 const app = await buildApp({
   database,
   auth: new Authenticator({ keys, jwt: null, nowMs }),
@@ -59,7 +67,15 @@ const app = await buildApp({
   commands: new CommandDesk({ publisher, topic: 'c', nowMs }),
   gate: new EventGate(topics, 1_000_000),
   streams,
-  live: { hub, metrics: liveMetrics, mostClients: 10, mostSubscriptions: 10, bufferBytes: 65_536, framesPerMinute: 60 },
+  live: {
+    hub,
+    patterns,
+    metrics: liveMetrics,
+    mostClients: 10,
+    mostSubscriptions: 10,
+    bufferBytes: 65_536,
+    framesPerMinute: 60,
+  },
   automaticRemedies: [],
   webhookRules: { secretsKey: '', mayBeInner: false },
   analyst: new Analyst(threads, nowMs),
