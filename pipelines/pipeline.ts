@@ -354,7 +354,12 @@ export class Pipeline {
     const { topic, partition } = reader.fold.settings;
     if (await reader.agreesWithLedger().catch(() => true)) return;
     if (this.#readers.get(`${topic}/${partition}`) !== reader) return;
-    this.#say('warn', 'ledger', `${topic}/${partition}: the ledger asks for another start; opening it again`);
+    this.#openAgain(reader, 'the ledger asks for another start');
+  }
+
+  #openAgain(reader: PartitionReader, why: string): void {
+    const { topic, partition } = reader.fold.settings;
+    this.#say('warn', why, `${topic}/${partition}: ${why}; opening it again`);
     reader.close();
     this.#readers.delete(`${topic}/${partition}`);
     this.#reader(topic, partition);
@@ -379,9 +384,16 @@ export class Pipeline {
     try {
       const idle = [];
       for (const topic of this.#topics.keys()) {
+        // What is read while the question is under way is no news of the log that was asked about.
+        const positions = new Map([...this.#readers.values()].map((reader) => [reader, reader.fold.position]));
         for (const ends of await this.#admin.fetchTopicOffsets(topic)) {
           const reader = this.#readers.get(`${topic}/${ends.partition}`);
           if (reader?.isOpen !== true) continue;
+          if (Number(ends.high) < (positions.get(reader) ?? 0)) {
+            // Made again under our eyes, and not outgrown yet: the ledger knows a record that this log does not have.
+            this.#openAgain(reader, `the log ends at ${ends.high}, before what was read of it`);
+            continue;
+          }
           this.#measure(reader, Number(ends.high));
           if (this.#isIdle(reader, Number(ends.high))) {
             void this.#compareWithLedger(reader);

@@ -25,7 +25,7 @@ export interface PartitionRecords {
 }
 
 export const schemaRegistryOf = (stand: Stand): SchemaRegistry =>
-  new SchemaRegistry({ url: stand.schemas.url, username: '', password: '' });
+  new SchemaRegistry({ url: stand.servers.schemas.url, username: '', password: '' });
 
 /** The log of a partition, decoded; null where the topic has no such partition. */
 export async function readPartitionRecords(

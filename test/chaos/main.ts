@@ -4,6 +4,7 @@ import { invariants } from './judge.ts';
 import { type Mutant, mutants } from './mutants.ts';
 import { allFaults, planFaults } from './plan.ts';
 import { type RunOptions, type RunResult, runChaos } from './run.ts';
+import { Servers } from './servers.ts';
 
 /**
  * `npm run chaos -- --seed N --seconds S [--faults a,b]`: real pipelines, a real Kafka and a real ClickHouse, telemetry of the
@@ -11,7 +12,7 @@ import { type RunOptions, type RunResult, runChaos } from './run.ts';
  * `--mutant M` does the same to code with a slip in it, and `--mutants` to each: the numbers have to show every one.
  */
 const usage = `npm run chaos -- [--seed N] [--seconds S] [--faults a,b]
-npm run chaos -- [--seed N] --mutant M [--control]
+npm run chaos -- [--seed N] --mutant M,... [--control]
 npm run chaos -- [--seed N] --mutants [--control]
 
   --faults    of these, not of all: ${allFaults.map(({ name }) => name).join(' ')}
@@ -71,24 +72,38 @@ async function runFaults(faults: readonly Fault[]): Promise<boolean> {
 }
 
 /** True when the numbers show the slip, or, without it, show nothing. */
-async function runMutant(mutant: Mutant): Promise<boolean> {
-  const { name, patches, upgrades, ...circumstances } = mutant;
+async function runMutant(mutant: Mutant, shared?: Servers): Promise<boolean> {
+  const { name: mutantName, patches, upgrades, ...circumstances } = mutant;
   const slip = args.control ? { patches: [], statements: [] } : { patches };
-  const options: RunOptions = { ...circumstances, ...slip, seed, say, replays: false };
-  const { verdict } = await runChaos(upgrades === true ? { ...options, upgrades: 'same fold' } : options);
+  const name = mutantName.replaceAll('-', '_');
+  const options: RunOptions = {
+    ...circumstances,
+    ...slip,
+    name,
+    seed,
+    say,
+    replays: false,
+    hours: mutant.hours === true,
+  };
+  const { verdict } = await runChaos(upgrades === true ? { ...options, upgrades: 'same fold' } : options, shared);
   const [problem = 'nothing'] = [...verdict.problems.values()].flat();
   const isRight = verdict.isClean === args.control;
   const what = args.control ? 'control' : 'mutant';
-  say(`${what} ${name}: ${verdict.isClean ? 'not caught' : 'caught'}, ${verdict.line}; ${problem}`);
+  say(`${what} ${mutantName}: ${verdict.isClean ? 'not caught' : 'caught'}, ${verdict.line}; ${problem}`);
   return isRight;
 }
 
-async function runMutants(): Promise<boolean> {
+async function runMutants(chosen: readonly Mutant[]): Promise<boolean> {
   const wrong: string[] = [];
-  for (const mutant of mutants) if (!(await runMutant(mutant))) wrong.push(mutant.name);
-  const right = mutants.length - wrong.length;
+  const servers = await Servers.start(seed);
+  try {
+    for (const mutant of chosen) if (!(await runMutant(mutant, servers))) wrong.push(mutant.name);
+  } finally {
+    await servers.stop();
+  }
+  const right = chosen.length - wrong.length;
   const outcome = args.control ? 'show nothing without their slip' : 'caught';
-  say(`mutants: ${right} of ${mutants.length} ${outcome}${wrong.length === 0 ? '' : `, but not ${wrong.join(', ')}`}`);
+  say(`mutants: ${right} of ${chosen.length} ${outcome}${wrong.length === 0 ? '' : `, but not ${wrong.join(', ')}`}`);
   return wrong.length === 0;
 }
 
@@ -98,8 +113,8 @@ if (args.help) {
 }
 const names = args.faults === '' ? allFaults.map(({ name }) => name) : args.faults.split(',');
 const isGood = args.mutants
-  ? await runMutants()
+  ? await runMutants(mutants)
   : args.mutant !== ''
-    ? await runMutant(findNamed('mutant', mutants, args.mutant))
+    ? await runMutants(args.mutant.split(',').map((name) => findNamed('mutant', mutants, name)))
     : await runFaults(names.map((name) => findNamed('fault', allFaults, name)));
 process.exit(isGood ? 0 : 1);

@@ -18,6 +18,8 @@ export interface Mutant {
   statements?: readonly string[];
   /** Both releases fold alike, under two versions. */
   upgrades?: boolean;
+  /** Only hours show it. */
+  hours?: boolean;
   /** The model of the machine shows it too. */
   inModel?: 'plainly' | 'where the log is trimmed';
 }
@@ -186,6 +188,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'roll-up-cursor-in-memory',
+    hours: true,
     patches: [
       {
         file: 'pipelines/rollup.ts',
@@ -267,6 +270,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'hour-version-by-count',
+    hours: true,
     patches: [
       {
         file: 'clickhouse/queries/rollups.ts',

@@ -1,4 +1,5 @@
 import type { Type } from 'avsc';
+import { createProducer, type Producer } from '../../pipelines/kafka.ts';
 import { parseAvroType } from '../../schemas/avro-reader.ts';
 import { confluentEncoder, executionType, olderExecutionTypes, olderTaskTypes, taskType } from '../../schemas/wire.ts';
 import { createDemo, type DemoEvent } from '../../services/simulator/demo.ts';
@@ -40,6 +41,7 @@ export class Producers {
   readonly #options: ProducerOptions;
   readonly #random: Random;
   readonly #reports: OutgoingRecord[] = [];
+  #producer: Producer | null = null;
   #demo: ReturnType<typeof createDemo>;
   #generation = 0;
   #held: { tick: number; outgoing: Outgoing }[] = [];
@@ -82,6 +84,8 @@ export class Producers {
   async stop(): Promise<void> {
     this.#isOver = true;
     await this.#running;
+    await this.#producer?.disconnect();
+    this.#producer = null;
   }
 
   /** Nothing is under way any more when this resolves. */
@@ -94,8 +98,10 @@ export class Producers {
     this.#isPaused = false;
   }
 
-  /** Speaks of other executions from now on: whatever is still to come of the present ones is left out. */
-  renew(): void {
+  /** Begins anew, with other executions and a client that knows the topics as they are: what was still to come is left out. */
+  async renew(): Promise<void> {
+    await this.#producer?.disconnect();
+    this.#producer = null;
     this.#generation++;
     this.#held = [];
     this.#demo = this.#createDemo();
@@ -104,7 +110,7 @@ export class Producers {
 
   /** Half of the records are written with a newer schema from now on, and some with the oldest one. */
   evolve(marker: string): number[] {
-    const { schemas } = this.#stand;
+    const { schemas } = this.#stand.servers;
     const types = {
       101: widen(executionType),
       102: widen(taskType),
@@ -178,6 +184,13 @@ export class Producers {
     return random.chance(0.2) ? odd.reverse() : odd;
   }
 
+  async #connect(): Promise<Producer> {
+    const producer = createProducer(this.#stand.telemetry.kafka);
+    await producer.connect();
+    this.#producer = producer;
+    return producer;
+  }
+
   async #send(outgoing: readonly Outgoing[]): Promise<void> {
     const topicMessages = kinds
       .map((kind) => ({
@@ -189,7 +202,8 @@ export class Producers {
       .filter(({ messages }) => messages.length > 0);
     for (;;) {
       try {
-        await this.#stand.telemetry.producer.sendBatch({ acks: -1, topicMessages });
+        const producer = this.#producer ?? (await this.#connect());
+        await producer.sendBatch({ acks: -1, topicMessages });
         break;
       } catch {
         this.repeatedBatches++;

@@ -8,6 +8,7 @@ import { judge, type Verdict } from './judge.ts';
 import { describePlan, lanesOf, type PlannedFault } from './plan.ts';
 import { Producers } from './producers.ts';
 import { replayAll } from './replay.ts';
+import { Servers } from './servers.ts';
 import { Stand } from './stand.ts';
 import { Watch } from './watch.ts';
 
@@ -28,53 +29,63 @@ export interface RunOptions {
   env?: Record<string, string>;
   chunkRecords?: number;
   instances?: number;
+  /** Of its database. */
+  name?: string;
   runsPerSecond?: number;
   reportsPerSecond?: number;
   /** Folds everything once more in the end. */
   replays?: boolean;
+  /** Waits for the roll-up job, and compares what it has made. */
+  hours?: boolean;
 }
 
 export interface RunResult {
   verdict: Verdict;
   faults: Map<string, number>;
   sent: number;
-  folder: string;
 }
 
-/** One run: telemetry and faults for some seconds, then peace, then judgement. */
-export async function runChaos(options: RunOptions): Promise<RunResult> {
+/** One run: telemetry and faults for some seconds, then peace, then judgement. On servers of its own where none are given. */
+export async function runChaos(options: RunOptions, shared?: Servers): Promise<RunResult> {
   const { seed, plan, say } = options;
   say(`schedule of seed ${seed}`);
   for (const line of describePlan(plan)) say(line);
+  const servers = shared ?? (await Servers.start(seed));
+  try {
+    return await runOn(servers, options);
+  } finally {
+    if (shared === undefined) await servers.stop();
+  }
+}
+
+async function runOn(servers: Servers, options: RunOptions): Promise<RunResult> {
+  const { seed, env = {}, chunkRecords = 1024, statements = [], name = 'weir' } = options;
   const random = createRandom(seed + 1_000_000);
-  const { env = {}, chunkRecords = 1024, statements = [] } = options;
-  const stand = await Stand.start({ random, env, chunkRecords });
+  const stand = await Stand.prepare(servers, { random, env, chunkRecords, database: name });
   for (const statement of statements) await stand.database.command(statement);
   const scene = await setScene(stand, options);
-  let isClean = false;
   try {
-    const result = await play(scene, options);
-    isClean = result.verdict.isClean;
-    return result;
+    return await play(scene, options);
   } finally {
     await scene.fleet.close();
     await scene.producers.stop().catch(() => undefined);
     await scene.watch.stop();
-    await stand.stop({ keep: !isClean && process.env.CHAOS_KEEP !== undefined });
+    await stand.close();
   }
 }
 
 async function setScene(stand: Stand, options: RunOptions): Promise<Scene> {
-  const { seed, seconds, plan, patches = [], runsPerSecond = 400, reportsPerSecond = 20 } = options;
+  const { seed, seconds, plan, patches = [], name = 'weir', runsPerSecond = 250, reportsPerSecond = 10 } = options;
+  const folder = path.join(stand.servers.folder, `code-of-${name}`);
   const { upgrades = plan.some(({ fault }) => fault.name === 'upgrade') ? 'other fold' : null } = options;
-  const own = patches.length === 0 ? root : await makeTree(stand.folder, 'patched', patches);
+  const own = patches.length === 0 ? root : await makeTree(folder, 'patched', patches);
   const older = upgrades === 'other fold' ? olderRelease : [];
   const trees =
     upgrades === null
       ? null
       : {
-          old: await makeTree(stand.folder, 'old', [...patches, ...older]),
-          new: await makeTree(stand.folder, 'new', [...patches, ...raiseFoldVersion]),
+          old: await makeTree(folder, 'old', [...patches, ...older]),
+          new: await makeTree(folder, 'new', [...patches, ...raiseFoldVersion]),
         };
   const fleet = new Fleet(stand, createRandom(seed + 2_000_000), trees?.old ?? own);
   const producers = new Producers(stand, { seed, seconds, runsPerSecond, reportsPerSecond });
@@ -83,7 +94,7 @@ async function setScene(stand: Stand, options: RunOptions): Promise<Scene> {
 
 async function play(scene: Scene, options: RunOptions): Promise<RunResult> {
   const { stand, fleet, producers, watch } = scene;
-  const { say, plan, seconds, instances = 2 } = options;
+  const { say, plan, seconds, instances = 2, hours = true } = options;
   for (let index = 0; index < instances; index++) fleet.add();
   await watch.start();
   producers.start();
@@ -91,12 +102,12 @@ async function play(scene: Scene, options: RunOptions): Promise<RunResult> {
   await producers.stop();
   const sent = Object.values(producers.sent).reduce((sum, records) => sum + records, 0);
   const peaceSinceMs = Date.now();
-  const settled = await settle(scene);
+  const settled = await settle(scene, hours);
   say(
     `peace: ${sent} records sent, ${fleet.deaths} deaths of pipelines; lag ${settled ? 'was gone' : 'is still there'} after ${Date.now() - peaceSinceMs} ms`,
   );
   await watch.stop();
-  const verdict = await judge(stand, watch);
+  const verdict = await judge(stand, watch, hours);
   if (!settled) {
     const why = await Promise.all(fleet.living.map((process) => process.whyNotReady().catch(String)));
     verdict.breach(6, [`${await stand.missing()} records are not stored; ${why.join('; ')}`]);
@@ -106,7 +117,7 @@ async function play(scene: Scene, options: RunOptions): Promise<RunResult> {
     `watched: ${watch.commitsSeen} commits, ${watch.versionsSeen} versions, ${watch.samples.versions.size} moments of cells`,
   );
   if (!verdict.isClean) say(`the end of the pipelines' logs:\n${warningsOf(fleet.logs)}`);
-  return { verdict, faults, sent, folder: stand.folder };
+  return { verdict, faults, sent };
 }
 
 const warningsOf = (logs: string): string =>
@@ -149,11 +160,11 @@ async function disturb(
 }
 
 /** Nobody lends a hand: the lag has to go by itself, in the ledger and in what the pipelines say of it. */
-async function settle({ stand, fleet }: Scene): Promise<boolean> {
+async function settle({ stand, fleet }: Scene, hours: boolean): Promise<boolean> {
   if (!(await stand.waitStored(peaceMs))) return false;
   const lags = () => Promise.all(fleet.living.map((process) => process.metric('weir_true_lag_records').catch(() => 1)));
   if (!(await waitUntil(async () => (await lags()).every((records) => records === 0), peaceMs))) return false;
-  return await waitUntil(() => isRolledUp(stand), peaceMs);
+  return !hours || (await waitUntil(() => isRolledUp(stand), peaceMs));
 }
 
 /** The roll-up job has ended a run that began after the last cell was written. */

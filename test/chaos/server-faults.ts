@@ -6,8 +6,8 @@ import type { ProxyMode, TcpProxy } from './tcp-proxy.ts';
 type Server = 'clickhouse' | 'kafka';
 
 const starters: Record<Server, (stand: Stand) => Promise<void>> = {
-  clickhouse: (stand) => stand.startClickHouse(),
-  kafka: (stand) => stand.startKafka(),
+  clickhouse: ({ servers }) => servers.startClickHouse(),
+  kafka: ({ servers }) => servers.startKafka(),
 };
 
 function downFor(server: Server, name: string, leastMs: number, mostMs: number, how: 'kill' | 'stop' = 'kill'): Fault {
@@ -17,7 +17,7 @@ function downFor(server: Server, name: string, leastMs: number, mostMs: number, 
     seconds: 3 + mostMs / 1_000,
     draw: (random) => ({ lastsMs: Math.round(random.between(leastMs, mostMs)) }),
     async inject({ stand }, { lastsMs }) {
-      const process = stand[server];
+      const process = stand.servers[server];
       if (how === 'kill') process.kill();
       else await process.stop();
       const { signal } = await process.exited;
@@ -45,7 +45,7 @@ function frozen(server: Server, leastMs: number, mostMs: number): Fault {
     seconds: 1 + mostMs / 1_000,
     draw: (random) => ({ lastsMs: Math.round(random.between(leastMs, mostMs)) }),
     async inject({ stand }, { lastsMs }) {
-      const { pid } = stand[server];
+      const { pid } = stand.servers[server];
       process.kill(pid, 'SIGSTOP');
       const answered = await Promise.race([answers(stand, server), pause(Number(lastsMs)).then(() => false)]);
       process.kill(pid, 'SIGCONT');
@@ -60,8 +60,8 @@ async function answers(stand: Stand, server: Server): Promise<boolean> {
   return await asked.then(Boolean, () => false);
 }
 
-const proxyOf = (stand: Stand, server: Server): TcpProxy =>
-  server === 'clickhouse' ? stand.clickhouseProxy : stand.kafkaProxy;
+const proxyOf = ({ servers }: Stand, server: Server): TcpProxy =>
+  server === 'clickhouse' ? servers.clickhouseProxy : servers.kafkaProxy;
 
 /** Something between the pipelines and a server goes wrong for a while, and has to have met somebody. */
 function between(server: Server, name: string, seconds: number, choose: (drawn: number) => ProxyMode): Fault {
@@ -88,6 +88,7 @@ const refused = (name: string, settings: string, code: number): Fault =>
 export const serverFaults: readonly Fault[] = [
   downFor('clickhouse', 'clickhouse-kill', 0, 1_500),
   downFor('clickhouse', 'clickhouse-down', 8_000, 15_000),
+  { ...downFor('clickhouse', 'clickhouse-down-for-a-minute', 60_000, 60_000), most: 1 },
   frozen('clickhouse', 3_000, 9_000),
   // The server's own refusals: settings in the address of each request make it find itself in that condition.
   refused('read-only', 'readonly=1', 164),

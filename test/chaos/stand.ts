@@ -1,105 +1,62 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { Database } from '../../clickhouse/client.ts';
-import { type EmbeddedClickHouse, startClickHouse } from '../../deploy/local/clickhouse.ts';
-import { type EmbeddedKafka, startKafka } from '../../deploy/local/kafka.ts';
-import { findFreePort } from '../../deploy/local/ports.ts';
 import type { Random } from '../../services/simulator/random.ts';
 import { waitUntil } from '../support/launched.ts';
 import { type Kind, Telemetry } from '../support/pipeline-process.ts';
 import { uniqueTopics } from '../support/stack.ts';
-import { SchemaServer } from './schema-server.ts';
-import { TcpProxy } from './tcp-proxy.ts';
+import type { Servers } from './servers.ts';
 
 export const kinds: readonly Kind[] = ['executions', 'tasks', 'orchestrators'];
-const databaseName = 'weir';
 
 interface StandOptions {
   random: Random;
+  /** Name of the database. */
+  database: string;
   partitions?: number;
   chunkRecords?: number;
   env?: Record<string, string>;
 }
 
-/** Real servers of a run's own, with a proxy before each that the pipelines have to pass. */
+/** Topics, a group and a database of a run's own, on servers that it may break. */
 export class Stand {
-  readonly folder: string;
+  readonly servers: Servers;
   readonly random: Random;
   readonly chunkRecords: number;
-  readonly kafkaProxy: TcpProxy;
-  readonly clickhouseProxy: TcpProxy;
-  readonly schemas = new SchemaServer();
   /** Raised when a topic is made again. */
   readonly epochs: Record<Kind, number> = { executions: 1, tasks: 1, orchestrators: 1 };
   /** Places to which the group was set from outside: partition of a stream, and offset. */
   readonly plantedOffsets = new Set<string>();
-  kafka!: EmbeddedKafka;
-  clickhouse!: EmbeddedClickHouse;
-  telemetry!: Telemetry;
-  database!: Database;
+  readonly telemetry: Telemetry;
+  readonly database: Database;
   readonly #options: StandOptions;
-  #innerPort = 0;
 
-  private constructor(folder: string, options: StandOptions) {
-    this.folder = folder;
-    this.random = options.random;
-    this.chunkRecords = options.chunkRecords ?? 1024;
+  private constructor(servers: Servers, options: StandOptions) {
+    const { random, chunkRecords = 1024, database: name, partitions = 2 } = options;
+    this.servers = servers;
+    this.random = random;
+    this.chunkRecords = chunkRecords;
     this.#options = options;
-    const chance = () => options.random.next();
-    this.kafkaProxy = new TcpProxy(() => this.#innerPort, chance);
-    this.clickhouseProxy = new TcpProxy(() => this.clickhouse.httpPort, chance);
-  }
-
-  static async start(options: StandOptions): Promise<Stand> {
-    const stand = new Stand(await mkdtemp(path.join(tmpdir(), 'weir-chaos-')), options);
-    await Promise.all([stand.kafkaProxy.listen(), stand.clickhouseProxy.listen(), stand.schemas.listen()]);
-    stand.#innerPort = await findFreePort();
-    await Promise.all([stand.startKafka(), stand.startClickHouse()]);
-    const { url, users } = stand.clickhouse;
+    const { url, users } = servers.clickhouse;
     const { name: user, password } = users.writer;
-    stand.database = new Database({ url, user, password, database: databaseName, requestTimeoutMs: 300_000 });
+    this.database = new Database({ url, user, password, database: name, requestTimeoutMs: 300_000 });
     const query = async (statement: string) => {
       const headers = { 'X-ClickHouse-User': user, 'X-ClickHouse-Key': password };
-      const answer = await fetch(`${url}/?database=${databaseName}`, { method: 'POST', body: statement, headers });
+      const answer = await fetch(`${url}/?database=${name}`, { method: 'POST', body: statement, headers });
       const text = await answer.text();
       if (!answer.ok) throw new Error(`ClickHouse refused ${statement.slice(0, 200)}: ${text.slice(0, 500)}`);
       return text.trimEnd();
     };
-    stand.telemetry = new Telemetry(
+    const database = { url, user, password, database: name, query };
+    this.telemetry = new Telemetry(
       uniqueTopics('chaos'),
-      { brokers: [stand.kafka.brokers], database: { url, user, password, database: databaseName, query } },
-      { partitions: options.partitions ?? 2 },
+      { brokers: [servers.kafka.brokers], database },
+      { partitions },
     );
+  }
+
+  static async prepare(servers: Servers, options: StandOptions): Promise<Stand> {
+    const stand = new Stand(servers, options);
     await stand.telemetry.prepare();
     return stand;
-  }
-
-  /** On the same data and ports as before. Pipelines are sent to the proxy, everybody else comes straight. */
-  async startKafka(): Promise<void> {
-    const { port, controllerPort } = this.kafka ?? {
-      port: await findFreePort(new Set([this.#innerPort])),
-      controllerPort: await findFreePort(new Set([this.#innerPort])),
-    };
-    this.kafka = await startKafka({
-      dataDir: path.join(this.folder, 'kafka'),
-      port,
-      controllerPort,
-      settings: {
-        listeners: `PLAINTEXT://127.0.0.1:${port},PROXIED://127.0.0.1:${this.#innerPort},CONTROLLER://127.0.0.1:${controllerPort}`,
-        'advertised.listeners': `PLAINTEXT://127.0.0.1:${port},PROXIED://127.0.0.1:${this.kafkaProxy.port}`,
-        'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT',
-      },
-    });
-  }
-
-  async startClickHouse(): Promise<void> {
-    const { httpPort, tcpPort } = this.clickhouse ?? {};
-    this.clickhouse = await startClickHouse({
-      dataDir: path.join(this.folder, 'clickhouse'),
-      database: databaseName,
-      ...(httpPort === undefined || tcpPort === undefined ? {} : { httpPort, tcpPort }),
-    });
   }
 
   /** What a pipeline process is started with. */
@@ -107,9 +64,9 @@ export class Stand {
     const { executions, tasks, orchestrators } = this.epochs;
     return {
       ...this.telemetry.env,
-      KAFKA_BROKERS: `127.0.0.1:${this.kafkaProxy.port}`,
-      CLICKHOUSE_URL: `http://127.0.0.1:${this.clickhouseProxy.port}`,
-      SCHEMA_REGISTRY_URL: this.schemas.url,
+      KAFKA_BROKERS: `127.0.0.1:${this.servers.kafkaProxy.port}`,
+      CLICKHOUSE_URL: `http://127.0.0.1:${this.servers.clickhouseProxy.port}`,
+      SCHEMA_REGISTRY_URL: this.servers.schemas.url,
       WEIR_CHUNK_RECORDS: String(this.chunkRecords),
       // Small, so that chunks end, flushes split them and history has to be asked for all the time.
       WEIR_FLUSH_ROWS: '1000',
@@ -144,11 +101,8 @@ export class Stand {
     return await waitUntil(async () => (await this.missing().catch(() => 1)) === 0, timeoutMs);
   }
 
-  async stop({ keep }: { keep: boolean }): Promise<void> {
-    await this.telemetry?.close();
-    await this.database?.close();
-    await Promise.all([this.kafkaProxy.close(), this.clickhouseProxy.close(), this.schemas.close()]);
-    await Promise.all([this.kafka?.stop(), this.clickhouse?.stop()]);
-    if (!keep) await rm(this.folder, { recursive: true, force: true });
+  async close(): Promise<void> {
+    await this.telemetry.close();
+    await this.database.close();
   }
 }
