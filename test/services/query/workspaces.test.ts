@@ -319,6 +319,19 @@ const writeCases: Record<string, WriteCase> = {
     own: 409,
     strange: 404,
   },
+  'put /api/v1/alerts/rules/{rule_id}': {
+    path: ({ mark }) => `/api/v1/alerts/rules/EXECUTION_STUCK?workflow_id=${mark}`,
+    body: () => ({ severity: 'critical' }),
+    own: 200,
+    // In a workspace of their own, under the same name.
+    strange: 200,
+  },
+  'delete /api/v1/alerts/rules/{rule_id}': {
+    path: ({ mark }) => `/api/v1/alerts/rules/EXECUTION_STUCK?workflow_id=${mark}`,
+    // What the other took back before was theirs, or this would be 404.
+    own: 200,
+    strange: 200,
+  },
   'put /api/v1/workflows/{workflow_id}': {
     path: ({ mark }) => `/api/v1/workflows/${mark}-flow`,
     body: ({ mark }) => definition(`${mark}-flow`, `${mark}-3`),
