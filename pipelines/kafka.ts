@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import type {
   Admin,
@@ -203,7 +204,8 @@ export async function createTopics(admin: Admin, topics: TopicSpec[], replicatio
   const missing = topics.filter((spec) => !existing.has(spec.topic));
   if (missing.length === 0) return [];
   await admin.createTopics({
-    waitForLeaders: true,
+    // The client's own wait gives up where a broker has not heard of the topic yet.
+    waitForLeaders: false,
     topics: missing.map((spec) => ({
       topic: spec.topic,
       numPartitions: spec.partitions,
@@ -214,5 +216,23 @@ export async function createTopics(admin: Admin, topics: TopicSpec[], replicatio
       ],
     })),
   });
-  return missing.map((spec) => spec.topic);
+  const made = missing.map((spec) => spec.topic);
+  await waitForLeaders(admin, made);
+  return made;
+}
+
+const leaderWaitMs = 60_000;
+
+async function waitForLeaders(admin: Admin, topics: string[]): Promise<void> {
+  for (const deadlineMs = Date.now() + leaderWaitMs; ; ) {
+    try {
+      const { topics: known } = await admin.fetchTopicMetadata({ topics });
+      if (known.every(({ partitions }) => partitions.length > 0 && partitions.every(({ leader }) => leader >= 0)))
+        return;
+      if (Date.now() > deadlineMs) throw new Error(`no broker leads ${topics.join(', ')} yet`);
+    } catch (error) {
+      if ((error as { retriable?: boolean }).retriable !== true || Date.now() > deadlineMs) throw error;
+    }
+    await sleep(100);
+  }
 }

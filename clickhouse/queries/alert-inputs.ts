@@ -146,7 +146,7 @@ export async function countBackfilledCells(
   const [row] = await database.rows<{ cells: number }>(
     `SELECT toFloat64(count()) AS cells FROM execution_cells
      WHERE window_start < fromUnixTimestamp({before: UInt32}) AND written_at > now() - {within: UInt32}`,
-    { before: Math.floor(beforeMs / 1000), within: withinSeconds },
+    { before: Math.max(0, Math.floor(beforeMs / 1000)), within: withinSeconds },
   );
   return row?.cells ?? 0;
 }

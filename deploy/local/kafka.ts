@@ -26,6 +26,8 @@ export interface KafkaOptions {
   /** Jars that are already there, to spare looking for them again. */
   jars?: readonly string[];
   java?: Java;
+  /** Asked while the broker starts: true when nobody wants it any more. */
+  isGivenUp?: () => boolean;
 }
 
 export interface EmbeddedKafka {
@@ -64,7 +66,7 @@ export async function startKafka(options: KafkaOptions): Promise<EmbeddedKafka> 
   await formatOnce(jvm, config, archive.use);
   const args = [...archive.use, ...archive.make, ...jvm.jvmArgs, 'kafka.Kafka', config];
   const child = await startGuarded({ command: java.command, args, logFile, cwd: dataDir, graceSeconds: 8 });
-  await waitUntilServing(child, port, logFile);
+  await waitUntilServing(child, port, logFile, options.isGivenUp);
   return {
     brokers: `127.0.0.1:${port}`,
     port,
@@ -185,9 +187,19 @@ function locateArchive(cacheDir: string, dataDir: string, java: Java) {
   };
 }
 
-async function waitUntilServing(child: GuardedProcess, port: number, logFile: string): Promise<void> {
+async function waitUntilServing(
+  child: GuardedProcess,
+  port: number,
+  logFile: string,
+  isGivenUp: () => boolean = () => false,
+): Promise<void> {
   const deadline = Date.now() + readyTimeoutMs;
   while (!(await answersMetadata(port))) {
+    if (isGivenUp()) {
+      child.kill();
+      await child.exited;
+      throw new Error('Kafka was stopped while it was starting');
+    }
     if (child.hasExited() || Date.now() > deadline) {
       const what = child.hasExited() ? 'ended while starting' : `did not serve within ${readyTimeoutMs} ms`;
       child.kill();

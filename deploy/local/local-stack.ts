@@ -98,8 +98,16 @@ async function startEmbeddedKafka(options: LocalStackOptions, ports: Record<Port
   const { brokers } = await supervisor.start({
     name: 'Kafka',
     stopTimeoutMs: 4_000,
-    start: () =>
-      startKafka({ dataDir, port: ports.kafka, controllerPort: ports.kafkaController, cacheDir, jars, java }),
+    start: (isGivenUp) =>
+      startKafka({
+        dataDir,
+        port: ports.kafka,
+        controllerPort: ports.kafkaController,
+        cacheDir,
+        jars,
+        java,
+        isGivenUp,
+      }),
   });
   return brokers;
 }
@@ -211,8 +219,9 @@ export function startOwnProcess(
   const env = { ...serverSettings(stack), ...own.env, WEIR_METRICS_PORT: String(own.metricsPort) };
   const logFile = path.join(dataDir, 'logs', `${name}.log`);
   const script = path.resolve(repository, own.script);
-  const start = () =>
-    startNodeProcess({ name, script, env, logFile, flags, heapMb, onNotice: (line) => screen.say(line) });
+  // What processes complain of while everything stops is the stop; the logs have it.
+  const onNotice = (line: string) => (supervisor.isStopping() ? undefined : screen.say(line));
+  const start = () => startNodeProcess({ name, script, env, logFile, flags, heapMb, onNotice });
   return supervisor.start({ name, stopTimeoutMs, isLeaf: true, start });
 }
 

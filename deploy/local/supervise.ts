@@ -10,7 +10,8 @@ export interface RunningService {
 
 interface ServiceSpec {
   name: string;
-  start(): Promise<RunningService>;
+  /** A start that takes long looks now and then whether it is still wanted. */
+  start(isGivenUp: () => boolean): Promise<RunningService>;
   /** How long an orderly stop may take before the service is killed. */
   stopTimeoutMs: number;
   /** No other service needs it, so all such services are stopped at once, before the others. */
@@ -43,15 +44,18 @@ export class Supervisor {
   readonly #options: Required<SuperviseOptions>;
   readonly #services: Supervised[] = [];
   #stopping = false;
+  readonly #isGivenUp = () => this.#stopping;
 
   constructor(options: SuperviseOptions) {
     this.#options = { firstBackoffMs: 500, longestBackoffMs: 10_000, settledMs: 30_000, ...options };
   }
 
   /** Resolves with the service once it runs; a first start that fails is the caller's to handle. */
-  async start<Service extends RunningService>(spec: ServiceSpec & { start(): Promise<Service> }): Promise<Service> {
+  async start<Service extends RunningService>(
+    spec: ServiceSpec & { start(isGivenUp: () => boolean): Promise<Service> },
+  ): Promise<Service> {
     if (this.#stopping) throw new Error(`${spec.name} is not started while everything stops`);
-    const service: Supervised = { spec, running: spec.start(), startedAtMs: Date.now(), deaths: 0 };
+    const service: Supervised = { spec, running: spec.start(this.#isGivenUp), startedAtMs: Date.now(), deaths: 0 };
     this.#services.push(service);
     try {
       const running = await service.running;
@@ -68,7 +72,7 @@ export class Supervisor {
     const service = this.#services.find(({ spec }) => spec.name === name);
     if (service === undefined) throw new Error(`there is no service ${name}`);
     const before = await service.running;
-    service.running = this.#stopOne(service.spec, before).then(() => service.spec.start());
+    service.running = this.#stopOne(service.spec, before).then(() => service.spec.start(this.#isGivenUp));
     const running = await service.running;
     this.#watch(service, running);
     return running;
@@ -128,7 +132,7 @@ export class Supervisor {
       await this.#pause(service, waitMs);
       if (this.#stopping) throw new Error('stopping');
       try {
-        return await service.spec.start();
+        return await service.spec.start(this.#isGivenUp);
       } catch (error) {
         this.#options.say(`${service.spec.name} did not start: ${(error as Error).message}`);
       }

@@ -267,8 +267,10 @@ describe('secrets in telemetry', () => {
     expect(readable.map(({ name }) => name)).toEqual(
       expect.arrayContaining(['task_events', 'execution_events', 'dead_letters', 'drops', 'task_cells', 'chunks']),
     );
+    // The values of what people set up are for no reader; the rest of those rows is.
+    const columnsOf = (name: string) => (/^state(_changes)?$/.test(name) ? '* EXCEPT (value)' : '*');
     for (const { name } of readable) {
-      const content = await database.query(`SELECT * FROM ${name} FORMAT JSONEachRow`);
+      const content = await database.query(`SELECT ${columnsOf(name)} FROM ${name} FORMAT JSONEachRow`);
       expect(findSecrets(content), name).toEqual([]);
     }
   }, 60_000);
