@@ -5,6 +5,8 @@ import path from 'node:path';
 /** `npm run bench -- NAME [options]`: one file a question. */
 const notBenches = new Set([
   'run.ts',
+  'alert-matching.ts',
+  'alert-weeks.ts',
   'report.ts',
   'servers.ts',
   'catch-up.ts',
