@@ -1,14 +1,14 @@
 import type { Logger } from 'pino';
 import type { Settings } from '../schemas/settings.ts';
-import { createDecoder, type Decoder, type LogRecord } from './decode.ts';
+import { createDecoder, type Decoder } from './decode.ts';
 import type { FoldableEvent, FoldableKind } from './facts.ts';
-import type { Admin, Batch, Consumer, EachBatchPayload, Kafka, KafkaMessage } from './kafka.ts';
-import { FetchedRecord, noHeaders } from './kafka-fetch.ts';
+import type { Admin, Batch, Consumer, EachBatchPayload, Kafka } from './kafka.ts';
 import type { PipelineMetrics } from './metrics.ts';
 import { type Folded, PartitionFold } from './partition.ts';
 import { PartitionReader } from './partition-reader.ts';
 import { Rejection } from './rejections.ts';
 import type { SchemaRegistry } from './schema-registry.ts';
+import { logRecordOf } from './steady-reading.ts';
 import type { Store } from './store.ts';
 import { type FlushPoint, Writer } from './writer.ts';
 
@@ -56,18 +56,6 @@ const maxIssueLogMs = 10_000;
 
 /** Where the fetch began: known to every batch, though not to the client's types. */
 const fetchedOffsetOf = (batch: Batch): number => Number((batch as Batch & { fetchedOffset: string }).fetchedOffset);
-
-function logRecordOf({ topic, partition }: Batch, message: KafkaMessage): LogRecord {
-  const { key, value } = message;
-  // Not so from a broker that keeps a format of records from before version 2.
-  if (!(message instanceof FetchedRecord)) {
-    const { offset, timestamp, headers } = message;
-    return { topic, partition, offset: Number(offset), timestampMs: Number(timestamp), key, value, headers };
-  }
-  const { position: offset, timestampMs } = message;
-  const headers = message.headers === noHeaders ? undefined : message.headers;
-  return { topic, partition, offset, timestampMs, key, value, headers };
-}
 
 /**
  * A chunk's cells are in memory until it is complete. A task touches one cell of a minute, a report one for each of its

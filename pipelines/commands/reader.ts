@@ -13,7 +13,8 @@ import {
 } from '../kafka.ts';
 import type { PipelineMetrics } from '../metrics.ts';
 import { Rejection } from '../rejections.ts';
-import { insertLetters, type RejectedState } from '../state/writer.ts';
+import { insertLetters } from '../state/writer.ts';
+import { countRecords, logRecordOf, Perseverance, type RejectedRecord } from '../steady-reading.ts';
 import { decodeCommandRecord } from './decode.ts';
 
 interface CommandReaderOptions {
@@ -26,10 +27,6 @@ interface CommandReaderOptions {
 
 /** Short, because people wait for what becomes of a command while a member that died is still counted on. */
 const sessionTimeoutMs = 10_000;
-const firstRetryMs = 100;
-const longestRetryMs = 5_000;
-
-const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /**
  * Brings requests and outcomes into ClickHouse. Nothing follows from their order but what a reader of the rows sees, and a
@@ -41,13 +38,18 @@ export class CommandReader {
   readonly #topic: string;
   readonly #consumer: Consumer;
   readonly #admin: Admin;
-  #trouble = 'has not joined its consumer group yet';
+  readonly #perseverance: Perseverance;
   #isStopped = false;
 
   constructor(options: CommandReaderOptions) {
     this.#options = options;
     const { topicCommands, groupId } = options.settings;
     this.#topic = topicCommands;
+    const { metrics, log } = options;
+    this.#perseverance = new Perseverance({
+      ...{ topic: topicCommands, label: 'commands', metrics, log },
+      isStopped: () => this.#isStopped,
+    });
     this.#admin = options.kafka.admin();
     this.#consumer = options.kafka.consumer({
       groupId: `${groupId}-commands`,
@@ -57,18 +59,19 @@ export class CommandReader {
       allowAutoTopicCreation: false,
     });
     this.#consumer.on(this.#consumer.events.GROUP_JOIN, () => {
-      this.#trouble = '';
+      this.#perseverance.trouble = '';
     });
   }
 
   /** Begins in the background: telemetry does not wait for commands. */
   start(): void {
-    void this.#retry('preparing', () => this.#join());
+    void this.#perseverance.repeat('preparing', () => this.#join());
   }
 
   /** '' when commands are read here or by another member of the group; otherwise why not. */
   whyNotReady(): string {
-    return this.#trouble === '' ? '' : `${this.#topic}: ${this.#trouble}`;
+    const { trouble } = this.#perseverance;
+    return trouble === '' ? '' : `${this.#topic}: ${trouble}`;
   }
 
   async stop(): Promise<void> {
@@ -94,11 +97,8 @@ export class CommandReader {
   async #readBatch({ batch, resolveOffset, heartbeat, isRunning, isStale }: EachBatchPayload): Promise<void> {
     const { topic, partition } = batch;
     const isOver = () => this.#isStopped || !isRunning() || isStale();
-    const records = batch.messages.map((message): LogRecord => {
-      const { key, value, headers, offset, timestamp } = message;
-      return { topic, partition, offset: Number(offset), timestampMs: Number(timestamp), key, value, headers };
-    });
-    await this.#retry('writing', () => this.#write(records), { isOver, heartbeat });
+    const records = batch.messages.map((message) => logRecordOf(batch, message));
+    await this.#perseverance.repeat('writing', () => this.#write(records), { isOver, heartbeat });
     if (isOver()) return;
     const next = Number(batch.lastOffset()) + 1;
     resolveOffset(String(next - 1));
@@ -109,7 +109,7 @@ export class CommandReader {
   async #write(records: readonly LogRecord[]): Promise<void> {
     const { database, settings } = this.#options;
     const rows: CommandRow[] = [];
-    const rejected: RejectedState[] = [];
+    const rejected: RejectedRecord[] = [];
     for (const record of records) {
       const decoded = decodeCommandRecord(record, settings.maxValueBytes);
       if (decoded instanceof Rejection) rejected.push({ record, rejection: decoded });
@@ -124,48 +124,6 @@ export class CommandReader {
       database.insert(new Block(commandsTable, rows)),
       insertLetters(database, `${this.#topic}@1`, rejected),
     ]);
-    this.#count(rows.length, rejected);
-  }
-
-  #count(stored: number, rejected: readonly RejectedState[]): void {
-    const { metrics } = this.#options;
-    const topic = this.#topic;
-    metrics.records.inc({ topic, outcome: 'stored' }, stored);
-    for (const { rejection } of rejected) {
-      metrics.records.inc({ topic, outcome: 'dead_letter' });
-      metrics.rejected.inc({ topic, reason: rejection.reason });
-    }
-  }
-
-  /** Repeats until it succeeds: dropping what was asked for is never the answer. */
-  async #retry(
-    step: string,
-    work: () => Promise<void>,
-    { isOver, heartbeat }: { isOver(): boolean; heartbeat(): Promise<void> } = {
-      isOver: () => this.#isStopped,
-      heartbeat: async () => undefined,
-    },
-  ): Promise<void> {
-    for (let attempts = 1; !isOver(); attempts++) {
-      try {
-        await work();
-        if (attempts > 1) this.#trouble = '';
-        return;
-      } catch (error) {
-        this.#say(step, error as Error);
-      }
-      await sleep(Math.min(longestRetryMs, firstRetryMs * 2 ** (attempts - 1)));
-      await heartbeat();
-    }
-  }
-
-  #say(step: string, error: Error): void {
-    if (this.#isStopped) return;
-    const trouble = `${step} failed: ${error.message}`;
-    this.#options.metrics.retries.inc({ step: `commands ${step}` });
-    if (trouble !== this.#trouble) {
-      this.#options.log.warn({ topic: this.#topic }, `${this.#topic}: ${trouble}; trying again`);
-    }
-    this.#trouble = trouble;
+    countRecords(this.#options.metrics, this.#topic, rows.length, rejected);
   }
 }

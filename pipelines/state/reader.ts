@@ -14,9 +14,10 @@ import {
 } from '../kafka.ts';
 import type { PipelineMetrics } from '../metrics.ts';
 import { Rejection } from '../rejections.ts';
+import { countRecords, logRecordOf, Perseverance, type RejectedRecord } from '../steady-reading.ts';
 import { decodeState } from './decode.ts';
 import { entryOf, foldState, type PlacedChange, type StateStream } from './fold.ts';
-import { type RejectedState, type StatePoint, writeState } from './writer.ts';
+import { type StatePoint, writeState } from './writer.ts';
 
 export interface StateReaderOptions {
   settings: Settings;
@@ -44,10 +45,6 @@ class StateRefused extends Error {
 const sessionTimeoutMs = 10_000;
 const pollMs = 2_000;
 const sliceRecords = 500;
-const firstRetryMs = 100;
-const longestRetryMs = 5_000;
-
-const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 const fetchedOffsetOf = ({ batch }: EachBatchPayload): number =>
   Number((batch as EachBatchPayload['batch'] & { fetchedOffset: string }).fetchedOffset);
@@ -70,7 +67,7 @@ export class StateReader {
   #position = 0;
   /** The newest record on the books, which has to be met again before anything else is believed. */
   #proof: StateFrontier | null = null;
-  #trouble = 'has not joined its consumer group yet';
+  readonly #perseverance: Perseverance;
   #refusal: StateRefused | null = null;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
@@ -79,6 +76,12 @@ export class StateReader {
     this.#options = options;
     const { topicState: topic, streamEpochState: epoch, groupId } = options.settings;
     this.#source = { topic, epoch, stream: `${topic}@${epoch}`, partition: 0 };
+    const { metrics, log } = options;
+    this.#perseverance = new Perseverance({
+      ...{ topic, label: 'state', metrics, log },
+      isStopped: () => this.#stopped,
+      isFinal: (error) => error instanceof StateRefused && this.#refuse(error),
+    });
     this.#admin = options.kafka.admin();
     this.#consumer = options.kafka.consumer({
       groupId: `${groupId}-state`,
@@ -98,12 +101,12 @@ export class StateReader {
 
   /** Begins in the background: telemetry does not wait for what people set up. */
   start(): void {
-    void this.#retry('preparing', () => this.#join());
+    void this.#perseverance.repeat('preparing', () => this.#join());
   }
 
   /** '' when changes are read, or another member of the group reads them; otherwise why not. */
   whyNotReady(): string {
-    const why = this.#refusal?.message ?? this.#trouble;
+    const why = this.#refusal?.message ?? this.#perseverance.trouble;
     return why === '' ? '' : `${this.#source.topic}: ${why}`;
   }
 
@@ -142,9 +145,9 @@ export class StateReader {
   #assign(isOwner: boolean): void {
     const turn = ++this.#turn;
     this.#isOwner = isOwner;
-    this.#trouble = isOwner ? 'is being opened' : '';
+    this.#perseverance.trouble = isOwner ? 'is being opened' : '';
     if (!isOwner) this.#options.metrics.trueLag.remove({ topic: this.#source.topic, partition: 0 });
-    this.#opened = isOwner ? this.#retry('opening', () => this.#open(turn)) : Promise.resolve();
+    this.#opened = isOwner ? this.#perseverance.repeat('opening', () => this.#open(turn)) : Promise.resolve();
   }
 
   /** Finds where to go on. The broker's own position is never asked: what is stored knows better. */
@@ -164,7 +167,7 @@ export class StateReader {
     this.#proof = frontier !== null && frontier.offset >= low ? frontier : null;
     this.#position = Math.max(from, low);
     this.#seek();
-    this.#trouble = '';
+    this.#perseverance.trouble = '';
   }
 
   #seek(): void {
@@ -195,16 +198,12 @@ export class StateReader {
     await this.#opened;
     const isOver = () => turn !== this.#turn || this.#stopped || this.#refusal !== null || !isRunning() || isStale();
     if (isOver()) return;
-    const records = batch.messages.map((message): LogRecord => {
-      const { key, value, headers } = message;
-      const place = { topic: batch.topic, partition: batch.partition, offset: Number(message.offset) };
-      return { ...place, timestampMs: Number(message.timestamp), key, value, headers };
-    });
+    const records = batch.messages.map((message) => logRecordOf(batch, message));
     if (!this.#isExpected(records, fetchedOffsetOf(payload))) return;
     const fresh = records.filter(({ offset }) => offset >= this.#position);
     for (let from = 0; from < fresh.length && !isOver(); from += sliceRecords) {
       const slice = fresh.slice(from, from + sliceRecords);
-      await this.#retry('writing', () => this.#fold(slice), { isOver, heartbeat });
+      await this.#perseverance.repeat('writing', () => this.#fold(slice), { isOver, heartbeat });
       if (isOver()) return;
       this.#position = (slice.at(-1) as LogRecord).offset + 1;
       resolveOffset(String(this.#position - 1));
@@ -223,7 +222,7 @@ export class StateReader {
   #isExpected(records: readonly LogRecord[], fetchedFrom: number): boolean {
     if (fetchedFrom !== (this.#proof?.offset ?? this.#position)) {
       const turn = ++this.#turn;
-      this.#opened = this.#retry('opening', () => this.#open(turn));
+      this.#opened = this.#perseverance.repeat('opening', () => this.#open(turn));
       return false;
     }
     const proof = this.#proof;
@@ -239,7 +238,7 @@ export class StateReader {
   async #fold(records: readonly LogRecord[]): Promise<void> {
     const { database, settings, reached } = this.#options;
     const changes: PlacedChange[] = [];
-    const rejected: RejectedState[] = [];
+    const rejected: RejectedRecord[] = [];
     for (const record of records) {
       const decoded = decodeState(record, settings.maxValueBytes);
       if (decoded instanceof Rejection) rejected.push({ record, rejection: decoded });
@@ -252,64 +251,22 @@ export class StateReader {
     const beforeVer = stateRevision(this.#source.epoch, records[0]?.offset ?? 0);
     const heads = await readStateHeads(database, wanted, beforeVer);
     await writeState(database, this.#source.stream, foldState(changes, heads, this.#source), rejected, reached);
-    this.#count(changes.length, rejected);
+    countRecords(this.#options.metrics, this.#source.topic, changes.length, rejected);
   }
 
-  #count(stored: number, rejected: readonly RejectedState[]): void {
-    const { topic } = this.#source;
-    const { metrics } = this.#options;
-    metrics.records.inc({ topic, outcome: 'stored' }, stored);
-    for (const { rejection } of rejected) {
-      metrics.records.inc({ topic, outcome: 'dead_letter' });
-      metrics.rejected.inc({ topic, reason: rejection.reason });
-    }
-  }
-
-  /** Repeats until it succeeds: dropping changes is never the answer. */
-  async #retry(
-    step: string,
-    work: () => Promise<void>,
-    { isOver, heartbeat }: { isOver(): boolean; heartbeat(): Promise<void> } = {
-      isOver: () => this.#stopped,
-      heartbeat: async () => undefined,
-    },
-  ): Promise<void> {
-    for (let attempts = 1; !isOver(); attempts++) {
-      try {
-        await work();
-        if (attempts > 1 && this.#refusal === null) this.#trouble = '';
-        return;
-      } catch (error) {
-        if (error instanceof StateRefused) return this.#refuse(error);
-        this.#say(step, error as Error);
-      }
-      await sleep(Math.min(longestRetryMs, firstRetryMs * 2 ** (attempts - 1)));
-      await heartbeat();
-    }
-  }
-
-  #say(step: string, error: Error): void {
-    if (this.#stopped) return;
-    const { log, metrics } = this.#options;
-    const { topic } = this.#source;
-    const trouble = `${step} failed: ${error.message}`;
-    metrics.retries.inc({ step: `state ${step}` });
-    if (trouble !== this.#trouble) log.warn({ topic }, `${topic}: ${trouble}; trying again`);
-    this.#trouble = trouble;
-  }
-
-  #refuse(refusal: StateRefused): void {
+  #refuse(refusal: StateRefused): true {
     const { log, metrics } = this.#options;
     const { topic } = this.#source;
     this.#refusal = refusal;
     metrics.refused.set({ topic, partition: 0, reason: refusal.reason }, 1);
     log.error({ topic }, `${topic} ${refusal.message}`);
     if (this.#isOwner) this.#consumer.pause([{ topic, partitions: [0] }]);
+    return true;
   }
 
   async #measure(): Promise<void> {
     const { topic } = this.#source;
-    if (!this.#isOwner || this.#refusal !== null || this.#trouble !== '') return;
+    if (!this.#isOwner || this.#refusal !== null || this.#perseverance.trouble !== '') return;
     const turn = this.#turn;
     try {
       const [ends] = await this.#admin.fetchTopicOffsets(topic);

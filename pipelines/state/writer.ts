@@ -3,16 +3,10 @@ import type { Database } from '../../clickhouse/client.ts';
 import type { Table } from '../../clickhouse/columns.ts';
 import { deadLetterBytesTable, deadLettersTable } from '../../clickhouse/tables/bookkeeping.ts';
 import { type StateChangeRow, stateChangesTable, stateTable } from '../../clickhouse/tables/state.ts';
-import type { LogRecord } from '../decode.ts';
-import type { Rejection } from '../rejections.ts';
+import type { RejectedRecord } from '../steady-reading.ts';
 import { headersOf } from '../writer.ts';
 
 /** A record of the state topic that is no change. */
-export interface RejectedState {
-  record: LogRecord;
-  rejection: Rejection;
-}
-
 /** Named points between the steps, where a test may let the process die. */
 export type StatePoint = 'entries' | 'changes';
 
@@ -35,7 +29,7 @@ export async function writeState(
   database: Database,
   stream: string,
   changes: readonly StateChangeRow[],
-  rejected: readonly RejectedState[],
+  rejected: readonly RejectedRecord[],
   reached: (point: StatePoint) => void = () => undefined,
 ): Promise<void> {
   const applied = changes.filter(({ outcome }) => outcome === 'applied');
@@ -49,7 +43,7 @@ export async function writeState(
 export async function insertLetters(
   database: Database,
   stream: string,
-  rejected: readonly RejectedState[],
+  rejected: readonly RejectedRecord[],
 ): Promise<void> {
   const letters = rejected.map(({ record, rejection }) => {
     const { topic, partition, offset, timestampMs: recordTimeMs, key, value } = record;

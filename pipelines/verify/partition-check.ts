@@ -39,6 +39,7 @@ export class PartitionCheck {
   /** A stream holds the ones or the others. */
   readonly #records: AcceptedRecord[] = [];
   readonly #reports: AcceptedReport[] = [];
+  #earlierReports: readonly string[] = [];
   readonly #texts = new Map<string, string>();
   readonly #storedDuplicates = new Set<number>();
   readonly #compareRow: CompareRow;
@@ -59,6 +60,11 @@ export class PartitionCheck {
     for (const record of records) {
       this.#records.push({ ...record, dims: this.#intern(record.dims), thing: this.#intern(record.thing) });
     }
+  }
+
+  /** The same of reports, of which nothing matters but what they are. */
+  rememberReports(identities: readonly string[]): void {
+    this.#earlierReports = identities;
   }
 
   async add(record: Decoded): Promise<void> {
@@ -89,7 +95,9 @@ export class PartitionCheck {
     const { coverage, cells, report } = this.#source;
     if (coverage.lastOffset >= this.#sliceFrom) await this.#checkSlice(coverage.lastOffset);
     const recomputed: Recompute = (options) =>
-      this.#reports.length > 0 ? recomputeReports(this.#reports, options) : recompute(this.#records, options);
+      this.#reports.length > 0
+        ? recomputeReports(this.#reports, options, this.#earlierReports)
+        : recompute(this.#records, options);
     const duplicates = compareCells(coverage, recomputed, cells, report);
     this.#compareDuplicates(duplicates);
     this.#tally.compare(report);

@@ -50,16 +50,14 @@ const labels: Partial<Record<OrchestratorEvent['kind'], string>> = {
 export function acceptedReport(event: OrchestratorEvent, offset: number): AcceptedReport {
   const fields = event as unknown as Fields;
   const { kind, eventTimeMs, origin } = event;
-  const minute = Math.floor(eventTimeMs / minuteMs);
-  const identity = reportIdentity.map((column) => textOf(fields, column));
   const pool = kind === 'scheduling_decision' ? event.selectedPool : textOf(fields, 'pool_id');
   const subject = textOf(fields, subjects[kind] ?? '');
   return {
     offset,
-    identity: JSON.stringify(
-      origin === null
-        ? [identity, minute, eventTimeMs]
-        : [identity, minute, origin.topic, origin.partition, origin.offset, origin.item],
+    identity: identityOf(
+      reportIdentity.map((column) => textOf(fields, column)),
+      eventTimeMs,
+      origin === null ? [] : [origin.topic, origin.partition, origin.offset, origin.item],
     ),
     eventTimeMs,
     about: [event.workspace, event.project, event.source, kind, event.orchestratorId, pool, subject],
@@ -70,6 +68,12 @@ export function acceptedReport(event: OrchestratorEvent, offset: number): Accept
       return value === null ? [] : [[name, type, value]];
     }),
   };
+}
+
+/** Of a record that was published again, its first place; of others, what they speak of and when. */
+export function identityOf(names: readonly string[], eventTimeMs: number, origin: readonly unknown[]): string {
+  const told = origin.length === 0 ? [eventTimeMs] : origin;
+  return JSON.stringify([names, Math.floor(eventTimeMs / minuteMs), ...told]);
 }
 
 function outcomeOf(event: OrchestratorEvent): string {
@@ -113,13 +117,14 @@ interface OpenCell {
 
 const minuteMs = 60_000;
 
-/** Reports of one partition, in offset order, to the cells they must have made. */
+/** Reports of one partition, in offset order, to the cells they must have made; of earlier ones only what they repeat. */
 export function recomputeReports(
   reports: readonly AcceptedReport[],
   { chunkRecords, limitOf, trace }: RecomputeOptions,
+  earlier: readonly string[] = [],
 ): Recomputation {
   const duplicates = new Set<number>();
-  const seen = new Set<string>();
+  const seen = new Set(earlier);
   const open = new Map<string, OpenCell>();
   const put = ({ offset, eventTimeMs }: AcceptedReport, dims: string[], type: OpenCell['type'], value: number) => {
     const windowMs = Math.floor(eventTimeMs / minuteMs) * minuteMs;

@@ -12,7 +12,7 @@ import { type Decoded, isOfRun, PartitionCheck } from './partition-check.ts';
 import { type LogRange, readLog, readLogRanges } from './read-log.ts';
 import { TopicReport } from './report.ts';
 import { readCells, readLedger, readPartitions, readRefused, type StoredTable } from './stored.ts';
-import { readTrimmedHistory } from './trimmed-history.ts';
+import { readTrimmedHistory, readTrimmedReports } from './trimmed-history.ts';
 
 export interface TopicCheck {
   kafka: Kafka;
@@ -95,8 +95,11 @@ async function verifyPartition(check: TopicCheck, coverage: Coverage, report: To
   const logEnd = (await readLogRanges(check.admin, topic)).find((range) => range.partition === partition)?.end ?? end;
   const source = { database, stream, rawTable: tablesOf[kind].raw, coverage, cells, report };
   const partitionCheck = new PartitionCheck(source);
-  if (kind !== 'orchestrators' && firstOffset > 0) {
-    partitionCheck.remember(await readTrimmedHistory(database, kind, { stream, partition }, firstOffset));
+  if (firstOffset > 0) {
+    const place = { stream, partition };
+    if (kind === 'orchestrators')
+      partitionCheck.rememberReports(await readTrimmedReports(database, place, firstOffset));
+    else partitionCheck.remember(await readTrimmedHistory(database, kind, place, firstOffset));
   }
   const { lastOffset } = coverage;
   // A day less, so that nothing expires while it is compared.

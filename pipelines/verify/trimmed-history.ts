@@ -1,6 +1,8 @@
 import type { Database } from '../../clickhouse/client.ts';
 import { executionDimensions, taskDimensions } from '../../clickhouse/tables/cells.ts';
+import { reportIdentity } from '../../clickhouse/tables/orchestrator-events.ts';
 import type { AcceptedRecord } from './recompute.ts';
+import { identityOf } from './recompute-reports.ts';
 import { readJsonLines, type StreamPartition } from './stored.ts';
 
 const jsonOf = (columns: readonly string[]): string => columns.map((column) => `toString(${column})`).join(', ');
@@ -55,3 +57,27 @@ function toRecord(row: readonly unknown[]): AcceptedRecord {
     origin: origin === undefined ? null : JSON.stringify(origin),
   };
 }
+
+/** Identities of reports that the log no longer holds, as their raw rows tell of them: later ones may repeat them. */
+export async function readTrimmedReports(
+  database: Database,
+  { stream, partition }: StreamPartition,
+  firstOffset: number,
+): Promise<string[]> {
+  const answer = await database.stream(
+    `SELECT [${jsonOf(reportIdentity)}], toUnixTimestamp64Milli(event_time), origin
+     FROM orchestrator_events FINAL
+     WHERE stream = {stream: String} AND partition = {partition: UInt32} AND offset < {firstOffset: UInt64}
+     FORMAT JSONCompactEachRow SETTINGS output_format_json_named_tuples_as_objects = 0`,
+    { stream, partition, firstOffset },
+  );
+  const identities: string[] = [];
+  for await (const [names, eventTimeMs, origins] of readJsonLines(answer)) {
+    const [origin = []] = origins as unknown[][];
+    identities.push(identityOf(names as string[], Number(eventTimeMs), origin.map(placeOf)));
+  }
+  return identities;
+}
+
+/** Whole numbers of 64 bits come as text. */
+const placeOf = (part: unknown, index: number): unknown => (index === 0 ? part : Number(part));

@@ -11,7 +11,7 @@ import {
   recompute,
 } from '../../pipelines/verify/recompute.ts';
 import { type AcceptedReport, acceptedReport, recomputeReports } from '../../pipelines/verify/recompute-reports.ts';
-import { readTrimmedHistory } from '../../pipelines/verify/trimmed-history.ts';
+import { readTrimmedHistory, readTrimmedReports } from '../../pipelines/verify/trimmed-history.ts';
 import type { Kind } from '../support/pipeline-process.ts';
 import type { Stand } from './stand.ts';
 
@@ -40,6 +40,8 @@ export async function readPartitionRecords(
   const decoder = createDecoder({ kind, registry: schemaRegistryOf(stand), maxValueBytes });
   const runs: AcceptedRecord[] = await readOlder(stand, kind, partition, range.first);
   const reports: AcceptedReport[] = [];
+  const place = { stream: stand.streamOf(kind), partition };
+  const earlier = kind === 'orchestrators' ? await readTrimmedReports(stand.database, place, range.first) : [];
   await readLog(telemetry.kafka, topic, range, async (messages) => {
     const records = messages.map(({ offset, timestamp, key, value, headers }): LogRecord => {
       return { topic, partition, offset: Number(offset), timestampMs: Number(timestamp), key, value, headers };
@@ -54,7 +56,8 @@ export async function readPartitionRecords(
   });
   return {
     firstOffset: range.first,
-    recompute: (options) => (kind === 'orchestrators' ? recomputeReports(reports, options) : recompute(runs, options)),
+    recompute: (options) =>
+      kind === 'orchestrators' ? recomputeReports(reports, options, earlier) : recompute(runs, options),
   };
 }
 

@@ -26,6 +26,17 @@ const second = Array.from({ length: count }, (_, index) => {
   return first[index] as OutgoingRecord;
 });
 
+const report = (size: number, atMs: number): OutgoingRecord => {
+  const body = { orchestrator_id: 'airflow', queue_id: 'default', queue_name: 'default', size, event_time: atMs };
+  return { key: 'airflow', value: JSON.stringify({ kind: 'queue_metrics', ...body }), timestampMs: atMs, partition: 0 };
+};
+/** Chunks of reports are shorter; the second half says half of the first again. */
+const reportCount = 8;
+const firstReports = Array.from({ length: reportCount }, (_, index) => report(index, beganMs + index * 1_000));
+const secondReports = firstReports.map((said, index) =>
+  index % 2 === 0 ? said : report(index, beganMs + 600_000 + index * 1_000),
+);
+
 beforeAll(async () => {
   telemetry = await createTelemetry('verify_trimmed', {
     partitions: 1,
@@ -33,6 +44,7 @@ beforeAll(async () => {
   });
   await telemetry.startReady();
   await telemetry.send('tasks', [...first, ...second]);
+  await telemetry.send('orchestrators', [...firstReports, ...secondReports]);
   await telemetry.waitStored(patientMs);
 });
 
@@ -51,4 +63,13 @@ it('of a log that begins later, what repeats, joins or revises earlier records i
   const other = await telemetry.verify();
   expect(other.exitCode, other.output).toBe(1);
   expect(other.output).toMatch(/ joined: expected \d+, found \d+/);
+});
+
+it('of reports, too, what repeats earlier ones is told from their rows', async () => {
+  const { topics, admin } = telemetry;
+  const partitions = [{ partition: 0, offset: String(reportCount) }];
+  await admin.deleteTopicRecords({ topic: topics.orchestrators, partitions });
+  const verdict = await telemetry.verify();
+  const totals = { records: reportCount, stored: reportCount / 2, duplicate: reportCount / 2 };
+  expect(verdict.totals[topics.orchestrators], verdict.output).toMatchObject({ ...totals, different: 0 });
 });
