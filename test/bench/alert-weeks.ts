@@ -1,6 +1,3 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
-import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import type {
   OpenRun,
   ReportWindow,
@@ -305,18 +302,8 @@ function measuresOf(record: OrchestratorRecord) {
   }
 }
 
-/** The stretch, made now or found from an earlier run of the same code. */
-export function simulateStretch(spec: StretchSpec, cacheDir: string): SimulatedStretch {
-  const plan = Array.from({ length: spec.days }, (_, day) => spec.incidentsPerDay(day)).join('');
-  const file = path.join(cacheDir, `${spec.seed}-${plan}.zst`);
-  if (existsSync(file)) return JSON.parse(zstdDecompressSync(readFileSync(file)).toString()) as SimulatedStretch;
-  const stretch = makeStretch(spec);
-  mkdirSync(cacheDir, { recursive: true });
-  writeFileSync(file, zstdCompressSync(JSON.stringify(stretch)));
-  return stretch;
-}
-
-function makeStretch({ seed, days, incidentsPerDay }: StretchSpec): SimulatedStretch {
+/** What the evaluator would have been given, and what was planted. */
+export function simulateStretch({ seed, days, incidentsPerDay }: StretchSpec): SimulatedStretch {
   const fold = new WindowFold();
   const truths: TruthRecord[] = [];
   const windows: WindowInput[] = [];
