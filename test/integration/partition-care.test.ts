@@ -228,25 +228,25 @@ describe.concurrent('a partition', () => {
   it('moves between instances without being folded again beyond its chunk', async ({ expect }) => {
     const telemetry = scene('rebalance');
     const stayer = await telemetry.startReady();
-    const sending = (async () => {
-      for (let part = 0; part < 60; part++) {
-        await telemetry.send('tasks', makeRecords(`part-${part}`, 40));
-        await telemetry.send('executions', makeRecords(`run-${part}`, 10));
-        await pause(200);
+    const folded = async (process: typeof stayer) => process.metric('weir_records_total');
+    const sendParts = async (name: string) => {
+      for (let part = 0; part < 20; part++) {
+        await telemetry.send('tasks', makeRecords(`${name}-${part}`, 40));
+        await telemetry.send('executions', makeRecords(`run-${name}-${part}`, 10));
+        await pause(50);
       }
-    })();
-    await pause(3_000);
+      // What was folded and not stored when a partition moves is folded again too, and that depends on the machine.
+      await telemetry.waitStored();
+    };
+    await sendParts('alone');
     const guest = await telemetry.startReady();
-    await pause(3_000);
-    const folded = async (process: typeof guest) => process.metric('weir_records_total');
+    await sendParts('together');
     const byGuest = await folded(guest);
     expect(await guest.stop()).toBe(0);
-    await sending;
-    await telemetry.waitStored();
+    await sendParts('alone-again');
     expect(byGuest).toBeGreaterThan(0);
     const again = byGuest + (await folded(stayer)) - 60 * 50;
-    // Two partitions went to the guest and came back; each time at most one chunk was begun anew. What the guest
-    // folded after it was asked is not in the sum.
+    // Two partitions went to the guest and came back; each time at most one chunk was begun anew.
     expect(again).toBeLessThanOrEqual(4 * 256);
     await expectNothingDifferent(expect, telemetry);
   }, 120_000);

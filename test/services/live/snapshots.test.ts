@@ -161,12 +161,16 @@ describe('a snapshot and the changes after it', () => {
   it('say so where the pipelines have not stored what was on Kafka before', async () => {
     const [pipeline] = stand.telemetry.processes;
     await pipeline?.stop();
+    const witness = await open();
+    expect(await witness.follow('execution:late')).toMatchObject({ complete: true, messages: [] });
     await stand.telemetry.send('executions', [
       {
         key: 'late',
         value: textOf({ workflow_id: 'late', execution_id: 'late', state: 'running', event_time: startedMs }),
       },
     ]);
+    // Whoever asks before the service has read it is told of it as a change, to a state that is complete.
+    await witness.find(({ payload }) => JSON.stringify(payload ?? {}).includes('"running"'));
     const client = await open();
     const early = client.follow('execution:late');
     await sleep(500);
