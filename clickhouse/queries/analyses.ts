@@ -46,13 +46,13 @@ export interface DueWorkflow {
 export interface DueAsk {
   /** What was computed before is due, if there is anything newer. */
   beforeMs: number;
-  /** The same for what was computed from few executions: each new one may change it. */
+  /** The same for what was computed from few usable executions: each new one may change it. */
   soonMs: number;
   methodVersion: number;
   limit: number;
 }
 
-/** Fewer executions than this are few. */
+/** Fewer executions than this are few. Those that could not be used do not count: tasks may lag behind their executions. */
 const executionsFew = 50;
 
 /** A statement keeps within memory however many executions there are. */
@@ -66,7 +66,8 @@ const boundedWork = {
 
 /**
  * Workflows with something newer than what their analyses have seen, those that were never computed first and then those
- * that wait longest. The greatest of all rows is the latest whether they were merged or not.
+ * that wait longest. The greatest of all rows is the latest whether they were merged or not. Of rows that were computed
+ * together, those of one version alone stand on fewer executions than the workflow has, so the most of them counts.
  */
 export async function listDueWorkflows(
   database: Database,
@@ -81,9 +82,9 @@ export async function listDueWorkflows(
      LEFT JOIN (
        SELECT workspace, source, workflow_id, toUnixTimestamp64Milli(max(computed_at)) AS computedAtMs,
          toUnixTimestamp64Milli(argMax(seen_until, computed_at)) AS seenUntilMs, argMax(method_version, computed_at) AS methodVersion,
-         argMax(executions, computed_at) AS lookedAt
+         argMax(usable_executions, (computed_at, usable_executions)) AS usable
        FROM workflow_analyses GROUP BY workspace, source, workflow_id) AS kept USING (workspace, source, workflow_id)
-     WHERE computedAtMs = 0 OR (computedAtMs < if(lookedAt < {few: UInt32}, {soonMs: Int64}, {beforeMs: Int64})
+     WHERE computedAtMs = 0 OR (computedAtMs < if(usable < {few: UInt32}, {soonMs: Int64}, {beforeMs: Int64})
        AND (lastEventMs > seenUntilMs OR methodVersion != {methodVersion: UInt32}))
      ORDER BY computedAtMs, cityHash64(workspace, source, workflow_id)
      LIMIT {limit: UInt32}`,
