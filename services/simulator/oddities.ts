@@ -1,5 +1,5 @@
+import type { ExecutionRecord, TaskRecord } from '../../schemas/records.ts';
 import type { Random } from './random.ts';
-import type { PlannedEvent } from './run.ts';
 
 /**
  * What happens to telemetry between its source and Kafka, and what real sources do although nobody would expect it.
@@ -35,6 +35,12 @@ export const oddityDefaults = {
 };
 export type OddityRatios = typeof oddityDefaults;
 export type Oddity = keyof OddityRatios;
+
+/** A record as its source would send it when nothing goes wrong on the way. */
+export type PlannedEvent = { sendAtMs: number } & (
+  | { topic: 'executions'; record: ExecutionRecord }
+  | { topic: 'tasks'; record: TaskRecord }
+);
 
 /** An event on its way, with the names of what was done to it. */
 export type OddEvent = PlannedEvent & { oddities: Oddity[] };

@@ -2,11 +2,11 @@ import type { Type } from 'avsc';
 import { createProducer, type Producer } from '../../pipelines/kafka.ts';
 import { parseAvroType } from '../../schemas/avro-reader.ts';
 import { confluentEncoder, executionType, olderExecutionTypes, olderTaskTypes, taskType } from '../../schemas/wire.ts';
-import { createDemo, type DemoEvent } from '../../services/simulator/demo.ts';
 import { oddityDefaults } from '../../services/simulator/oddities.ts';
 import { createRandom, type Random } from '../../services/simulator/random.ts';
 import { drawReports } from '../integration/report-records.ts';
 import { pause } from '../support/launched.ts';
+import { createOddTelemetry, type OddRecord } from '../support/odd-telemetry.ts';
 import type { Kind, OutgoingRecord } from '../support/pipeline-process.ts';
 import { kinds, type Stand } from './stand.ts';
 
@@ -42,7 +42,7 @@ export class Producers {
   readonly #random: Random;
   readonly #reports: OutgoingRecord[] = [];
   #producer: Producer | null = null;
-  #demo: ReturnType<typeof createDemo>;
+  #demo: ReturnType<typeof createOddTelemetry>;
   #generation = 0;
   #held: { tick: number; outgoing: Outgoing }[] = [];
   #tick = 0;
@@ -58,16 +58,16 @@ export class Producers {
     this.#stand = stand;
     this.#options = options;
     this.#random = createRandom(options.seed);
-    this.#demo = this.#createDemo();
+    this.#demo = this.#beginTelemetry();
   }
 
-  #createDemo(): ReturnType<typeof createDemo> {
+  #beginTelemetry(): ReturnType<typeof createOddTelemetry> {
     const { seed, seconds, runsPerSecond } = this.#options;
     const virtualMs = Math.min(mostVirtualMs, seconds * speed * 1000);
     // Each generation has ids of its own: they are made of its first second.
     const startMs = Math.floor(Date.now() / 1000) * 1000 - mostVirtualMs - 2 * hourMs + this.#generation * 1000;
     const eventsPerSecond = (seconds * runsPerSecond * 1000) / virtualMs;
-    return createDemo({
+    return createOddTelemetry({
       seed: seed + this.#generation,
       startMs,
       eventsPerSecond,
@@ -104,7 +104,7 @@ export class Producers {
     this.#producer = null;
     this.#generation++;
     this.#held = [];
-    this.#demo = this.#createDemo();
+    this.#demo = this.#beginTelemetry();
     this.#reports.length = 0;
   }
 
@@ -151,7 +151,7 @@ export class Producers {
   }
 
   /** Null for a record that is kept back. */
-  #ofRun(event: DemoEvent): Outgoing | null {
+  #ofRun(event: OddRecord): Outgoing | null {
     const { topic, key, sendAtMs } = event;
     const outgoing: Outgoing = { kind: topic, record: { key, value: this.#valueOf(event), timestampMs: sendAtMs } };
     if (!this.#random.chance(heldRatio)) return outgoing;
@@ -161,7 +161,7 @@ export class Producers {
     return null;
   }
 
-  #valueOf({ topic, record, value, encoding }: DemoEvent): Buffer | null {
+  #valueOf({ topic, record, value, encoding }: OddRecord): Buffer | null {
     const evolved = this.#evolved;
     if (evolved === null || record === null || encoding !== 'avro' || this.#random.chance(0.5)) return value;
     return evolved.types[topic]({ ...record, source_version: evolved.marker, shard_of_scheduler: 'b' });

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { createDemo, type DemoEvent } from '../../services/simulator/demo.ts';
 import { oddityDefaults } from '../../services/simulator/oddities.ts';
 import { createRandom } from '../../services/simulator/random.ts';
 import { pause, waitUntil } from '../support/launched.ts';
+import { createOddTelemetry, type OddRecord } from '../support/odd-telemetry.ts';
 import { OwnServers } from '../support/own-servers.ts';
 import { type Kind, type PipelineProcess, Telemetry } from '../support/pipeline-process.ts';
 import { uniqueTopics } from '../support/stack.ts';
@@ -48,7 +48,7 @@ const startPipeline = () => telemetry.start({}, 'test/support/impatient-pipeline
 
 /** Sends the demo as fast as the brokers acknowledge it; what was not acknowledged is sent again. */
 async function produce(): Promise<void> {
-  const demo = createDemo({
+  const demo = createOddTelemetry({
     seed,
     startMs: Date.now() - 7_200_000,
     eventsPerSecond: 15,
@@ -57,7 +57,7 @@ async function produce(): Promise<void> {
     oddities: { ...oddityDefaults, disorder: 0.2, late: 0.02, nearDuplicate: 0.03, farDuplicate: 0.02 },
   });
   while (!isOver) {
-    const events: DemoEvent[] = Array.from({ length: 150 }, () => demo.next().value);
+    const events: OddRecord[] = Array.from({ length: 150 }, () => demo.next().value);
     const topicMessages = kinds.map((kind) => ({
       topic: telemetry.topics[kind],
       messages: events

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { migrate } from '../../../clickhouse/migrate.ts';
 import { createKafka, createProducer, createTopics } from '../../../pipelines/kafka.ts';
 import { originHeaders } from '../../../schemas/wire.ts';
-import { createDemo } from '../../../services/simulator/demo.ts';
+import { createOddTelemetry } from '../../support/odd-telemetry.ts';
 import { createTestDatabase, type TestDatabase, uniqueTopics, useStack } from '../../support/stack.ts';
 
 const root = path.resolve(import.meta.dirname, '../../..');
@@ -81,7 +81,7 @@ async function openProducer(): Promise<void> {
   await admin.disconnect();
   const producer = createProducer(kafka);
   await producer.connect();
-  const demo = createDemo({
+  const demo = createOddTelemetry({
     seed: 3,
     startMs: Date.now() - 3_600_000,
     eventsPerSecond: 20,

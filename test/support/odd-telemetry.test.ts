@@ -1,18 +1,18 @@
 import { describe, expect, it } from 'vitest';
-import { createDecoder } from '../../../pipelines/decode.ts';
-import { Rejection } from '../../../pipelines/rejections.ts';
-import { createDemo, type DemoEvent, type DemoOptions } from '../../../services/simulator/demo.ts';
-import { oddityDefaults } from '../../../services/simulator/oddities.ts';
-import { type Poison, poisonKinds } from '../../../services/simulator/poison.ts';
+import { createDecoder } from '../../pipelines/decode.ts';
+import { Rejection } from '../../pipelines/rejections.ts';
+import { oddityDefaults } from '../../services/simulator/oddities.ts';
+import { createOddTelemetry, type OddRecord, type OddTelemetryOptions } from './odd-telemetry.ts';
+import { type Poison, poisonKinds } from './poison.ts';
 
 const startMs = Date.UTC(2026, 10, 21, 6);
 
-function take(count: number, options: Partial<DemoOptions> = {}): DemoEvent[] {
-  const demo = createDemo({ seed: 7, startMs, eventsPerSecond: 500, farRecords: 5_000, ...options });
+function take(count: number, options: Partial<OddTelemetryOptions> = {}): OddRecord[] {
+  const demo = createOddTelemetry({ seed: 7, startMs, eventsPerSecond: 500, farRecords: 5_000, ...options });
   return Array.from({ length: count }, () => demo.next().value);
 }
 
-const byteImage = (events: DemoEvent[]) =>
+const byteImage = (events: OddRecord[]) =>
   events.map(({ topic, key, value, sendAtMs }) => `${topic} ${key} ${sendAtMs} ${value?.toString('base64')}`);
 
 const expectedReasons: Record<Poison, string> = {
@@ -36,7 +36,7 @@ const expectedReasons: Record<Poison, string> = {
   long_id: 'id_too_long',
 };
 
-describe('the demo', () => {
+describe('odd telemetry', () => {
   it('makes the same bytes from the same seed, and others from another', () => {
     expect(byteImage(take(3_000))).toEqual(byteImage(take(3_000)));
     expect(byteImage(take(100))).not.toEqual(byteImage(take(100, { seed: 8 })));
@@ -67,7 +67,7 @@ describe('the demo', () => {
   });
 });
 
-describe('runs of the demo', () => {
+describe('runs of odd telemetry', () => {
   const events = take(60_000);
   const records = events.flatMap(({ record }) => (record === null ? [] : [record]));
   const ends = new Set(['completed', 'failed', 'cancelled', 'timeout', 'partial']);
@@ -102,12 +102,12 @@ describe('runs of the demo', () => {
   });
 });
 
-describe('the records of the demo', () => {
+describe('the records of odd telemetry', () => {
   const decoders = {
     executions: createDecoder({ kind: 'executions', registry: null, maxValueBytes: 5_000_000 }),
     tasks: createDecoder({ kind: 'tasks', registry: null, maxValueBytes: 5_000_000 }),
   };
-  const decode = (event: DemoEvent) =>
+  const decode = (event: OddRecord) =>
     decoders[event.topic].decode({
       topic: event.topic,
       partition: 0,

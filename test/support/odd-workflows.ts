@@ -1,10 +1,10 @@
 /**
- * The workflows of the demo: small, but shaped like those that people run. Times are medians of log-normal
+ * What odd telemetry is of: small, but shaped like those that people run. Times are medians of log-normal
  * distributions, so that most runs are alike and a few take far longer, as in practice. All of a run takes a few
  * minutes at most, so that half an hour of history holds many whole runs.
  */
 
-export interface DemoTask {
+export interface OddTask {
   id: string;
   type: 'compute' | 'io' | 'network' | 'decision' | 'human' | 'wait';
   operator: string;
@@ -29,7 +29,7 @@ export interface DemoTask {
   mapped: readonly [least: number, most: number] | null;
 }
 
-export interface DemoWorkflow {
+export interface OddWorkflow {
   id: string;
   name: string;
   project: string;
@@ -43,7 +43,7 @@ export interface DemoWorkflow {
   weight: number;
   /** How its source composes the id of a run from a serial number and the start of the run. */
   executionId: (serial: number, startedAt: string) => string;
-  tasks: readonly DemoTask[];
+  tasks: readonly OddTask[];
 }
 
 const taskDefaults = {
@@ -63,13 +63,13 @@ const taskDefaults = {
 
 const task = (
   id: string,
-  type: DemoTask['type'],
+  type: OddTask['type'],
   operator: string,
   durationMsMedian: number,
-  rest: Partial<DemoTask> = {},
-): DemoTask => ({ ...taskDefaults, id, type, operator, durationMsMedian, ...rest });
+  rest: Partial<OddTask> = {},
+): OddTask => ({ ...taskDefaults, id, type, operator, durationMsMedian, ...rest });
 
-const ordersEtl: DemoWorkflow = {
+const ordersEtl: OddWorkflow = {
   id: 'orders_etl',
   name: 'Orders into the warehouse',
   project: 'sales',
@@ -95,7 +95,7 @@ const ordersEtl: DemoWorkflow = {
   ],
 };
 
-const churnTraining: DemoWorkflow = {
+const churnTraining: OddWorkflow = {
   id: 'churn-training',
   name: 'Train the churn model',
   project: 'ml',
@@ -126,7 +126,7 @@ const churnTraining: DemoWorkflow = {
   ],
 };
 
-const orderSaga: DemoWorkflow = {
+const orderSaga: OddWorkflow = {
   id: 'OrderSaga',
   name: 'Order saga',
   project: 'shop',
@@ -158,7 +158,7 @@ const orderSaga: DemoWorkflow = {
   ],
 };
 
-const nightlyBilling: DemoWorkflow = {
+const nightlyBilling: OddWorkflow = {
   id: 'nightly_billing',
   name: 'Nightly billing',
   project: 'finance',
@@ -184,7 +184,7 @@ const nightlyBilling: DemoWorkflow = {
   ],
 };
 
-const imageRendering: DemoWorkflow = {
+const imageRendering: OddWorkflow = {
   id: 'render-thumbnails',
   name: 'Render thumbnails',
   project: 'media',
@@ -209,7 +209,7 @@ const imageRendering: DemoWorkflow = {
   ],
 };
 
-const datasetSync: DemoWorkflow = {
+const datasetSync: OddWorkflow = {
   id: 'sync.dataset',
   name: 'Sync the partner dataset',
   project: '',
@@ -228,7 +228,7 @@ const datasetSync: DemoWorkflow = {
   ],
 };
 
-export const demoWorkflows: readonly DemoWorkflow[] = [
+export const oddWorkflows: readonly OddWorkflow[] = [
   ordersEtl,
   churnTraining,
   orderSaga,

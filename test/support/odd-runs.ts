@@ -1,12 +1,7 @@
 import type { ExecutionRecord, TaskRecord } from '../../schemas/records.ts';
-import type { Random } from './random.ts';
-import type { DemoTask, DemoWorkflow } from './workflows.ts';
-
-/** A record as its source would send it when nothing goes wrong on the way. */
-export type PlannedEvent = { sendAtMs: number } & (
-  | { topic: 'executions'; record: ExecutionRecord }
-  | { topic: 'tasks'; record: TaskRecord }
-);
+import type { PlannedEvent } from '../../services/simulator/oddities.ts';
+import type { Random } from '../../services/simulator/random.ts';
+import type { OddTask, OddWorkflow } from './odd-workflows.ts';
 
 export interface RunOptions {
   serial: number;
@@ -22,7 +17,7 @@ interface Outcome {
 }
 
 interface RunState {
-  workflow: DemoWorkflow;
+  workflow: OddWorkflow;
   random: Random;
   events: PlannedEvent[];
   shared: Shared;
@@ -59,7 +54,7 @@ const failures = [
 ] as const;
 
 /** Plays one run of a workflow from its trigger to its last end, reruns included; a pure function of its arguments. */
-export function planRun(workflow: DemoWorkflow, options: RunOptions, random: Random): PlannedEvent[] {
+export function planRun(workflow: OddWorkflow, options: RunOptions, random: Random): PlannedEvent[] {
   const state: RunState = {
     workflow,
     random,
@@ -85,7 +80,7 @@ export function planRun(workflow: DemoWorkflow, options: RunOptions, random: Ran
   return state.events;
 }
 
-function describeRun(workflow: DemoWorkflow, { serial, startMs }: RunOptions, random: Random): Shared {
+function describeRun(workflow: OddWorkflow, { serial, startMs }: RunOptions, random: Random): Shared {
   const { versions } = workflow;
   const version = random.chance(0.85) ? versions[versions.length - 1] : random.pick(versions);
   return {
@@ -164,7 +159,7 @@ function startOfEnd(random: Random, startedMs: number, endMs: number): Pick<Task
 }
 
 /** All instances of a task; answers when the last of them was over. What it waits for must have been played. */
-function playTask(state: RunState, task: DemoTask, runStartedMs: number): number {
+function playTask(state: RunState, task: OddTask, runStartedMs: number): number {
   const { outcomes, random } = state;
   const known = outcomes.get(task.id);
   if (known !== undefined) return runStartedMs;
@@ -192,7 +187,7 @@ function playTask(state: RunState, task: DemoTask, runStartedMs: number): number
 }
 
 /** One instance with all its tries: a failure may be followed by a retry, and nothing says that one will follow. */
-function playInstance(state: RunState, task: DemoTask, mapIndex: number | null, readyMs: number): Outcome {
+function playInstance(state: RunState, task: OddTask, mapIndex: number | null, readyMs: number): Outcome {
   const { random, tries } = state;
   const key = `${task.id} ${mapIndex}`;
   let outcome: Outcome = { endMs: readyMs, state: 'failed' };
@@ -215,7 +210,7 @@ function playInstance(state: RunState, task: DemoTask, mapIndex: number | null, 
 
 function playTry(
   state: RunState,
-  task: DemoTask,
+  task: OddTask,
   about: Partial<TaskRecord>,
   readyMs: number,
   failureRatio: number,
@@ -246,7 +241,7 @@ function playTry(
   return { endMs, state: isFailed ? 'failed' : 'completed' };
 }
 
-function measureTry(state: RunState, task: DemoTask, durationMs: number): Partial<TaskRecord> {
+function measureTry(state: RunState, task: OddTask, durationMs: number): Partial<TaskRecord> {
   const { random } = state;
   const costMicros = Math.round((durationMs / 3_600_000) * task.costPerHour * 1e6);
   const cpuMs = Math.round(durationMs * task.cpuRatio * random.between(0.7, 1.1));
@@ -279,7 +274,7 @@ function sendExecution(state: RunState, eventMs: number, fields: Partial<Executi
 
 function sendTask(
   state: RunState,
-  task: DemoTask,
+  task: OddTask,
   eventMs: number,
   fields: Partial<TaskRecord> & { state: string },
 ): void {

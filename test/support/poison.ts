@@ -1,6 +1,6 @@
 import type { ExecutionRecord, TaskRecord } from '../../schemas/records.ts';
 import { encodeExecutionEvent, encodeTaskEvent } from '../../schemas/wire.ts';
-import type { Random } from './random.ts';
+import type { Random } from '../../services/simulator/random.ts';
 
 /** A record from which poison is made, and the kind of its topic. */
 export type GoodRecord = { topic: 'executions'; record: ExecutionRecord } | { topic: 'tasks'; record: TaskRecord };

@@ -1,14 +1,20 @@
 import type { ExecutionRecord, TaskRecord } from '../../schemas/records.ts';
 import { encodeExecutionEvent, encodeTaskEvent } from '../../schemas/wire.ts';
-import { type OddEvent, type Oddity, type OddityRatios, oddityDefaults, sendRun } from './oddities.ts';
+import {
+  type OddEvent,
+  type Oddity,
+  type OddityRatios,
+  oddityDefaults,
+  sendRun,
+} from '../../services/simulator/oddities.ts';
+import { createRandom, type Random } from '../../services/simulator/random.ts';
+import { SendQueue } from '../../services/simulator/send-queue.ts';
+import { planRun } from './odd-runs.ts';
+import { type OddWorkflow, oddWorkflows } from './odd-workflows.ts';
 import { type Poison, pickPoison } from './poison.ts';
-import { createRandom, type Random } from './random.ts';
-import { planRun } from './run.ts';
-import { SendQueue } from './send-queue.ts';
-import { type DemoWorkflow, demoWorkflows } from './workflows.ts';
 
 /** One Kafka record to be sent: what it says, how it is encoded, and when its turn comes in virtual time. */
-export interface DemoEvent {
+export interface OddRecord {
   topic: 'executions' | 'tasks';
   key: string;
   /** Under wire names; null for poison. */
@@ -22,11 +28,11 @@ export interface DemoEvent {
   poison: Poison | null;
 }
 
-export interface DemoOptions {
+export interface OddTelemetryOptions {
   seed: number;
   startMs: number;
   eventsPerSecond: number;
-  workflows: readonly DemoWorkflow[];
+  workflows: readonly OddWorkflow[];
   oddities: OddityRatios;
   /** Chance that a finished run is run again under its id. */
   rerunRatio: number;
@@ -38,28 +44,28 @@ export interface DemoOptions {
   farRecords: number;
 }
 
-const demoDefaults = {
-  workflows: demoWorkflows,
+const oddTelemetryDefaults = {
+  workflows: oddWorkflows,
   oddities: oddityDefaults,
   rerunRatio: 0.04,
   avroRatio: 0.7,
-  // Rare, but a newcomer sees a dead letter within minutes.
   poisonRatio: 0.0005,
   farRecords: 20_000,
-} as const satisfies Partial<DemoOptions>;
+} as const satisfies Partial<OddTelemetryOptions>;
 
 /**
- * Telemetry without end, in the order in which it is to be sent. A pure function of its options: runs begin at
+ * Telemetry that is as odd as it gets: in both encodings, carelessly written, repeated, late and out of order, with poison of
+ * every kind, at any rate. The simulated fleet is what a demo shows; this is what a pipeline has to bear. Without end, in the order in which it is to be sent. A pure function of its options: runs begin at
  * random moments of virtual time, each is played to its end at once, and its records wait until their turn comes.
  */
-export function* createDemo(
-  given: Partial<DemoOptions> & Pick<DemoOptions, 'seed' | 'startMs' | 'eventsPerSecond'>,
-): Generator<DemoEvent, never, void> {
-  const options: DemoOptions = { ...demoDefaults, ...given };
+export function* createOddTelemetry(
+  given: Partial<OddTelemetryOptions> & Pick<OddTelemetryOptions, 'seed' | 'startMs' | 'eventsPerSecond'>,
+): Generator<OddRecord, never, void> {
+  const options: OddTelemetryOptions = { ...oddTelemetryDefaults, ...given };
   const random = createRandom(options.seed);
   const waiting = new SendQueue<OddEvent>();
   const msBetweenRuns = (1000 * recordsPerRun(options)) / options.eventsPerSecond;
-  // Ids of another start of the demo must not be met again: each second has room for 10 000 runs.
+  // Ids of another start must not be met again: each second has room for 10 000 runs.
   let serial = (Math.floor(options.startMs / 1000) % 100_000_000) * 10_000;
   for (let nextRunMs = options.startMs; ; nextRunMs += random.exponential(msBetweenRuns)) {
     while (waiting.nextMs < nextRunMs) yield* encode(waiting.take(), options, random);
@@ -68,13 +74,13 @@ export function* createDemo(
   }
 }
 
-function startRun(options: DemoOptions, random: Random, serial: number, startMs: number): OddEvent[] {
+function startRun(options: OddTelemetryOptions, random: Random, serial: number, startMs: number): OddEvent[] {
   const { oddities, eventsPerSecond, farRecords, rerunRatio } = options;
   const planned = planRun(pickWorkflow(options.workflows, random), { serial, startMs, rerunRatio }, random);
   return sendRun(planned, { ratios: oddities, random, farMs: (1000 * farRecords) / eventsPerSecond });
 }
 
-function pickWorkflow(workflows: readonly DemoWorkflow[], random: Random): DemoWorkflow {
+function pickWorkflow(workflows: readonly OddWorkflow[], random: Random): OddWorkflow {
   const total = workflows.reduce((sum, { weight }) => sum + weight, 0);
   let drawn = random.next() * total;
   for (const workflow of workflows) {
@@ -85,7 +91,7 @@ function pickWorkflow(workflows: readonly DemoWorkflow[], random: Random): DemoW
 }
 
 /** The mean over a sample, so that the rate holds whatever workflows and ratios are given. */
-function recordsPerRun(options: DemoOptions): number {
+function recordsPerRun(options: OddTelemetryOptions): number {
   const random = createRandom(0);
   const runs = 400;
   let records = 0;
@@ -93,7 +99,7 @@ function recordsPerRun(options: DemoOptions): number {
   return (records * (1 + options.poisonRatio)) / runs;
 }
 
-function* encode(event: OddEvent, options: DemoOptions, random: Random): Generator<DemoEvent, void, void> {
+function* encode(event: OddEvent, options: OddTelemetryOptions, random: Random): Generator<OddRecord, void, void> {
   const { topic, record, sendAtMs, oddities } = event;
   const isLoose = oddities.includes('loose');
   const isAvro = !isLoose && random.chance(options.avroRatio);
