@@ -29,6 +29,7 @@ const viewPurposes: Record<string, string> = {
   orchestrator_reports: 'Each report of an orchestrator about itself, as it came.',
   worker_pool_reports: 'Each report about a worker pool, as it came.',
   alerts: 'Alerts as they stand: the newest change of each.',
+  unusual_runs: 'Measures of finished executions and attempts that were not usual: the scores that are high or low.',
   worker_reports: 'Each report about a worker, as it came.',
   scheduling_decisions: 'Each scheduling decision, as it was reported.',
   queue_reports: 'Each report about a queue, as it came.',
@@ -176,13 +177,15 @@ const columnsOfLatest: Record<string, string> = {
   retry_delay_ms: 'pause before the next attempt, milliseconds',
 };
 
+const columnsOfScores: Record<string, string> = { times_usual: 'value by what is expected; NULL where nothing is' };
+
 /** The meaning of a view's column; `said` are the comments of the tables' columns by name. */
 export function meaningOf(view: string, column: string, said: ReadonlyMap<string, string>): string | undefined {
   const analysis = analysisViews[view];
   if (analysis !== undefined) return analysis.columns[column] ?? said.get(column);
   if (view.endsWith('_latest')) return columnsOfLatest[column] ?? said.get(column);
   if (/^(executions|tasks)_1[mhd]$/.test(view)) return singular[column] ?? describe(column) ?? said.get(column);
-  if (view in viewPurposes) return said.get(column);
+  if (view in viewPurposes) return columnsOfScores[column] ?? said.get(column);
   if (view.startsWith('orchestrator_measures')) return reports[column] ?? singular[column] ?? said.get(column);
   if (column === 'window_start') return singular.window_start;
   return reports[column] ?? (dimensions.has(column) ? said.get(column) : describeReport(column, said));

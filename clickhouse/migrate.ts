@@ -189,6 +189,9 @@ function wantedRetention(retention: Retention): Record<string, string> {
     // A score says which baseline it stood on; so these live as long as the rows that are scored.
     baselines: after('toDateTime64(valid_from, 0)', retention.rawDays),
     baseline_generations: after('toDateTime64(valid_from, 0)', retention.rawDays),
+    scores: after('ended_at', retention.rawDays),
+    resource_baselines: after('toDateTime64(valid_from, 0)', retention.rawDays),
+    scored_ranges: after('toDateTime64(through, 0)', retention.rawDays),
     alert_judgements: after('toDateTime64(window_start, 0)', retention.rawDays),
     alert_rounds: after('toDateTime64(round, 0)', retention.rawDays),
     // How often something failed last year is asked long after its telemetry is gone.

@@ -5638,6 +5638,31 @@ GROUP BY
     m.subject,
     m.window_start;
 
+CREATE TABLE resource_baselines
+(
+    `workspace` LowCardinality(String) COMMENT 'tenant',
+    `source` LowCardinality(String) COMMENT 'system that reported it',
+    `workflow_id` LowCardinality(String) COMMENT 'definition that ran',
+    `task_id` LowCardinality(String) COMMENT 'task definition; empty for whole executions',
+    `measure` LowCardinality(String) COMMENT 'cpu (ms) or memory (bytes); scored on the scale of the logarithm',
+    `valid_from` DateTime('UTC') COMMENT 'ends from this instant on, until the next row, are compared with it',
+    `id` String COMMENT 'hash of what it was computed from',
+    `n` UInt64 COMMENT 'ends that it was computed from',
+    `center` Float64 COMMENT 'median of the logarithm',
+    `spread` Float64 COMMENT 'median absolute deviation from it',
+    `p05` Float64 COMMENT 'quantile 0.05, in the unit of the measure',
+    `p50` Float64 COMMENT 'quantile 0.5',
+    `p95` Float64 COMMENT 'quantile 0.95',
+    `written_at` DateTime64(6, 'UTC') DEFAULT now64(6) COMMENT 'when the row was written',
+    `ver` UInt64 DEFAULT 18446744073709551615 - toUnixTimestamp64Micro(written_at) COMMENT 'falls with time, so that the first row stays'
+)
+ENGINE = ReplacingMergeTree(ver)
+PARTITION BY toYYYYMM(valid_from)
+ORDER BY (workspace, workflow_id, source, task_id, measure, valid_from)
+TTL toDateTime64(valid_from, 0) + toIntervalDay(60)
+SETTINGS index_granularity = 8192
+COMMENT 'What was usual of CPU and memory; never rewritten. Shard key: workspace, workflow_id.';
+
 CREATE TABLE rollup_cursors
 (
     `target` LowCardinality(String) COMMENT 'table that the job fills',
@@ -6238,6 +6263,51 @@ ENGINE = ReplacingMergeTree(applied_at)
 ORDER BY name
 SETTINGS index_granularity = 8192
 COMMENT 'Migrations that this database has had.';
+
+CREATE TABLE scored_ranges
+(
+    `shards` UInt32 COMMENT 'instances that share the sources',
+    `shard` UInt32 COMMENT 'which of them, from 0',
+    `through` DateTime('UTC') COMMENT 'what ended before has its scores',
+    `scores` UInt64 COMMENT 'rows that were written',
+    `written_at` DateTime DEFAULT now() COMMENT 'when the stretch was complete'
+)
+ENGINE = ReplacingMergeTree(written_at)
+ORDER BY (shards, shard, through)
+TTL toDateTime64(through, 0) + toIntervalDay(60)
+SETTINGS index_granularity = 8192
+COMMENT 'Stretches of time whose ends are scored. Shard key: shard.';
+
+CREATE TABLE scores
+(
+    `workspace` LowCardinality(String) COMMENT 'tenant',
+    `workflow_id` LowCardinality(String) COMMENT 'workflow of the execution',
+    `task_id` LowCardinality(String) COMMENT 'task within its workflow; empty for the execution as a whole',
+    `measure` LowCardinality(String) COMMENT 'duration, queue, cpu (ms) or memory (bytes)',
+    `ended_at` DateTime64(3, 'UTC') COMMENT 'when it ended',
+    `source` LowCardinality(String) COMMENT 'system that reported it',
+    `execution_id` String COMMENT 'run of the workflow',
+    `map_index` Int32 COMMENT 'index of one instance of a mapped task, -1 where it is not mapped',
+    `attempt` UInt32 COMMENT 'attempt that ended',
+    `workflow_version` LowCardinality(String) COMMENT 'version that ran',
+    `state` LowCardinality(String) COMMENT 'how it ended',
+    `value` Float64 COMMENT 'what was measured, in the unit of the measure',
+    `expected` Float64 COMMENT 'what is usual at that hour, in the unit of the measure',
+    `low` Float64 COMMENT 'lower end of what is usual: three deviations below',
+    `high` Float64 COMMENT 'upper end of what is usual: three deviations above',
+    `score` Float64 COMMENT 'robust deviations from what is usual, by the spread on that side; negative below it',
+    `direction` LowCardinality(String) COMMENT 'usual, high or low',
+    `baseline_id` String COMMENT 'baseline that it stands on, in baselines or resource_baselines',
+    `facts` Array(String) COMMENT 'what explains it, of what is not usual: the most telling first, three at most',
+    `written_at` DateTime DEFAULT now() COMMENT 'when the row was written',
+    INDEX execution execution_id TYPE bloom_filter(0.01) GRANULARITY 4
+)
+ENGINE = ReplacingMergeTree(written_at)
+PARTITION BY toDate(ended_at)
+ORDER BY (workspace, workflow_id, task_id, measure, ended_at, source, execution_id, map_index, attempt)
+TTL ended_at + toIntervalDay(60)
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192
+COMMENT 'How unusual finished executions and attempts were. Shard key: workspace, workflow_id.';
 
 CREATE TABLE state
 (
@@ -7795,6 +7865,46 @@ GROUP BY
     execution_id,
     task_id,
     map_index;
+
+CREATE VIEW unusual_runs
+(
+    `workspace` LowCardinality(String),
+    `source` LowCardinality(String),
+    `workflow_id` LowCardinality(String),
+    `task_id` LowCardinality(String),
+    `execution_id` String,
+    `map_index` Int32,
+    `attempt` UInt32,
+    `ended_at` DateTime64(3, 'UTC'),
+    `state` LowCardinality(String),
+    `measure` LowCardinality(String),
+    `value` Float64,
+    `expected` Float64,
+    `times_usual` Nullable(Float64),
+    `score` Float64,
+    `direction` LowCardinality(String),
+    `facts` Array(String)
+)
+AS SELECT
+    workspace,
+    source,
+    workflow_id,
+    task_id,
+    execution_id,
+    map_index,
+    attempt,
+    ended_at,
+    state,
+    measure,
+    value,
+    expected,
+    value / nullIf(expected, 0) AS times_usual,
+    score,
+    direction,
+    facts
+FROM scores
+FINAL
+WHERE direction != 'usual';
 
 CREATE TABLE webhook_deliveries
 (

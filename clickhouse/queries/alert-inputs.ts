@@ -75,6 +75,8 @@ export interface ScheduledWorkflow {
   source: string;
   workflowId: string;
   cron: string;
+  /** IANA name of the zone that its clock shows; empty for UTC. */
+  timeZone: string;
   lastStartMs: number;
 }
 
@@ -334,7 +336,7 @@ function addMeasure(measures: Record<string, number>, { kind, measure, mean, inc
   else measures[measure] = mean;
 }
 
-/** When workflows that run by the clock were last seen to begin. Schedules of other time zones than UTC are not watched. */
+/** When workflows that run by the clock were last seen to begin. Clocks are those of their time zones. */
 export async function readScheduledStarts(
   database: Database,
   fromMs: number,
@@ -342,11 +344,11 @@ export async function readScheduledStarts(
   { shard, shards }: Pick<InputRange, 'shard' | 'shards'>,
 ): Promise<ScheduledWorkflow[]> {
   return await database.rows<ScheduledWorkflow>(
-    `SELECT workspace, source, workflow_id AS workflowId, argMax(schedule_cron, event_time) AS cron,
+    `SELECT workspace, source, workflow_id AS workflowId, argMax(schedule_cron, event_time) AS cron, argMax(schedule_timezone, event_time) AS timeZone,
        toUnixTimestamp64Milli(max(event_time)) AS lastStartMs
      FROM execution_events
      WHERE event_time >= fromUnixTimestamp64Milli({from: Int64}) AND event_time < fromUnixTimestamp64Milli({to: Int64})
-       AND state = 'running' AND schedule_cron != '' AND schedule_timezone IN ('', 'UTC', 'Etc/UTC') AND ${inShard}
+       AND state = 'running' AND schedule_cron != '' AND ${inShard}
      GROUP BY workspace, source, workflow_id, toStartOfInterval(event_time, toIntervalMinute(5))`,
     { from: fromMs, to: toMs, shard, shards },
     bounded,

@@ -192,3 +192,35 @@ export async function readBaselines(
   }
   return found;
 }
+
+/** What recurs in how long workflows and tasks take, from an instant on. */
+export interface SeasonRow {
+  workspace: string;
+  source: string;
+  workflowId: string;
+  taskId: string;
+  validFromMs: number;
+  id: string;
+  season: readonly number[];
+}
+
+/** Generations older than this at the begin of a range were not renewed. */
+const seasonHours = 30;
+
+/** Of each workflow and task of a shard the seasons of all versions that held at some time of a range, the oldest first. */
+export async function readSeasons(
+  database: Database,
+  { fromMs, toMs, shard, shards }: { fromMs: number; toMs: number; shard: number; shards: number },
+): Promise<SeasonRow[]> {
+  return await database.rows<SeasonRow>(
+    `SELECT workspace, source, workflow_id AS workflowId, task_id AS taskId, toUnixTimestamp(valid_from) * 1000 AS validFromMs, id, season
+     FROM baselines
+     WHERE measure = 'duration' AND workflow_version = '' AND valid_from <= fromUnixTimestamp({to: UInt32})
+       AND valid_from > fromUnixTimestamp({from: UInt32}) - toIntervalHour(${seasonHours})
+       AND cityHash64(workspace, source) % {shards: UInt32} = {shard: UInt32}
+     ORDER BY valid_from, ver DESC
+     LIMIT 1 BY workspace, source, workflow_id, task_id, valid_from`,
+    { from: Math.floor(fromMs / 1000), to: Math.floor(toMs / 1000), shard, shards },
+    boundedWork,
+  );
+}

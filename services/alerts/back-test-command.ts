@@ -12,6 +12,7 @@ import { databaseOptions, readRunningServers } from '../../pipelines/servers.ts'
 import { type AlertRuleId, type AlertRuleSetting, alertRuleIds } from '../../schemas/alerts.ts';
 import { backTest, findDraftProblems, type LabelledIncident } from './back-test.ts';
 import { floorWindow } from './evaluator.ts';
+import { Seasons } from './seasons.ts';
 
 const help = `npm run backtest: what a draft of a rule would have told in stored history.
 
@@ -62,10 +63,17 @@ function readOptions() {
   return { draft, days, incidentsFile: values.incidents, json: values.json ?? false };
 }
 
-async function readHistory(database: Database, days: number): Promise<WindowInput[]> {
+interface History {
+  windows: WindowInput[];
+  seasons: Seasons;
+}
+
+async function readHistory(database: Database, days: number): Promise<History> {
   const toMs = floorWindow(Date.now());
   const fromMs = floorWindow(toMs - days * dayMs);
   const all = { shard: 0, shards: 1 };
+  const seasons = new Seasons(database);
+  await seasons.prepare({ fromMs, toMs, ...all });
   let scheduled = await readScheduledStarts(database, fromMs - 35 * dayMs, fromMs, all);
   const windows: WindowInput[] = [];
   for (let atMs = fromMs; atMs < toMs; atMs += windowsPerRead * alertWindowMs) {
@@ -74,7 +82,7 @@ async function readHistory(database: Database, days: number): Promise<WindowInpu
     scheduled = [...(read.at(-1)?.scheduled ?? scheduled)];
     windows.push(...read);
   }
-  return windows;
+  return { windows, seasons };
 }
 
 async function run(): Promise<void> {
@@ -90,7 +98,8 @@ async function run(): Promise<void> {
     databaseOptions(readSettings({ ...readRunningServers(process.env.WEIR_DATA_DIR ?? '.weir'), ...process.env })),
   );
   try {
-    const result = backTest(await readHistory(database, days), draft, incidents);
+    const { windows, seasons } = await readHistory(database, days);
+    const result = backTest(windows, draft, incidents, seasons.of);
     if (json) console.log(JSON.stringify(result, null, 2));
     else for (const line of describe(result)) console.log(line);
   } finally {

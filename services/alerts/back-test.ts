@@ -2,6 +2,7 @@ import type { WindowInput } from '../../clickhouse/queries/alert-inputs.ts';
 import type { AlertChangeRow, JudgementRow } from '../../clickhouse/tables/alerts.ts';
 import type { AlertRuleId, AlertRuleSetting } from '../../schemas/alerts.ts';
 import { Judge } from './judge.ts';
+import type { SeasonOf } from './judge-runs.ts';
 import { findSettingProblems, RuleBook, ruleOf } from './rules.ts';
 import { AlertMachine } from './state.ts';
 
@@ -62,9 +63,10 @@ export function backTest(
   windows: readonly WindowInput[],
   draft: Draft,
   incidents: readonly LabelledIncident[] = [],
+  seasonOf?: SeasonOf,
 ): BackTestResult {
   const book = new RuleBook(new Map([[draft.workspace, new Map([[draft.ruleId, draft.setting]])]]));
-  const judge = new Judge({ bookOf: () => book });
+  const judge = new Judge({ bookOf: () => book, ...(seasonOf && { seasonOf }) });
   const rounds = windows.map((window) => ({ roundMs: window.endMs, judgements: judge.judge(window) }));
   const changes = playRounds(rounds);
   const fromMs = startOf(windows);

@@ -9,8 +9,8 @@ import type { Finding } from './finding.ts';
 const causeDefaults = {
   /** What breached so long ago still explains what it left behind. */
   rememberedMs: 45 * 60_000,
-  /** Tasks of a pool that have to be slow at once before the pool is to blame. */
-  slowTasks: 2,
+  /** Runs that began all at once keep a pool busy for longer than they begin. */
+  surgeMs: 90 * 60_000,
 } as const;
 
 /** From what explains others to what others explain. */
@@ -76,6 +76,9 @@ interface Breach {
   executionId: string;
   orchestratorId: string;
   errorKey: string;
+  /** When it first breached, and by how many runs, of a surge. */
+  bornMs: number;
+  bornSize: number;
   seenMs: number;
   /** Series that explains it, itself when nothing does. */
   root: string;
@@ -94,20 +97,22 @@ export class Causes {
 
   /** Names the cause of each row that is more than quiet; rows and findings go together. */
   assign(rows: readonly { row: JudgementRow; finding: Finding }[], nowMs: number): void {
-    for (const [name, { seenMs }] of this.#recent) {
-      if (nowMs - seenMs > causeDefaults.rememberedMs) this.#recent.delete(name);
+    for (const [name, { seenMs, layer }] of this.#recent) {
+      const { rememberedMs, surgeMs } = causeDefaults;
+      if (nowMs - seenMs > (layer === 'surge' ? surgeMs : rememberedMs)) this.#recent.delete(name);
     }
     const loud = rows.filter(({ row }) => row.verdict === 'breach');
     for (const { row, finding } of loud) {
       const breach = toBreach(row, finding, nowMs);
-      this.#recent.set(breach.name, { ...breach, root: this.#recent.get(breach.name)?.root ?? breach.root });
+      const { root, bornMs, bornSize } = this.#recent.get(breach.name) ?? breach;
+      this.#recent.set(breach.name, { ...breach, root, bornMs, bornSize });
     }
     for (const { row, finding } of rows) {
       if (row.verdict === 'quiet') continue;
-      const breach = toBreach(row, finding, nowMs);
+      const known = this.#recent.get(causeName(row));
+      const breach = known ?? toBreach(row, finding, nowMs);
       const root = this.#findRoot(breach, new Set());
       row.cause = root === breach.name ? '' : root;
-      const known = this.#recent.get(breach.name);
       if (known !== undefined) known.root = root;
     }
   }
@@ -133,14 +138,21 @@ export class Causes {
     return null;
   }
 
-  /** Of tasks that fail for one and the same reason the first one stands for all. */
+  /**
+   * Of tasks that fail for one and the same reason the first one stands for all; of workflows of one orchestrator that begin far too
+   * often the one that did so first, because it may have begun the others.
+   */
   #findTwin(breach: Breach, others: readonly Breach[]): Breach | null {
-    if (breach.layer !== 'failure' || breach.errorKey === '') return null;
-    const alike = others.filter(
-      (other) => other.layer === 'failure' && other.errorKey === breach.errorKey && other.name < breach.name,
-    );
-    const leader = alike.find(({ root, name }) => root === name) ?? alike[0];
-    return leader ?? null;
+    const alike = others.filter((other) => other.layer === breach.layer && this.#isTwin(breach, other));
+    return alike.find(({ root, name }) => root === name) ?? alike[0] ?? null;
+  }
+
+  #isTwin(breach: Breach, other: Breach): boolean {
+    if (breach.layer === 'failure')
+      return breach.errorKey !== '' && other.errorKey === breach.errorKey && other.name < breach.name;
+    if (breach.layer !== 'surge' || breach.source !== other.source) return false;
+    const order = other.bornMs - breach.bornMs || breach.bornSize - other.bornSize;
+    return order === 0 ? other.name < breach.name : order < 0;
   }
 
   #isNear(breach: Breach, other: Breach): boolean {
@@ -179,6 +191,8 @@ function toBreach(row: JudgementRow, finding: Finding, nowMs: number): Breach {
     executionId,
     orchestratorId,
     errorKey: finding.errorKey,
+    bornMs: nowMs,
+    bornSize: finding.value ?? 0,
     seenMs: nowMs,
     root: name,
   };

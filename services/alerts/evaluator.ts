@@ -20,6 +20,7 @@ import type { AlertChangeRow, JudgementRow } from '../../clickhouse/tables/alert
 import type { AlertMetrics } from './alert-metrics.ts';
 import { Judge } from './judge.ts';
 import type { RuleBook } from './rules.ts';
+import { Seasons } from './seasons.ts';
 import { type ActsOf, AlertMachine } from './state.ts';
 
 export const evaluatorDefaults = {
@@ -61,6 +62,7 @@ export interface EvaluatorOptions {
 export class Evaluator {
   readonly #options: EvaluatorOptions;
   readonly #limits: { [Name in keyof typeof evaluatorDefaults]: number };
+  readonly #seasons: Seasons;
   #judge: Judge;
   #machine: AlertMachine;
   #scheduled: readonly ScheduledWorkflow[] = [];
@@ -75,8 +77,13 @@ export class Evaluator {
   constructor(options: EvaluatorOptions) {
     this.#options = options;
     this.#limits = { ...evaluatorDefaults, ...options.limits };
-    this.#judge = new Judge({ bookOf: options.bookOf });
+    this.#seasons = new Seasons(options.database);
+    this.#judge = this.#createJudge();
     this.#machine = new AlertMachine(options.actsOf);
+  }
+
+  #createJudge(): Judge {
+    return new Judge({ bookOf: this.#options.bookOf, seasonOf: this.#seasons.of });
   }
 
   /** '' when windows are judged as they close, and otherwise why not yet. */
@@ -118,7 +125,7 @@ export class Evaluator {
    * begins anew from what is stored, as in another process.
    */
   #forget(): void {
-    this.#judge = new Judge({ bookOf: this.#options.bookOf });
+    this.#judge = this.#createJudge();
     this.#machine = new AlertMachine(this.#options.actsOf);
     this.#roundMs = null;
     this.#held = [];
@@ -175,7 +182,7 @@ export class Evaluator {
   async #read(fromMs: number, toMs: number): Promise<WindowInput[]> {
     const { database, shard, shards } = this.#options;
     const range: InputRange = { fromMs, toMs, shard, shards };
-    const windows = await readWindows(database, range, this.#scheduled);
+    const [windows] = await Promise.all([readWindows(database, range, this.#scheduled), this.#seasons.prepare(range)]);
     this.#scheduled = windows.at(-1)?.scheduled ?? this.#scheduled;
     return windows;
   }

@@ -1,11 +1,12 @@
 import type { AlertSubject, AlertVerdict } from '../../clickhouse/tables/alerts.ts';
 import type { AlertRuleId } from '../../schemas/alerts.ts';
-import { FalseDiscovery, falseDiscoveryDefaults } from './detectors/false-discovery.ts';
+import { FalseDiscovery } from './detectors/false-discovery.ts';
 import type { EffectiveRule } from './rules.ts';
 
 /**
  * What a rule sees in one window of one series, before it is decided whether that is worth an alert. A window is strong when
- * it says enough by itself, and weak when it does so only with another one.
+ * it says enough by itself. A weak one goes on with what is known; it begins something only with another one, and where
+ * chance is at work not at all: windows of a series are alike, so two unlikely ones say little more than one.
  */
 export interface Finding {
   rule: EffectiveRule;
@@ -38,21 +39,18 @@ interface Conduct {
   /** Quiet windows that are still to be written. */
   heat: number;
   isAdmitted: boolean;
-  /** Chance that was tested last, and that of the window before. */
+  /** Chance that was tested last. */
   testedP: number;
-  beforeP: number;
 }
 
 const policyDefaults = {
   /** So unlikely a window is a discovery, whatever else was tested. */
-  certainBelow: 1e-8,
-  /** What is weak in so many of the last windows goes on, and is no chance. */
-  lasting: 4,
+  certainBelow: 1e-9,
   /** Quiet windows that are told after the last breach, so that the alert can end. */
   quietTold: 4,
 } as const;
 
-/** Decides, window by window, which findings are breaches: strong, or weak twice of three, and discoveries where chance is at work. */
+/** Decides, window by window, which findings are breaches: strong, or weak twice of three where nothing is left to chance, and discoveries where it is. */
 export class Policy {
   readonly #conducts = new Map<string, Conduct>();
   readonly #discovery = new Map<string, FalseDiscovery>();
@@ -62,7 +60,7 @@ export class Policy {
     const name = `${finding.rule.id} ${finding.series}`;
     const known = this.#conducts.get(name);
     if (finding.strength === 'none' && known === undefined) return null;
-    const conduct = known ?? { history: 0, heat: 0, isAdmitted: false, testedP: 1, beforeP: 1 };
+    const conduct = known ?? { history: 0, heat: 0, isAdmitted: false, testedP: 1 };
     this.#conducts.set(name, conduct);
     const verdict = this.#judge(finding, conduct);
     if (verdict !== 'quiet') {
@@ -84,27 +82,19 @@ export class Policy {
 
   #judge(finding: Finding, conduct: Conduct): AlertVerdict {
     const before = conduct.history & 0b11;
-    conduct.history = ((conduct.history << 1) | (finding.strength === 'none' ? 0 : 1)) & 0b111111;
-    if (finding.strength === 'none') {
-      conduct.beforeP = 1;
-      return 'quiet';
-    }
-    const pBefore = conduct.beforeP;
-    conduct.beforeP = finding.p ?? 1;
-    if (finding.strength === 'weak' && before === 0) return 'suspect';
-    conduct.isAdmitted ||= this.#isDiscovery(finding, pBefore, conduct);
+    conduct.history = ((conduct.history << 1) | (finding.strength === 'none' ? 0 : 1)) & 0b11;
+    if (finding.strength === 'none') return 'quiet';
+    const begins = finding.strength === 'strong' || (finding.p === null && before !== 0);
+    if (begins) conduct.isAdmitted ||= this.#isDiscovery(finding, conduct);
     return conduct.isAdmitted ? 'breach' : 'suspect';
   }
 
   /** Asked when something begins, and again only when it has become far less likely: what goes on is no new test. */
-  #isDiscovery({ p, subject }: Finding, pBefore: number, conduct: Conduct): boolean {
+  #isDiscovery({ p, subject }: Finding, conduct: Conduct): boolean {
     if (p === null || p < policyDefaults.certainBelow) return true;
-    if (countBits(conduct.history) >= policyDefaults.lasting) return true;
-    // Two windows that are both unlikely say more than the better of them.
-    const together = p * Math.min(1, pBefore / falseDiscoveryDefaults.candidateBelow);
-    if (together > conduct.testedP / 10) return false;
-    conduct.testedP = together;
-    return this.#admit(subject.workspace, together);
+    if (p > conduct.testedP / 10) return false;
+    conduct.testedP = p;
+    return this.#admit(subject.workspace, p);
   }
 
   #admit(workspace: string, p: number): boolean {
@@ -112,10 +102,4 @@ export class Policy {
     this.#discovery.set(workspace, discovery);
     return discovery.admits(p);
   }
-}
-
-function countBits(bits: number): number {
-  let count = 0;
-  for (let left = bits; left !== 0; left &= left - 1) count++;
-  return count;
 }

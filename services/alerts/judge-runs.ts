@@ -12,7 +12,7 @@ import { describeDuration, describeShare, describeTimes } from './wording.ts';
 /** Workflows and their tasks: how long they take and wait, and how much of them fails. */
 const runDefaults = {
   /** Windows less likely than these are strong, and weak. */
-  durationStrong: 1e-5,
+  durationStrong: 1e-4,
   durationWeak: 5e-3,
   failureStrong: 1e-4,
   failureWeak: 1e-2,
@@ -126,7 +126,9 @@ export class RunJudge {
           : 'TASK_HIGH_FAILURE_RATE';
     const rule = this.#rule(ruleId, subject);
     const matters = run.failures > 0 && ratio > rule.threshold && found.effect >= failureEffect;
-    const strength = !matters || found.p >= failureWeak ? 'none' : found.p < failureStrong ? 'strong' : 'weak';
+    // What fails because a child failed is told of the child; here it goes on with what is known, and begins nothing.
+    const isPlain = found.p < failureStrong && !isChildError(run.error);
+    const strength = !matters || found.p >= failureWeak ? 'none' : isPlain ? 'strong' : 'weak';
     const facts = [
       `${found.failures} of ${found.n} ${subject.taskId === '' ? 'executions' : 'attempts'} failed, usual are ${describeShare(found.expected)}`,
     ];
@@ -147,7 +149,7 @@ export class RunJudge {
     const season = this.#seasonOf(run, endMs);
     const logs = logsOf(run.durations, season.log);
     if (logs.length === 0) return;
-    const found = memory.durations.judge(logs, endMs, runDefaults.mostAgeMs);
+    const found = memory.durations.judge(logs, endMs);
     if (found === null) return;
     const rule = this.#rule(subject.taskId === '' ? 'EXCESSIVE_DURATION' : 'PERFORMANCE_DEGRADATION', subject);
     const expected = found.expected * Math.exp(season.log);
@@ -222,8 +224,8 @@ function plain(rule: EffectiveRule, series: string, subject: AlertSubject, run: 
 
 function describeLevel(found: LevelFinding, expectedMs: number, rule: EffectiveRule, baselineId: string) {
   const { durationStrong, durationWeak } = runDefaults;
-  const isNew = found.shift !== null;
-  const matters = found.effect >= rule.threshold && !isNew;
+  // What is over shows in the longer looks for a while, so the newest runs have to be slow too.
+  const matters = Math.min(found.effect, found.latest) >= rule.threshold;
   const strength: Finding['strength'] =
     !matters || found.pHigh >= durationWeak ? 'none' : found.pHigh < durationStrong ? 'strong' : 'weak';
   return {
@@ -267,3 +269,6 @@ const dependencyErrors =
   /connection|econn|etimedout|enotfound|unavailable|rate.?limit|too many requests|throttl|bad gateway|gateway timeout|dns|\b(429|502|503|504)\b/i;
 
 const isDependencyError = (error: string): boolean => dependencyErrors.test(error);
+
+/** Errors of an execution that a task started and waited for. */
+const isChildError = (error: string): boolean => /^ChildFailed\b/.test(error);

@@ -1,11 +1,11 @@
 import type { OpenRun, RunWindow, ScheduledWorkflow, WindowInput } from '../../clickhouse/queries/alert-inputs.ts';
 import type { AlertSubject } from '../../clickhouse/tables/alerts.ts';
 import type { AlertRuleId } from '../../schemas/alerts.ts';
-import { type CronSchedule, nextDue, parseCron } from '../simulator/cron.ts';
 import { Throughput } from './detectors/throughput.ts';
 import type { Finding } from './finding.ts';
 import { runSeries, unhurriedTypes } from './judge-runs.ts';
 import type { Rules } from './rules.ts';
+import { ScheduleTimes } from './schedule-times.ts';
 import { describeDuration, describeShare, rounded } from './wording.ts';
 
 /** What ought to have begun or ended, and what began unasked. */
@@ -17,8 +17,9 @@ const scheduleDefaults = {
   surgeBelow: 1e-7,
   surgeTimes: 3,
   leastSurge: 10,
-  /** Times the most that ever began in one window. */
+  /** Times the most that ever began in one window; and from where it is a surge whatever chance says of bursts. */
   surgeRecords: 1.5,
+  plainSurgeRecords: 2.5,
   dropBelow: 1e-7,
   dropShare: 0.25,
   leastExpected: 10,
@@ -36,11 +37,13 @@ export interface UsualRun {
 export type UsualOf = (workspace: string, workflowSeries: string) => UsualRun | null;
 
 const forgottenAfterMs = 14 * 86_400_000;
+/** Stands for never, which no date can say. */
+const farMs = Date.UTC(2200, 0);
 
 export class ScheduleJudge {
   readonly #book: Rules;
   readonly #usualOf: UsualOf;
-  readonly #crons = new Map<string, CronSchedule | null>();
+  readonly #times = new ScheduleTimes();
   readonly #starts = new Map<
     string,
     { throughput: Throughput; run: RunWindow; seenMs: number; isScheduled: boolean }
@@ -89,26 +92,11 @@ export class ScheduleJudge {
     };
   }
 
-  #cron(expression: string): CronSchedule | null {
-    let known = this.#crons.get(expression);
-    if (known === undefined) {
-      try {
-        known = parseCron(expression);
-      } catch {
-        // Orchestrators have dialects of their own; a schedule that cannot be read is not watched.
-        known = null;
-      }
-      this.#crons.set(expression, known);
-    }
-    return known;
-  }
-
   *#judgeMissing(workflow: ScheduledWorkflow, endMs: number, orchestratorId: string): Generator<Finding> {
-    const cron = this.#cron(workflow.cron);
-    if (cron === null) return;
+    const dueMs = this.#times.nextDue(workflow.cron, workflow.timeZone, workflow.lastStartMs);
+    if (dueMs === null) return;
     const series = runSeries({ ...workflow, taskId: '' });
     const finding = this.#start('MISSING_RUN', series, workflowSubject(workflow, orchestratorId));
-    const dueMs = nextDue(cron, workflow.lastStartMs);
     const lateMs = endMs - dueMs;
     yield {
       ...finding,
@@ -116,7 +104,7 @@ export class ScheduleJudge {
       strength: lateMs >= finding.rule.threshold ? 'strong' : 'none',
       isIntrinsic: true,
       facts: [
-        `It was due at ${new Date(dueMs).toISOString()} (${workflow.cron})`,
+        `It was due at ${new Date(Math.min(dueMs, farMs)).toISOString()} (${[workflow.cron, workflow.timeZone].join(' ').trim()})`,
         `It last began at ${new Date(workflow.lastStartMs).toISOString()}`,
       ],
     };
@@ -140,16 +128,17 @@ export class ScheduleJudge {
     }
     for (const [key, known] of this.#starts) {
       if (window.endMs - known.seenMs > forgottenAfterMs) this.#starts.delete(key);
-      if (known.isScheduled) continue;
       const found = known.throughput.judge(begun.get(key) ?? 0, window.endMs);
       if (found === null) continue;
       const { surgeBelow, surgeTimes, leastSurge, dropBelow, dropShare, leastExpected } = scheduleDefaults;
+      const { surgeRecords, plainSurgeRecords } = scheduleDefaults;
       const isSurge =
-        found.pHigh < surgeBelow &&
         found.count >= leastSurge &&
         found.count >= surgeTimes * found.expected &&
-        found.count >= scheduleDefaults.surgeRecords * found.highest;
+        found.count >= (found.pHigh < surgeBelow ? surgeRecords : plainSurgeRecords) * found.highest;
+      // What does not begin by the clock is told as a missing run.
       const isDrop =
+        !known.isScheduled &&
         found.pLow < dropBelow &&
         found.pooledExpected >= leastExpected &&
         found.pooledCount <= dropShare * found.pooledExpected;
@@ -243,9 +232,9 @@ export class ScheduleJudge {
     subject: AlertSubject,
   ): Finding {
     const finding = this.#start('DEADLINE_MISS_PREDICTED', series, subject);
-    const cron = this.#cron(plan.cron);
-    if (cron === null) return finding;
-    const deadlineMs = nextDue(cron, run.startedAtMs + 60_000) - run.startedAtMs;
+    const dueMs = this.#times.nextDue(plan.cron, plan.timeZone, run.startedAtMs + 60_000);
+    if (dueMs === null) return finding;
+    const deadlineMs = dueMs - run.startedAtMs;
     const beyondAge = usual.shareBeyond(ageMs);
     // Older than all that is known, it may end at any time; that it does so in time is then as likely as what is left.
     const probability = beyondAge > 0 ? usual.shareBeyond(deadlineMs) / beyondAge : Math.min(1, ageMs / deadlineMs);

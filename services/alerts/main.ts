@@ -9,8 +9,9 @@ import { AlertState } from './alert-state.ts';
 import { Announcer } from './announcer.ts';
 import { Evaluator, evaluatorDefaults } from './evaluator.ts';
 import { Notifier } from './notifier.ts';
+import { createScoreMetrics, Scorer, scorerDefaults } from './scorer.ts';
 
-/** Judges closed windows, keeps alerts, and tells people of them. */
+/** Judges closed windows, keeps alerts, and tells people of them; scores what has ended. */
 
 const { settings, log, registry, reportReadiness, onStop } = await startProcess({ name: 'alerts' });
 const metrics = createAlertMetrics(registry);
@@ -29,19 +30,27 @@ const state = new AlertState((record, problems) =>
 );
 await readState();
 
+const runStreams = [
+  `${settings.topicExecutions}@${settings.streamEpochExecutions}`,
+  `${settings.topicTasks}@${settings.streamEpochTasks}`,
+];
+const shard = { shard: settings.alertShard, shards: settings.alertShards };
 const evaluator = new Evaluator({
   database,
-  streams: [
-    `${settings.topicExecutions}@${settings.streamEpochExecutions}`,
-    `${settings.topicTasks}@${settings.streamEpochTasks}`,
-    `${settings.topicOrchestrators}@${settings.streamEpochOrchestrators}`,
-  ],
-  shard: settings.alertShard,
-  shards: settings.alertShards,
+  streams: [...runStreams, `${settings.topicOrchestrators}@${settings.streamEpochOrchestrators}`],
+  ...shard,
   bookOf: state.bookOf,
   actsOf: state.actsOf,
   publish: (changes) => announcer.publish(changes),
   metrics,
+  nowMs: Date.now,
+});
+
+const scorer = new Scorer({
+  database,
+  streams: runStreams,
+  ...shard,
+  metrics: createScoreMetrics(registry),
   nowMs: Date.now,
 });
 
@@ -54,10 +63,10 @@ log.info({ topic: settings.topicAlerts }, 'telling people of alerts');
 let failure = '';
 reportReadiness(() => failure || evaluator.waitingFor || notifier.whyNotReady());
 const stopping = new AbortController();
-const judging = judge();
-onStop('evaluator', async () => {
+const working = Promise.all([judge(), score()]);
+onStop('evaluator and scorer', async () => {
   stopping.abort();
-  await judging;
+  await working;
 });
 
 /** Windows are judged as they close; what fails is done again, because a round that is not written down is not done. */
@@ -73,6 +82,18 @@ async function judge(): Promise<void> {
       log.warn(error, 'a window could not be judged; it is judged again');
     }
     await sleep(evaluatorDefaults.intervalMs, undefined, { signal: stopping.signal }).catch(() => undefined);
+  }
+}
+
+/** Alerts do not wait for scores, and what fails is done again: a stretch that is not written down is not scored. */
+async function score(): Promise<void> {
+  while (!stopping.signal.aborted) {
+    try {
+      if (evaluator.waitingFor === '' && !(await scorer.run())) continue;
+    } catch (error) {
+      log.warn(error, 'what has ended could not be scored; it is scored again');
+    }
+    await sleep(scorerDefaults.intervalMs, undefined, { signal: stopping.signal }).catch(() => undefined);
   }
 }
 

@@ -84,7 +84,7 @@ export const rules: readonly Rule[] = [
     threshold: 1.5,
     breaches: 'above',
     range: [1.05, 1000],
-    forMs: alertWindowMs,
+    forMs: 6 * alertWindowMs,
     severity: 'warning',
     message: 'Executions of workflow {subject} exceed their expected duration',
     runbook: 'Look at the timeline of a slow execution beside a usual one: the task that grew is named there.',

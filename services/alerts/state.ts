@@ -24,7 +24,7 @@ const stateDefaults = {
   /** A breach this soon after the end goes on with the same alert. */
   reopenMs: 30 * 60_000,
   /** What an alert explains, from its end on. */
-  explainsMs: 60 * 60_000,
+  explainsMs: 90 * 60_000,
   /** Growth of the effect that is told again. */
   escalationTimes: 2,
   /** While nobody acknowledges a critical alert, it is told again. */

@@ -31,6 +31,7 @@ import { insight } from './routes/insight.ts';
 import { apiKeys } from './routes/keys.ts';
 import { live } from './routes/live.ts';
 import { percentiles } from './routes/percentiles.ts';
+import { scores } from './routes/scores.ts';
 import { telemetry } from './routes/telemetry.ts';
 import { trends } from './routes/trends.ts';
 import { webhooks } from './routes/webhooks.ts';
@@ -102,6 +103,7 @@ export const families: readonly Family[] = [
   alerts,
   alertRules,
   alertSilences,
+  scores,
   webhooks,
   ingest,
   live,

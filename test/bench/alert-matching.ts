@@ -121,6 +121,7 @@ export function isSymptom(alert: ToldAlert, truth: TruthRecord): boolean {
  */
 export function firstVisibleMs(truth: TruthRecord, windows: readonly WindowInput[]): number | null {
   const from = windows.findIndex(({ endMs }) => endMs > truth.startMs);
+  if (from < 0) return null;
   switch (truth.kind) {
     case 'hot_worker':
     case 'lost_worker':

@@ -1,3 +1,6 @@
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { deserialize, serialize } from 'node:v8';
 import type {
   OpenRun,
   ReportWindow,
@@ -12,11 +15,20 @@ import { planIncidents } from '../../services/simulator/incident-plan.ts';
 import { scenarios } from '../../services/simulator/scenarios.ts';
 import type { TruthRecord } from '../../services/simulator/truth.ts';
 import { World, type WorldEvent } from '../../services/simulator/world.ts';
+import { firstVisibleMs } from './alert-matching.ts';
 
 /** A stretch of simulated days: some with incidents, some quiet, with the windows that the evaluator would be given. */
 export interface SimulatedStretch {
-  windows: WindowInput[];
-  truths: TruthRecord[];
+  windows: Iterable<WindowInput>;
+  endMs: number;
+  workflows: number;
+  incidents: Incident[];
+}
+
+/** What was planted, and when it first showed; null where it left no mark. */
+export interface Incident {
+  truth: TruthRecord;
+  visibleMs: number | null;
 }
 
 export interface StretchSpec {
@@ -26,7 +38,7 @@ export interface StretchSpec {
   incidentsPerDay(day: number): number;
 }
 
-const dayMs = 86_400_000;
+export const dayMs = 86_400_000;
 /** A Monday. */
 export const stretchStartMs = Date.UTC(2026, 5, 1);
 const rhythm = { poolsEveryMs: 100_000, workersEveryMs: 150_000, decisionsEvery: 100 } as const;
@@ -152,7 +164,8 @@ class WindowFold {
   #noteStart(names: Pick<ScheduledWorkflow, 'workspace' | 'source' | 'workflowId'>, cron: string, atMs: number): void {
     const key = `${names.workspace}|${names.workflowId}`;
     const known = this.starts.get(key);
-    if (known === undefined) this.starts.set(key, { scheduled: { ...names, cron, lastStartMs: atMs }, atMs: [atMs] });
+    if (known === undefined)
+      this.starts.set(key, { scheduled: { ...names, cron, timeZone: '', lastStartMs: atMs }, atMs: [atMs] });
     else known.atMs.push(atMs);
   }
 
@@ -328,5 +341,38 @@ export function simulateStretch({ seed, days, incidentsPerDay }: StretchSpec): S
     if (day > 0)
       for (let index = 0; index < perDay; index++) windows.push(fold.take(first + (day - 1) * perDay + index));
   }
-  return { windows, truths };
+  return {
+    windows,
+    endMs: windows.at(-1)?.endMs ?? stretchStartMs,
+    workflows: new Set(windows.flatMap(({ runs }) => runs.map(({ workflowId }) => workflowId))).size,
+    incidents: truths.map((truth) => ({ truth, visibleMs: firstVisibleMs(truth, windows) })),
+  };
+}
+
+/** Windows as they are kept: one that is looked at is unpacked, and forgotten. */
+class PackedWindows implements Iterable<WindowInput> {
+  readonly #packed: readonly Uint8Array[];
+
+  constructor(packed: readonly Uint8Array[]) {
+    this.#packed = packed;
+  }
+
+  *[Symbol.iterator](): Iterator<WindowInput> {
+    for (const window of this.#packed) yield deserialize(window) as WindowInput;
+  }
+}
+
+/** Kept in a folder, where one is given: simulating takes ten times as long as judging. */
+export function keepStretch(spec: StretchSpec, folder: string | undefined): SimulatedStretch {
+  if (folder === undefined) return simulateStretch(spec);
+  const file = path.join(folder, `stretch-${spec.seed}.bin`);
+  if (!existsSync(file)) {
+    const { windows, ...stretch } = simulateStretch(spec);
+    mkdirSync(folder, { recursive: true });
+    const packed = Array.from(windows, (window) => serialize(window));
+    writeFileSync(`${file}.part`, serialize({ ...stretch, packed }));
+    renameSync(`${file}.part`, file);
+  }
+  const { packed, ...stretch } = deserialize(readFileSync(file));
+  return { ...stretch, windows: new PackedWindows(packed) };
 }

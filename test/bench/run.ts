@@ -6,6 +6,8 @@ import path from 'node:path';
 const notBenches = new Set([
   'run.ts',
   'alert-matching.ts',
+  'alert-naive.ts',
+  'alert-tally.ts',
   'alert-weeks.ts',
   'report.ts',
   'servers.ts',
@@ -28,5 +30,7 @@ if (name === undefined || !names.includes(name)) {
   process.exit(2);
 }
 const script = path.join(import.meta.dirname, `${name}.ts`);
-const { status } = spawnSync(process.execPath, ['--max-old-space-size=4000', script, ...options], { stdio: 'inherit' });
+const { status } = spawnSync(process.execPath, ['--max-old-space-size=4000', '--expose-gc', script, ...options], {
+  stdio: 'inherit',
+});
 process.exit(status ?? 1);

@@ -27,6 +27,7 @@ import { orchestratorCellsTable, orchestratorDimensions } from '../../clickhouse
 import { orchestratorEventsTable } from '../../clickhouse/tables/orchestrator-events.ts';
 import { rollupCursorsTable, rollupPairs } from '../../clickhouse/tables/rollups.ts';
 import { executionEventsTable, taskEventsTable } from '../../clickhouse/tables/runs.ts';
+import { scoredRangesTable } from '../../clickhouse/tables/scores.ts';
 import { stateChangesTable, stateTable } from '../../clickhouse/tables/state.ts';
 import { webhookDeliveriesTable } from '../../clickhouse/tables/webhook-deliveries.ts';
 import { createTestDatabase } from '../support/stack.ts';
@@ -62,11 +63,15 @@ const published = [
   alertChangesTable,
   webhookDeliveriesTable,
   analysesTable,
+  scoredRangesTable,
 ];
 /** Keyed by what they speak of; any row may be written again. */
 const entities = [executionsTable, executionListTable, taskAttemptsTable, taskListTable];
 /** Filled by the roll-up job inside ClickHouse; their rows are no place in the log. */
 const rolledUp = rollupPairs.flatMap(({ hours, days }) => [hours, days]);
+
+/** Written by statements that select what they write. */
+const computed = ['scores', 'resource_baselines'];
 
 const readLines = async (statement: string) => (await database.query(statement)).split('\n');
 
@@ -89,6 +94,7 @@ describe('the columns that we write', () => {
       ...[...tables, ...entities, ...entries, ...published].map((table) => table.name),
       ...rolledUp.map(({ target }) => target),
       rollupCursorsTable.name,
+      ...computed,
     ];
     expect(known.sort()).toEqual(stored);
   });

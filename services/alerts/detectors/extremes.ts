@@ -9,7 +9,7 @@ const extremeDefaults = {
   /** Peaks are cut there, so that one outage does not make all others look usual. */
   mostScore: 6,
   windows: 300,
-  /** A peak is one when the window before was as usual as this; what goes on is no peak, but what is looked for. */
+  /** A peak is one when the windows before and after were as usual as this; what goes on is no peak, but what is looked for. */
   calm: 1,
   /** With fewer peaks their fit means nothing. */
   leastPeaks: 10,
@@ -24,6 +24,8 @@ export class Extremes {
   #excess: number = normalExcess;
   #peaks = 0;
   #before = 0;
+  /** What will have been a peak if the next window is calm. */
+  #candidate: number | null = null;
 
   /** P(score >= given). */
   tail(score: number): number {
@@ -34,13 +36,16 @@ export class Extremes {
   }
 
   learn(score: number): void {
-    const { threshold, mostScore, windows, calm } = extremeDefaults;
-    const isPeak = score > threshold && this.#before <= calm;
-    const isCalm = score <= threshold;
+    const { threshold, windows, calm } = extremeDefaults;
+    if (this.#candidate !== null && score <= calm) this.#learnPeak(this.#candidate);
+    this.#candidate = score > threshold && this.#before <= calm ? score : null;
     this.#before = score;
-    if (!isPeak && !isCalm) return;
-    this.#share += ((isPeak ? 1 : 0) - this.#share) / windows;
-    if (!isPeak) return;
+    if (score <= threshold) this.#share -= this.#share / windows;
+  }
+
+  #learnPeak(score: number): void {
+    const { threshold, mostScore, windows } = extremeDefaults;
+    this.#share += (1 - this.#share) / windows;
     this.#peaks++;
     this.#excess += (Math.min(score, mostScore) - threshold - this.#excess) / Math.min(20, this.#peaks + 3);
   }

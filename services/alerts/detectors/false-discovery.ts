@@ -3,7 +3,7 @@
  * however many series there are. Windows that are no candidates are discarded, and the chance of a candidate is taken
  * given that it is one, as ADDIS does; otherwise thousands of quiet series would use up everything that may be spent.
  */
-export const falseDiscoveryDefaults = { share: 0.05, candidateBelow: 5e-3 } as const;
+const falseDiscoveryDefaults = { share: 0.05, candidateBelow: 1e-4 } as const;
 
 /** Discoveries that still matter for what may be spent. */
 const discoveriesKept = 60;

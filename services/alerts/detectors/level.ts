@@ -3,19 +3,23 @@ import { Extremes } from './extremes.ts';
 
 /**
  * The level of durations, or of anything that varies by factors: residuals of logarithms from the median of what was
- * usual, by their robust spread. A window's statistic is their clipped sum over the root of their number, so one outlier
- * never makes an alarm; it is divided by how much that statistic varies in practice, because runs of a window are alike.
+ * usual, each by the spread on its own side, so that a long tail is no news. A window's statistic is their clipped sum over the
+ * root of their number, so one outlier never makes an alarm; it is divided by how much that statistic varies in practice,
+ * because runs of a window are alike.
  */
 const levelDefaults = {
   memory: 200,
   /** With fewer values nothing is judged. */
   leastMemory: 20,
   leastScale: 0.15,
+  /** Shares of what was usual that spreads are read from: one, and nearly two deviations from the median. */
+  deviation: 0.1587,
+  farDeviations: 0.025,
   clip: 3,
-  /** Values that a statistic needs; where a window holds fewer, those before it help. */
-  leastValues: 3,
-  /** A longer look, for what is less plain and lasts. */
-  moreValues: 8,
+  /** Values that each look needs; where a window holds fewer, those before it help. Longer looks are for what is less plain and lasts. */
+  looks: [3, 8, 24],
+  /** What is older tells a longer look nothing of now. */
+  lookMs: [6 * 3_600_000, 2 * 3_600_000, 1.5 * 3_600_000],
   startDispersion: 1.5,
   /** A window less likely than this is not learned from. */
   learnAbove: 5e-3,
@@ -25,6 +29,7 @@ const levelDefaults = {
   confirmWindows: 36,
 } as const;
 
+const tailValues = Math.max(...levelDefaults.looks);
 /** Values are counted anew when so many have come. */
 const refreshEvery = 8;
 
@@ -33,8 +38,9 @@ export interface LevelFinding {
   pHigh: number;
   pLow: number;
   n: number;
-  /** Times what was usual. */
+  /** Times what was usual; and by the newest values alone, which the longer looks share with windows before. */
   effect: number;
+  latest: number;
   /** What was usual, on the plain scale. */
   expected: number;
   /** Robust standard deviations. */
@@ -50,31 +56,36 @@ export class Level {
   #recentCount = 0;
   #fresh: number = refreshEvery;
   #median = 0;
-  #scale: number = levelDefaults.leastScale;
-  /** Mean absolute statistic, whose expectation is 0.8 dispersions. */
-  #spread = levelDefaults.startDispersion * 0.8;
+  #scaleUp: number = levelDefaults.leastScale;
+  #scaleDown: number = levelDefaults.leastScale;
+  /** Mean absolute statistic of each look, whose expectation is 0.8 dispersions: what is alike adds up in the longer ones. */
+  readonly #spreads = new Float32Array(levelDefaults.looks.length).fill(levelDefaults.startDispersion * 0.8);
   #strange = 0;
   readonly #cusum = new Cusum();
-  readonly #tail: TailValue[] = [];
+  /** The last values of the windows before, and when these ended. */
+  readonly #tailLogs = new Float32Array(tailValues);
+  readonly #tailEnds = new Float64Array(tailValues);
+  #tailCount = 0;
   readonly #extremes = new Extremes();
 
   /** `logs` holds the logarithms of the window's values, season taken out. */
-  judge(logs: readonly (readonly [log: number, n: number])[], endMs: number, mostAgeMs: number): LevelFinding | null {
+  judge(logs: readonly (readonly [log: number, n: number])[], endMs: number): LevelFinding | null {
     for (const [log, n] of logs) for (let left = Math.min(n, 8); left > 0; left--) this.#remember(log);
     if (this.#count < levelDefaults.leastMemory) {
       for (const [log] of logs) this.#learn(log);
       return null;
     }
     this.#refresh();
-    const { leastValues, moreValues } = levelDefaults;
-    const samples = [leastValues, moreValues].map((n) => this.#sample(logs, endMs, mostAgeMs, n));
+    const samples = levelDefaults.looks.map((values, look) =>
+      this.#sample(logs, endMs, levelDefaults.lookMs[look] as number, values),
+    );
     this.#keep(logs, endMs);
-    const [short, long] = samples as [Sample, Sample];
-    if (short.n < leastValues) {
+    const [shortest] = samples as [Sample];
+    if (shortest.n < levelDefaults.looks[0]) {
       for (const [log, n] of logs) for (let left = Math.min(n, 8); left > 0; left--) this.#learn(log);
       return null;
     }
-    return this.#judge(short, long, logs);
+    return this.#judge(samples, logs);
   }
 
   /** What is usual, on the plain scale; null before anything is. */
@@ -90,28 +101,38 @@ export class Level {
     };
   }
 
-  #judge(short: Sample, long: Sample, logs: readonly (readonly [number, number])[]): LevelFinding {
-    const dispersion = Math.max(1, this.#spread / 0.8);
-    const scores = [short, long].map(({ clipped, n }) => clipped / Math.sqrt(n) / dispersion);
-    const [own, pooled] = scores as [number, number];
-    const isLong = long.n > short.n && Math.abs(pooled) > Math.abs(own);
-    const [sample, score] = isLong ? [long, pooled] : [short, own];
-    // The longer look sees the same values again in the windows to come; each of them is a look.
-    const looks = isLong ? 2 * levelDefaults.moreValues : 2;
+  #judge(samples: readonly Sample[], logs: readonly (readonly [number, number])[]): LevelFinding {
+    const statistics = samples.map(({ clipped, n }) => clipped / Math.sqrt(n));
+    const scores = statistics.map((statistic, look) => statistic / Math.max(1, (this.#spreads[look] as number) / 0.8));
+    const own = scores[0] as number;
+    let best = 0;
+    for (let look = 1; look < scores.length; look++) {
+      const isLonger = (samples[look] as Sample).n > (samples[best] as Sample).n;
+      if (isLonger && Math.abs(scores[look] as number) > Math.abs(scores[best] as number)) best = look;
+    }
+    const sample = samples[best] as Sample;
+    const score = scores[best] as number;
+    // A longer look sees the same values again in the windows to come; each of them is a look.
+    const looks = best === 0 ? samples.length : samples.length * (levelDefaults.looks[best] as number);
     const pHigh = Math.min(1, looks * this.#extremes.tail(score));
     const pLow = Math.min(1, looks * this.#extremes.tail(-score));
     const expected = Math.exp(this.#median);
     const effect = Math.exp(sample.excess / sample.n);
+    const [{ excess, n: newest }] = samples as [Sample];
+    const latest = Math.exp(excess / newest);
     this.#cusum.add(own);
     const isStrange = Math.min(pHigh, pLow) < levelDefaults.learnAbove;
     if (isStrange) this.#strange++;
     else {
       this.#strange = Math.max(0, this.#strange - 2);
-      this.#spread += (Math.min(4, Math.abs(own) * dispersion) - this.#spread) / 50;
+      for (const [look, statistic] of statistics.entries()) {
+        const spread = this.#spreads[look] as number;
+        this.#spreads[look] = spread + (Math.min(4, Math.abs(statistic)) - spread) / 100;
+      }
       for (const [log, n] of logs) for (let left = Math.min(n, 8); left > 0; left--) this.#learn(log);
     }
     this.#extremes.learn(own);
-    return { pHigh, pLow, n: sample.n, effect, expected, score, shift: this.#confirmShift() };
+    return { pHigh, pLow, n: sample.n, effect, latest, expected, score, shift: this.#confirmShift() };
   }
 
   /** The window's values, or with those before it as many as a statistic needs. */
@@ -119,23 +140,27 @@ export class Level {
     const sample = { n: 0, clipped: 0, excess: 0 };
     const { clip } = levelDefaults;
     const take = (log: number, n: number) => {
-      const residual = (log - this.#median) / this.#scale;
+      const residual = (log - this.#median) / (log > this.#median ? this.#scaleUp : this.#scaleDown);
       sample.n += n;
       sample.clipped += n * Math.max(-clip, Math.min(clip, residual));
       sample.excess += n * (log - this.#median);
     };
     for (const [log, n] of logs) take(log, n);
-    for (let at = this.#tail.length - 1; at >= 0 && sample.n < values; at--) {
-      const before = this.#tail[at] as TailValue;
-      if (endMs - before.endMs <= mostAgeMs) take(before.log, 1);
+    for (let back = 1; back <= Math.min(this.#tailCount, tailValues) && sample.n < values; back++) {
+      const at = (this.#tailCount - back) % tailValues;
+      if (endMs - (this.#tailEnds[at] as number) <= mostAgeMs) take(this.#tailLogs[at] as number, 1);
     }
     return sample;
   }
 
   #keep(logs: readonly (readonly [number, number])[], endMs: number): void {
-    const { moreValues } = levelDefaults;
-    this.#tail.push(...logs.slice(-moreValues).map(([log]) => ({ log, endMs })));
-    if (this.#tail.length > moreValues) this.#tail.splice(0, this.#tail.length - moreValues);
+    for (const [log, n] of logs) {
+      for (let left = Math.min(n, 8); left > 0; left--) {
+        this.#tailLogs[this.#tailCount % tailValues] = log;
+        this.#tailEnds[this.#tailCount % tailValues] = endMs;
+        this.#tailCount++;
+      }
+    }
   }
 
   #learn(log: number): void {
@@ -154,8 +179,15 @@ export class Level {
     this.#fresh = 0;
     const known = this.#values.slice(0, Math.min(this.#count, levelDefaults.memory)).sort();
     this.#median = medianOf(known);
-    const distances = known.map((value) => Math.abs(value - this.#median)).sort();
-    this.#scale = Math.max(1.4826 * medianOf(distances), levelDefaults.leastScale);
+    const { deviation, farDeviations } = levelDefaults;
+    this.#scaleUp = this.#spreadTo(known, 1 - deviation, 1 - farDeviations);
+    this.#scaleDown = this.#spreadTo(known, deviation, farDeviations);
+  }
+
+  /** The deviation that a normal would have there, and the one that it would have far out where that is greater. */
+  #spreadTo(known: Float32Array, near: number, far: number): number {
+    const distance = (share: number) => Math.abs(quantileOf(known, share) - this.#median);
+    return Math.max(levelDefaults.leastScale, distance(near), distance(far) / 1.96);
   }
 
   /** What has been strange for long, in one direction, is the new usual: told once, learned, and quiet from then on. */
@@ -175,16 +207,14 @@ export class Level {
   }
 }
 
-interface TailValue {
-  log: number;
-  endMs: number;
-}
-
 interface Sample {
   n: number;
   clipped: number;
   excess: number;
 }
+
+const quantileOf = (sorted: Float32Array, share: number): number =>
+  sorted[Math.round(share * (sorted.length - 1))] as number;
 
 function medianOf(sorted: Float32Array): number {
   const middle = sorted.length >> 1;

@@ -77,7 +77,7 @@ describe('level', () => {
     const random = createRandom(7);
     const level = new Level();
     const next = createClock();
-    const judge = (values: readonly (readonly [number, number])[]) => level.judge(values, next(), dayMs);
+    const judge = (values: readonly (readonly [number, number])[]) => level.judge(values, next());
     let alarms = 0;
     for (let window = 0; window < 2_000; window++) if ((judge(logs(random, 5, 1_000))?.pHigh ?? 1) < 1e-5) alarms++;
     expect(alarms).toBe(0);
@@ -93,7 +93,7 @@ describe('level', () => {
     const random = createRandom(8);
     const level = new Level();
     const next = createClock();
-    const judge = (medianMs: number) => level.judge(logs(random, 5, medianMs), next(), dayMs);
+    const judge = (medianMs: number) => level.judge(logs(random, 5, medianMs), next());
     for (let window = 0; window < 300; window++) judge(1_000);
     const after = Array.from({ length: 120 }, () => judge(2_000));
     const shifts = after.flatMap((found) => found?.shift ?? []);
@@ -101,6 +101,19 @@ describe('level', () => {
     expect((shifts[0]?.to ?? 0) / (shifts[0]?.from ?? 1)).toBeCloseTo(2, 0);
     expect(after.at(-1)?.pHigh).toBeGreaterThan(5e-3);
   });
+});
+
+test('a level with a long tail takes its tail for usual', () => {
+  const random = createRandom(12);
+  const level = new Level();
+  const next = createClock();
+  const draw = (leastMs: number) =>
+    Array.from({ length: 5 }, () => [Math.log(leastMs * (1 - random.next()) ** -0.8), 1] as const);
+  let least = 1;
+  for (let window = 0; window < 3_000; window++) least = Math.min(least, level.judge(draw(1_000), next())?.pHigh ?? 1);
+  expect(least).toBeGreaterThan(1e-6);
+  const slow = Array.from({ length: 3 }, () => level.judge(draw(30_000), next())?.pHigh ?? 1);
+  expect(Math.min(...slow)).toBeLessThan(1e-6);
 });
 
 describe('record excess', () => {
@@ -168,7 +181,7 @@ test('of many that are no discoveries hardly any is admitted, and plain ones are
   const discovery = new FalseDiscovery();
   const random = createRandom(11);
   let admitted = 0;
-  for (let test = 0; test < 2_000; test++) if (discovery.admits(5e-3 * random.next())) admitted++;
+  for (let test = 0; test < 2_000; test++) if (discovery.admits(1e-4 * random.next())) admitted++;
   expect(admitted).toBeLessThan(5);
   expect(discovery.admits(1e-12)).toBe(true);
 });
