@@ -85,7 +85,7 @@ const ends = new Set(['completed', 'failed', 'timeout', 'cancelled', 'partial'])
 const failed = new Set(['failed', 'timeout']);
 
 /** Folds events into windows as the product's rollups do, for what the judge looks at. */
-class WindowFold {
+export class WindowFold {
   readonly drafts = new Map<number, Draft>();
   readonly open = new Map<string, OpenState>();
   readonly #counters = new Map<string, Counters>();

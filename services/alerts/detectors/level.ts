@@ -30,6 +30,16 @@ const levelDefaults = {
 } as const;
 
 const tailValues = Math.max(...levelDefaults.looks);
+const at = {
+  recent: levelDefaults.memory,
+  tailLogs: levelDefaults.memory + levelDefaults.recent,
+  tailWindows: levelDefaults.memory + levelDefaults.recent + tailValues,
+  spreads: levelDefaults.memory + levelDefaults.recent + 2 * tailValues,
+} as const;
+const floats = at.spreads + levelDefaults.looks.length;
+/** Windows are numbered, which 24 bits are enough for; instants would need more. */
+const windowOf = (endMs: number): number => Math.round(endMs / windowMs);
+const windowMs = 300_000;
 /** Values are counted anew when so many have come. */
 const refreshEvery = 8;
 
@@ -50,21 +60,19 @@ export interface LevelFinding {
 }
 
 export class Level {
-  /** Logarithms outside anomalies, then those seen last whatever they are. */
-  readonly #values = new Float32Array(levelDefaults.memory + levelDefaults.recent);
+  /**
+   * One array, because each has an overhead of its own: logarithms outside anomalies, those seen last whatever they are, those of the
+   * windows before with the numbers of these, and by look the mean absolute statistic, whose expectation is 0.8 dispersions.
+   */
+  readonly #values = new Float32Array(floats).fill(levelDefaults.startDispersion * 0.8, at.spreads);
   #count = 0;
   #recentCount = 0;
   #fresh: number = refreshEvery;
   #median = 0;
   #scaleUp: number = levelDefaults.leastScale;
   #scaleDown: number = levelDefaults.leastScale;
-  /** Mean absolute statistic of each look, whose expectation is 0.8 dispersions: what is alike adds up in the longer ones. */
-  readonly #spreads = new Float32Array(levelDefaults.looks.length).fill(levelDefaults.startDispersion * 0.8);
   #strange = 0;
   readonly #cusum = new Cusum();
-  /** The last values of the windows before, and when these ended. */
-  readonly #tailLogs = new Float32Array(tailValues);
-  readonly #tailEnds = new Float64Array(tailValues);
   #tailCount = 0;
   readonly #extremes = new Extremes();
 
@@ -103,7 +111,9 @@ export class Level {
 
   #judge(samples: readonly Sample[], logs: readonly (readonly [number, number])[]): LevelFinding {
     const statistics = samples.map(({ clipped, n }) => clipped / Math.sqrt(n));
-    const scores = statistics.map((statistic, look) => statistic / Math.max(1, (this.#spreads[look] as number) / 0.8));
+    const scores = statistics.map(
+      (statistic, look) => statistic / Math.max(1, (this.#values[at.spreads + look] as number) / 0.8),
+    );
     const own = scores[0] as number;
     let best = 0;
     for (let look = 1; look < scores.length; look++) {
@@ -126,8 +136,8 @@ export class Level {
     else {
       this.#strange = Math.max(0, this.#strange - 2);
       for (const [look, statistic] of statistics.entries()) {
-        const spread = this.#spreads[look] as number;
-        this.#spreads[look] = spread + (Math.min(4, Math.abs(statistic)) - spread) / 100;
+        const spread = this.#values[at.spreads + look] as number;
+        this.#values[at.spreads + look] = spread + (Math.min(4, Math.abs(statistic)) - spread) / 100;
       }
       for (const [log, n] of logs) for (let left = Math.min(n, 8); left > 0; left--) this.#learn(log);
     }
@@ -147,8 +157,9 @@ export class Level {
     };
     for (const [log, n] of logs) take(log, n);
     for (let back = 1; back <= Math.min(this.#tailCount, tailValues) && sample.n < values; back++) {
-      const at = (this.#tailCount - back) % tailValues;
-      if (endMs - (this.#tailEnds[at] as number) <= mostAgeMs) take(this.#tailLogs[at] as number, 1);
+      const place = (this.#tailCount - back) % tailValues;
+      const age = windowOf(endMs) - (this.#values[at.tailWindows + place] as number);
+      if (age * windowMs <= mostAgeMs) take(this.#values[at.tailLogs + place] as number, 1);
     }
     return sample;
   }
@@ -156,8 +167,9 @@ export class Level {
   #keep(logs: readonly (readonly [number, number])[], endMs: number): void {
     for (const [log, n] of logs) {
       for (let left = Math.min(n, 8); left > 0; left--) {
-        this.#tailLogs[this.#tailCount % tailValues] = log;
-        this.#tailEnds[this.#tailCount % tailValues] = endMs;
+        const place = this.#tailCount % tailValues;
+        this.#values[at.tailLogs + place] = log;
+        this.#values[at.tailWindows + place] = windowOf(endMs);
         this.#tailCount++;
       }
     }
@@ -170,7 +182,7 @@ export class Level {
   }
 
   #remember(log: number): void {
-    this.#values[levelDefaults.memory + (this.#recentCount % levelDefaults.recent)] = log;
+    this.#values[at.recent + (this.#recentCount % levelDefaults.recent)] = log;
     this.#recentCount++;
   }
 
@@ -192,11 +204,11 @@ export class Level {
 
   /** What has been strange for long, in one direction, is the new usual: told once, learned, and quiet from then on. */
   #confirmShift(): LevelFinding['shift'] {
-    const { memory, recent, confirmWindows } = levelDefaults;
+    const { recent, confirmWindows } = levelDefaults;
     const isLasting = this.#strange >= confirmWindows && this.#recentCount >= recent && this.#cusum.hasChanged;
     if (!isLasting) return null;
     const from = Math.exp(this.#median);
-    const lately = this.#values.slice(memory);
+    const lately = this.#values.slice(at.recent, at.recent + recent);
     this.#values.set(lately);
     this.#count = recent;
     this.#fresh = refreshEvery;

@@ -52,6 +52,9 @@ async function plantAlerts(workspace: string, mark: string): Promise<void> {
   await database.query(
     `INSERT INTO webhook_deliveries (workspace, subscription_id, notification_id, alert_id, status, last_tried_at) VALUES ('${workspace}', '${mark}-hook', '${mark}-n', '${mark}-alert', 'dead', now64(3))`,
   );
+  await database.query(
+    `INSERT INTO scores (workspace, workflow_id, measure, ended_at, execution_id, value, direction) VALUES ('${workspace}', '${mark}-orders', 'duration', now64(3) - 60, '${mark}-run-1', 1, 'usual')`,
+  );
   const match = { subject_id: mark };
   const entries = {
     'alert-rules': { runbook: mark },
@@ -173,6 +176,7 @@ const cases: Record<string, Case> = {
     holds: (text, { mark }) => text.includes(`"runbook":"${mark}"`),
   },
   '/api/v1/alerts/silences': { path: () => '/api/v1/alerts/silences' },
+  '/api/v1/scores': { path: () => '/api/v1/scores' },
   '/api/v1/webhooks/subscriptions': { path: () => '/api/v1/webhooks/subscriptions' },
   '/api/v1/webhooks/deliveries': { path: () => '/api/v1/webhooks/deliveries' },
   '/api/v1/commands': { path: () => '/api/v1/commands' },
