@@ -18,9 +18,9 @@ const hourMs = 3_600_000;
 const startMs = Date.UTC(2026, 5, 2);
 const stuckFromMs = startMs + 34 * hourMs;
 const endMs = startMs + 48 * hourMs;
-const workflowId = 'count_words';
+const workflowId = 'moderate_content';
 
-/** A world in which one run waits for ever, on a workflow whose runs usually take minutes. */
+/** A world in which one run waits for ever, on a workflow without timeouts. */
 function createWorld(fold: WindowFold): World {
   return new World({
     seed: 5,
@@ -47,7 +47,7 @@ it('a stuck execution is told, its task is started anew when somebody agrees, an
     world.runUntil(roundMs + 1000);
     for (const change of machine.play({ roundMs, judgements: judge.judge(fold.take(index)) })) {
       const alert = toAlertRecord(change);
-      told.push(`${alert.rule_id} ${alert.state}`);
+      if (alert.rule_id === 'EXECUTION_STUCK') told.push(alert.state);
       if (alert.rule_id !== 'EXECUTION_STUCK' || alert.state !== 'firing') continue;
       stuckId = alert.execution_id ?? '';
       const [remedy] = adviseOn(alert);
@@ -69,6 +69,6 @@ it('a stuck execution is told, its task is started anew when somebody agrees, an
       expect(obey(world, ask({ approved_by: 'bob' }).request as never).outcome).toBe('done');
     }
   }
-  expect(told).toEqual(['EXECUTION_STUCK firing', 'EXECUTION_STUCK resolved']);
+  expect(told).toEqual(['firing', 'resolved']);
   expect(world.runs.get(stuckId)?.play.state).toBe('completed');
 });

@@ -48,7 +48,7 @@ describe('what becomes of findings', () => {
     expect(decideAll([{}])).toEqual(['breach']);
     expect(decideAll([{ strength: 'weak' }, { strength: 'weak' }])).toEqual(['suspect', 'breach']);
     expect(decideAll([{ strength: 'weak' }, { strength: 'none' }, { strength: 'none' }, { strength: 'weak' }])).toEqual(
-      ['suspect', null, null, 'suspect'],
+      ['suspect', 'quiet', 'quiet', 'suspect'],
     );
   });
 
