@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -8,6 +9,7 @@ import { migrate } from '../../clickhouse/migrate.ts';
 import { type EmbeddedClickHouse, startClickHouse } from '../../deploy/local/clickhouse.ts';
 import { type EmbeddedKafka, startKafka } from '../../deploy/local/kafka.ts';
 import { heapFlags } from '../../deploy/local/node-process.ts';
+import { listReadableTables } from '../../deploy/local/readable-tables.ts';
 import {
   type Admin,
   createKafka,
@@ -34,6 +36,7 @@ export class BenchServers {
   admin!: Admin;
   producer!: Producer;
   readonly #processes: ChildProcess[] = [];
+  #readers: Record<string, string> = {};
   #databases = 0;
 
   private constructor(folder: string | undefined) {
@@ -56,6 +59,17 @@ export class BenchServers {
     await Promise.all([servers.admin.connect(), servers.producer.connect()]);
     await servers.createTopic(noReports, 1);
     return servers;
+  }
+
+  /** From now on query services read this database as users do, a workspace at a time; the engine learns that at a start only. */
+  async openToReaders({ name }: Database): Promise<void> {
+    const { url, users, httpPort, tcpPort } = this.clickhouse;
+    const { name: user, password } = users.writer;
+    const readable = await listReadableTables({ url, user, password, database: name });
+    await this.clickhouse.stop();
+    const dataDir = path.join(this.folder, 'clickhouse');
+    this.clickhouse = await startClickHouse({ dataDir, httpPort, tcpPort, database: name, readable });
+    this.#readers = { CLICKHOUSE_API_USER: users.api.name, CLICKHOUSE_API_PASSWORD: users.api.password };
   }
 
   async stop(): Promise<void> {
@@ -104,16 +118,38 @@ export class BenchServers {
     return new BenchPipeline(child, `http://127.0.0.1:${port}/metrics`);
   }
 
+  /** Has the analyses of all workflows computed, as the job does that ships, once. */
+  async analyseAll(database: Database, topics: { executions: string; tasks: string }): Promise<void> {
+    const child = this.#start(
+      'services/insight/main.ts',
+      database,
+      topics,
+      { WEIR_METRICS_PORT: String(freePort()) },
+      '--once',
+    );
+    const [code] = (await once(child, 'exit')) as [number | null];
+    if (code !== 0) throw new Error(`the job of analyses ended with ${code}`);
+  }
+
   /** A query service as it ships, ready to answer. */
-  async startQuery(database: Database, topics: { executions: string; tasks: string }): Promise<QueryProcess> {
+  async startQuery(
+    database: Database,
+    topics: { executions: string; tasks: string },
+    settings: Record<string, string> = {},
+  ): Promise<QueryProcess> {
     const [port, apiPort] = [freePort(), freePort()];
     const child = this.#start('services/query/main.ts', database, topics, {
       WEIR_METRICS_PORT: String(port),
       WEIR_API_PORT: String(apiPort),
       WEIR_API_REQUESTS_PER_MINUTE: '1000000',
+      ...this.#readers,
+      ...settings,
     });
     const service = new QueryProcess(child, `http://127.0.0.1:${port}/metrics`, `http://127.0.0.1:${apiPort}`);
-    while (!(await service.isReady())) await sleep(100);
+    while (!(await service.isReady())) {
+      if (child.exitCode !== null) throw new Error(`the query service ended with ${child.exitCode}`);
+      await sleep(100);
+    }
     return service;
   }
 
@@ -122,9 +158,10 @@ export class BenchServers {
     database: Database,
     topics: { executions: string; tasks: string },
     settings: Record<string, string>,
+    ...args: string[]
   ): ChildProcess {
     const { url, users } = this.clickhouse;
-    const child = spawn(process.execPath, [...heapFlags, path.join(root, script)], {
+    const child = spawn(process.execPath, [...heapFlags, path.join(root, script), ...args], {
       stdio: ['ignore', 'ignore', 'inherit'],
       env: {
         PATH: process.env.PATH,
@@ -156,11 +193,23 @@ export class BenchPipeline {
 
   /** Sum of a metric over its labels, NaN while it cannot be read. */
   async metric(name: string): Promise<number> {
+    const values = (await this.#linesOf(name)).map((line) => Number(line.split(' ').at(-1)));
+    return values.length === 0 ? Number.NaN : values.reduce((sum, value) => sum + value, 0);
+  }
+
+  /** Values of a metric by one of its labels. */
+  async metricBy(name: string, label: string): Promise<Map<string, number>> {
+    const lines = await this.#linesOf(name);
+    return new Map(
+      lines.map((line) => [new RegExp(`${label}="([^"]*)"`).exec(line)?.[1] ?? '', Number(line.split(' ').at(-1))]),
+    );
+  }
+
+  async #linesOf(name: string): Promise<string[]> {
     const page = await fetch(this.#url)
       .then((answer) => answer.text())
       .catch(() => '');
-    const values = page.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
-    return values.length === 0 ? Number.NaN : values.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+    return page.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
   }
 
   get peakMemoryMb(): number {

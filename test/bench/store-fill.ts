@@ -180,11 +180,15 @@ async function runRollup(database: Database): Promise<number> {
   return (performance.now() - startedMs) / 1000;
 }
 
-/** Parts are shared by both databases until they are merged, so the copy costs nothing. */
 async function copyMerged(from: Database, to: Database): Promise<void> {
-  for (const name of await tablesOf(from)) {
-    if (name === 'schema_migrations') continue;
-    await to.command(`ALTER TABLE ${name} ATTACH PARTITION ALL FROM ${from.name}.${name}`);
+  for (const name of await copyParts(from, to)) {
     await to.command(`OPTIMIZE TABLE ${name} FINAL`, { max_execution_time: 0, optimize_throw_if_noop: 0 });
   }
+}
+
+/** Parts are shared by both databases until they are merged, so the copy costs nothing. Gives the tables that were copied. */
+export async function copyParts(from: Database, to: Database): Promise<string[]> {
+  const tables = (await tablesOf(from)).filter((name) => name !== 'schema_migrations');
+  for (const name of tables) await to.command(`ALTER TABLE ${name} ATTACH PARTITION ALL FROM ${from.name}.${name}`);
+  return tables;
 }
