@@ -55,6 +55,7 @@ const rawTables = { executions: 'execution_events', tasks: 'task_events' } as co
  */
 export const hoursQuestion: Question<HourAsk, HourRow> = {
   name: 'accounted_hours',
+  keepMs: 5000,
   sql: ({
     kind,
   }) => `SELECT toUnixTimestamp(toStartOfHour(at)) AS hour, sum(s) AS stored, sum(d) AS dropped, sum(l) AS dead
@@ -92,6 +93,7 @@ const outcomes = ['completed', 'failed', 'cancelled', 'timeout', 'partial'] as c
  */
 export const recountQuestion: Question<RecountAsk, RecountRow> = {
   name: 'recount',
+  keepMs: 5000,
   sql: ({ kind }) => `WITH counted AS (
   SELECT latest.1 AS state, count() AS n FROM (
     SELECT argMax((e.state, e.event_time), (e.attempt, e.event_time, e.partition, e.offset)) AS latest

@@ -30,6 +30,8 @@ export interface PageQuestion {
   toMs: number;
   after: PagePosition | null;
   limit: number;
+  /** Columns of the view besides those that name a row; what is not given is all of them, which costs as much again. */
+  columns?: readonly string[];
 }
 
 export interface ExecutionPageQuestion extends PageQuestion {
@@ -58,6 +60,11 @@ export interface EntityRow extends Record<string, unknown> {
   source: string;
   execution_id: string;
 }
+
+type ColumnsAsk = Pick<PageQuestion, 'workspace' | 'columns'>;
+
+const shownColumns = (keys: readonly string[], columns: readonly string[] | undefined): string =>
+  columns === undefined ? '*' : [...new Set([...keys, ...columns])].join(', ');
 
 interface List {
   /** The list, and what of its rows is asked for besides the workspace, the state and the time. */
@@ -100,12 +107,12 @@ const openStates: readonly string[] = ['pending', 'running', 'suspended'];
 /** What has not ended is found by an index of its own, and is little beside what has: no list is looked through for it. */
 async function readOpenExecutions(
   reader: RowReader,
-  { workspace, workflowId, state, source = '', fromMs, toMs, after, limit }: ExecutionPageQuestion,
+  { workspace, workflowId, state, source = '', fromMs, toMs, after, limit, columns }: ExecutionPageQuestion,
 ): Promise<EntityPage<EntityRow>> {
   const at = 'fromUnixTimestamp64Milli({after_ms: Int64})';
   const behind = `AND (first_seen_at, source, execution_id) < (${at}, {after_source: String}, {after_execution_id: String})`;
   const found = await reader.rows<EntityRow & { at_ms: number }>(
-    `SELECT *, toUnixTimestamp64Milli(first_seen_at) AS at_ms FROM executions_latest
+    `SELECT ${shownColumns(executionList.viewKeys, columns)}, toUnixTimestamp64Milli(first_seen_at) AS at_ms FROM executions_latest
      WHERE workspace = {workspace: String} AND is_open AND state = {state: String}
        AND ({workflow: String} = '' OR workflow_id = {workflow: String}) AND ({source: String} = '' OR source = {source: String})
        AND first_seen_at >= fromUnixTimestamp64Milli({from_ms: Int64}) AND first_seen_at < fromUnixTimestamp64Milli({to_ms: Int64})
@@ -125,12 +132,12 @@ async function readOpenExecutions(
 /** Executions by their names, in the order of these; what is not there is left out. */
 export async function readExecutionsNamed(
   reader: RowReader,
-  { workspace, source, executionIds }: { workspace: string; source: string; executionIds: readonly string[] },
+  { source, executionIds, ...asked }: { source: string; executionIds: readonly string[] } & ColumnsAsk,
 ): Promise<EntityRow[]> {
   const names = executionIds.map((executionId) => {
     return { atMs: 0, source, executionId, taskId: '', mapIndex: -1, attempt: 1 };
   });
-  const entities = await readEntities(reader, executionList, { workspace, state: '' }, names);
+  const entities = await readEntities(reader, executionList, { ...asked, state: '' }, names);
   return names.flatMap((name) => {
     const { at_ms: _, ...row } = entities.get(nameOf(name)) ?? { at_ms: null };
     return 'execution_id' in row ? [row as EntityRow] : [];
@@ -237,11 +244,14 @@ const keyOf = (row: Record<string, unknown>, [, , task]: readonly string[]): Omi
   attempt: task === undefined ? 1 : (row.attempt as number),
 });
 
-/** Those of the candidates that are in the state asked for, by their names, with the time at which the list should show them. */
+/**
+ * Those of the candidates that are in the state asked for, by their names, with the time at which the list should show them. The
+ * names are a constant: a subquery would be known only when the granules to be read are chosen already, and all of a part be read.
+ */
 async function readEntities(
   reader: RowReader,
   { view, viewKeys, endedAt }: List,
-  { workspace, state }: Pick<PageQuestion, 'workspace' | 'state'>,
+  { workspace, state, columns }: Pick<PageQuestion, 'workspace' | 'state' | 'columns'>,
   candidates: readonly PagePosition[],
 ): Promise<Map<string, EntityRow & { at_ms: number }>> {
   if (candidates.length === 0) return new Map();
@@ -251,9 +261,9 @@ async function readEntities(
   const arrays = viewKeys.map((key) => `{${key}s: Array(${keyTypes[key] ?? 'String'})}`);
   const params = Object.fromEntries(viewKeys.map((key, index) => [`${key}s`, names.map((name) => name[index])]));
   const rows = await reader.rows<EntityRow & { at_ms: number }>(
-    `SELECT *, toUnixTimestamp64Milli(${listOf(state) === '' ? 'first_seen_at' : `assumeNotNull(${endedAt})`}) AS at_ms
+    `SELECT ${shownColumns(viewKeys, columns)}, toUnixTimestamp64Milli(${listOf(state) === '' ? 'first_seen_at' : `assumeNotNull(${endedAt})`}) AS at_ms
      FROM ${view} WHERE workspace = {workspace: String}
-       AND (${viewKeys.join(', ')}) IN (SELECT arrayJoin(arrayZip(${arrays.join(', ')})))
+       AND (${viewKeys.join(', ')}) IN arrayZip(${arrays.join(', ')})
        AND ({state: String} = '' OR state = {state: String})`,
     { workspace, state, ...params },
   );

@@ -112,11 +112,14 @@ export const liveExecutionTasksQuestion: Question<LiveAsk, LiveTaskRow> = {
 WHERE workspace = {workspace: String} AND execution_id = {id: String} AND ${ofSource} ${newest}`,
 };
 
-/** Lists are read from their ends; FINAL would read all of them to leave out rows that are repeated. */
+/**
+ * Lists are read from their ends; FINAL would read all of them to leave out rows that are repeated. What stands at several
+ * places of a list takes up one of those asked for, or it would push others out unnoticed.
+ */
 const listed = (columns: string, list: string, column: string) =>
   `(${columns}) IN (SELECT ${columns} FROM ${list}
     WHERE workspace = {workspace: String} AND ${column} = {id: String} AND state = '' AND ${ofSource}
-    ORDER BY at DESC LIMIT {limit: UInt32} + 1 SETTINGS final = 0)`;
+    ORDER BY at DESC LIMIT 1 BY ${columns} LIMIT {limit: UInt32} + 1 SETTINGS final = 0)`;
 
 export const liveWorkflowQuestion: Question<LiveAsk, LiveExecutionRow> = {
   name: 'live_workflow',

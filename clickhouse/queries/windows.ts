@@ -176,6 +176,7 @@ function conditionsOf(ask: WindowsAsk): string {
  */
 export const windowsQuestion: Question<WindowsAsk, WindowRow> = {
   name: 'windows',
+  keepMs: 1000,
   sql: (ask) => `WITH ${ask.level === '1m' ? '' : `${endsOf(ask)},`}
   bucket -> if(bucket = -32768, 0, 0.99 * exp(bucket * ln(1.01 / 0.99)) / 1000) AS bucket_ms,
   (buckets, rank) -> if(empty(buckets), NULL, mapKeys(buckets)[arrayFirstIndex(

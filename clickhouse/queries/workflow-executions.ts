@@ -19,6 +19,7 @@ export interface SourceCount {
 /** By source, those that were first seen in a range. An execution may be listed at several times; it counts once. */
 export const executionCountsQuestion: Question<WorkflowRange, SourceCount> = {
   name: 'execution_counts',
+  keepMs: 1000,
   sql: () => `SELECT source, uniqExact(execution_id) AS executions FROM execution_list
 WHERE ${ofWorkflow} AND ${inRange}
 GROUP BY source ORDER BY source LIMIT 1000 SETTINGS final = 0`,
@@ -40,6 +41,7 @@ export interface OpenCount {
 /** What has not ended, or runs again, by its state now and the end that rollups count of it. */
 export const openCountsQuestion: Question<{ workflow: string; source: string }, OpenCount> = {
   name: 'open_counts',
+  keepMs: 1000,
   sql: () => `SELECT state, last_end_state, count() AS executions FROM executions_latest
 WHERE workspace = {workspace: String} AND source = {source: String} AND is_open AND workflow_id = {workflow: String}
 GROUP BY state, last_end_state`,

@@ -24,6 +24,7 @@ const seenTables: readonly { table: string; when: string }[] = [
 /** Workflows from one on, in the order of their names; '' begins with the first. */
 export const seenWorkflowsQuestion: Question<{ workflow: string; after: string; limit: number }, SeenWorkflow> = {
   name: 'seen_workflows',
+  keepMs: 1000,
   sql: ({ workflow }) => {
     const named = workflow === '' ? ' AND w.workflow_id > {after: String}' : ' AND w.workflow_id = {workflow: String}';
     const tables = seenTables.map(

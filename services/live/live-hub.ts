@@ -172,6 +172,7 @@ export class LiveHub {
     }
   }
 
+  /** Alerts are stored before they are told: whatever stood on their topic before can be read already. */
   #marksOf(topic: LiveTopic): Mark[] {
     const { streams, topics } = this.#options;
     return logsOf[topic.kind]

@@ -46,6 +46,13 @@ export interface ListedExecution extends EntityRow {
   last_event_at: string;
 }
 
+const listedColumns = [
+  ...['workflow_id', 'workflow_name', 'workflow_version', 'project', 'execution_number', 'attempts', 'state'],
+  ...['progress_ratio', 'phase', 'substatus', 'trigger_type', 'trigger_source', 'triggered_by', 'scheduled_at'],
+  ...['started_at', 'ended_at', 'duration_ms', 'queue_ms', 'cost', 'error_type', 'error_code', 'error_message'],
+  ...['cancel_reason', 'first_seen_at', 'last_event_at'],
+];
+
 export interface ExecutionsWish {
   workflow: string;
   source: string;
@@ -57,13 +64,20 @@ export interface ExecutionsWish {
 /** The one source that has executions of the workflow; null where the workspace knows it, but nothing ran in the range. */
 export async function findSource(reader: WorkspaceReader, wish: ExecutionsWish): Promise<string | null> {
   if (wish.source !== '') return wish.source;
-  const counts = await reader.ask(executionCountsQuestion, wish);
+  const counts = await reader.ask(executionCountsQuestion, countsAsk(wish));
   if (counts.length > 1) throw refuseAmbiguous(counts.map(({ source }) => source));
   if (counts[0] !== undefined) return counts[0].source;
   const ever = await reader.ask(workflowSourcesQuestion, { workflow: wish.workflow });
   if (ever.length === 0) throw new ApiError('not_found', 'The workspace has no telemetry of this workflow.');
   return ever.length === 1 ? (ever[0]?.source ?? null) : null;
 }
+
+/** In whole seconds, so that those who ask within one ask the same. */
+const countsAsk = ({ workflow, fromMs, toMs }: ExecutionsWish) => ({
+  workflow,
+  fromMs: Math.floor(fromMs / 1000) * 1000,
+  toMs: Math.ceil(toMs / 1000) * 1000,
+});
 
 const refuseAmbiguous = (sources: readonly string[]): ApiError =>
   new ApiError('ambiguous_source', `The id is used by ${sources.length} sources.`, { sources });
@@ -89,6 +103,7 @@ export async function readPageBehind(
     toMs: wish.toMs,
     after,
     limit,
+    columns: listedColumns,
   });
   const nextCursor = next === null ? null : writeCursor([next.atMs, next.source, next.executionId, fromMs]);
   return { rows: rows as ListedExecution[], nextCursor };
@@ -120,7 +135,7 @@ export async function readPageSkipping(
   const names = await reader.ask(skippingQuestion, { ...wish, skip, limit });
   const executionIds = names.map(({ execution_id }) => execution_id);
   const { workspace } = reader;
-  const named = { workspace, source: wish.source, executionIds };
+  const named = { workspace, source: wish.source, executionIds, columns: listedColumns };
   return (await readExecutionsNamed(reader.named('executions_named'), named)) as ListedExecution[];
 }
 
@@ -156,10 +171,10 @@ export async function countExecutions(
   wish: ExecutionsWish & { source: string },
 ): Promise<number> {
   if (wish.status === '') {
-    const counts = await reader.ask(executionCountsQuestion, wish);
+    const counts = await reader.ask(executionCountsQuestion, countsAsk(wish));
     return counts.find(({ source }) => source === wish.source)?.executions ?? 0;
   }
-  const open = await reader.ask(openCountsQuestion, wish);
+  const open = await reader.ask(openCountsQuestion, { workflow: wish.workflow, source: wish.source });
   const sumOpen = (keep: (row: (typeof open)[number]) => boolean) =>
     open.filter(keep).reduce((sum, { executions }) => sum + executions, 0);
   if (!isEnd(wish.status)) return sumOpen(({ state }) => state === wish.status);

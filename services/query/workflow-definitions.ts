@@ -1,4 +1,4 @@
-import { readExecutionPage } from '../../clickhouse/queries/entity-pages.ts';
+import { type EntityRow, readExecutionPage } from '../../clickhouse/queries/entity-pages.ts';
 import { type SeenWorkflow, seenTasksQuestion, seenWorkflowsQuestion } from '../../clickhouse/queries/workflows.ts';
 import type { WorkspaceReader } from '../../clickhouse/question.ts';
 import { definitionKey, definitionsCollection } from '../simulator/seed-records.ts';
@@ -73,8 +73,9 @@ export async function learnWorkflow(
     toMs: nowMs + 300_000,
     after: null,
     limit: learnedFrom,
+    columns: ['workflow_name', 'workflow_version'],
   });
-  const rows = page.rows as ListedExecution[];
+  const rows = page.rows as (EntityRow & Pick<ListedExecution, 'workflow_name' | 'workflow_version'>)[];
   const executions = rows.map(({ execution_id }) => execution_id);
   const tasks = executions.length === 0 ? [] : await reader.ask(seenTasksQuestion, { source: seen.source, executions });
   const version = rows[0]?.workflow_version ?? seen.versions.at(-1) ?? '';

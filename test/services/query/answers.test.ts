@@ -281,6 +281,33 @@ describe('one execution', () => {
   });
 });
 
+describe('records that were written again', () => {
+  it('are told once, as they were written last', async () => {
+    interface Told {
+      workflowName: string;
+      tasks: { id: string; taskName: string; attemptHistory: unknown[] }[];
+    }
+    const path = `/api/v1/workflow-analytics/executions/${runs[2].id}`;
+    const before = await stand.get<Told>(path);
+    const { database } = stand.telemetry;
+    for (const [table, name] of [
+      ['execution_events', 'workflow_name'],
+      ['task_events', 'task_name'],
+    ]) {
+      // As a later version of the pipelines would, which knows better what a record says.
+      const newer = `SELECT * REPLACE (fold_version + 1 AS fold_version, 'known better' AS ${name}) FROM ${table} FINAL`;
+      await database.query(
+        `INSERT INTO ${table} ${newer} WHERE workspace = 'default' AND execution_id = '${runs[2].id}'`,
+      );
+    }
+    const after = await stand.get<Told>(path);
+    const attemptsOf = ({ tasks }: Told) => tasks.map(({ id, attemptHistory }) => [id, attemptHistory.length]);
+    expect(attemptsOf(after)).toEqual(attemptsOf(before));
+    const names = [after.workflowName, ...after.tasks.map(({ taskName }) => taskName)];
+    expect(new Set(names)).toEqual(new Set(['known better']));
+  });
+});
+
 describe('executions of a workflow', () => {
   interface Page {
     items: { id: string; status: { state: string }; duration: number; startTime: string; endTime: string }[];

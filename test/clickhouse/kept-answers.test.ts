@@ -1,0 +1,81 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import { KeptAnswers } from '../../clickhouse/kept-answers.ts';
+
+const keepMs = 1_000;
+
+/** A clock that is set by hand, and questions that are answered by hand. */
+function makeStage() {
+  const stage = {
+    nowMs: 0,
+    asked: [] as { signal: AbortSignal; answer: (rows: number[]) => void; fail: () => void }[],
+  };
+  const kept = new KeptAnswers(() => stage.nowMs);
+  const ask = (key: string, signal?: AbortSignal) =>
+    kept.ask<number>(
+      key,
+      { keepMs, signal },
+      (own) =>
+        new Promise((resolve, reject) => {
+          const answer = (rows: number[]) => resolve({ rows, readRows: rows.length, readBytes: 0 });
+          stage.asked.push({ signal: own, answer, fail: () => reject(new Error('failed')) });
+          own.addEventListener('abort', () => reject(new Error('aborted')));
+        }),
+    );
+  return { stage, ask };
+}
+
+describe('kept answers', () => {
+  it('serve all who ask the same at once and a moment later, and are asked for anew after that', async () => {
+    const { stage, ask } = makeStage();
+    const [first, second] = [ask('a'), ask('a')];
+    expect(stage.asked).toHaveLength(1);
+    stage.asked[0].answer([1]);
+    expect(await first).toMatchObject({ isAsked: true, answer: { rows: [1] } });
+    expect(await second).toMatchObject({ isAsked: false, answer: { rows: [1] } });
+    stage.nowMs = keepMs - 1;
+    expect(await ask('a')).toMatchObject({ isAsked: false });
+    stage.nowMs = keepMs;
+    const later = ask('a');
+    expect(stage.asked).toHaveLength(2);
+    stage.asked[1].answer([2]);
+    expect(await later).toMatchObject({ isAsked: true, answer: { rows: [2] } });
+  });
+
+  it('are told apart by their keys', async () => {
+    const { stage, ask } = makeStage();
+    const [one, other] = [ask('a'), ask('b')];
+    expect(stage.asked).toHaveLength(2);
+    stage.asked[1].answer([2]);
+    stage.asked[0].answer([1]);
+    expect([(await one).answer.rows, (await other).answer.rows]).toEqual([[1], [2]]);
+  });
+
+  it('are not kept where they failed or are large', async () => {
+    const { stage, ask } = makeStage();
+    const failing = ask('a');
+    stage.asked[0].fail();
+    await expect(failing).rejects.toThrow('failed');
+    const large = ask('a');
+    stage.asked[1].answer(Array.from({ length: 2_001 }, () => 0));
+    await large;
+    void ask('a');
+    expect(stage.asked).toHaveLength(3);
+  });
+
+  it('are given up when the last who waits has left, and whoever comes then asks anew', async () => {
+    const { stage, ask } = makeStage();
+    const [one, other] = [new AbortController(), new AbortController()];
+    const left = [ask('a', one.signal), ask('a', other.signal)].map((asking) => asking.catch(({ message }) => message));
+    one.abort();
+    await turn();
+    expect(stage.asked[0].signal.aborted).toBe(false);
+    other.abort();
+    expect(stage.asked[0].signal.aborted).toBe(true);
+    const later = ask('a');
+    expect(stage.asked).toHaveLength(2);
+    stage.asked[1].answer([1]);
+    expect(await later).toMatchObject({ isAsked: true });
+    expect(await Promise.all(left)).toEqual(['aborted', 'aborted']);
+  });
+});
