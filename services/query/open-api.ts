@@ -1,4 +1,5 @@
 import type { SwaggerOptions } from '@fastify/swagger';
+import examples from '../../schemas/api/examples.json' with { type: 'json' };
 
 /** What the OpenAPI document says beside the schemas of the routes. */
 export function describeApi(): SwaggerOptions {
@@ -30,7 +31,37 @@ export function describeApi(): SwaggerOptions {
       const operationId = `${String(route.method).toLowerCase()}${url.replace(/[^A-Za-z0-9]+/g, '_')}`;
       return { schema: { operationId, ...freeDefaults(addWorkspaceHeaders(schema, url)) }, url };
     },
+    transformObject: (document) => {
+      const described = 'openapiObject' in document ? document.openapiObject : document.swaggerObject;
+      addExamples((described.paths ?? {}) as Paths);
+      return described;
+    },
   };
+}
+
+interface Media {
+  content?: Record<string, { example?: unknown }>;
+}
+type Paths = Record<string, Record<string, { requestBody?: Media; responses: Record<string, Media> }>>;
+
+/** What the demo was asked and answered once, cut where it goes on. */
+const exampleOf = new Map<string, { body?: unknown; answer: unknown }>(Object.entries(examples));
+
+function addExamples(paths: Paths): void {
+  for (const [path, methods] of Object.entries(paths)) {
+    for (const [method, { requestBody, responses }] of Object.entries(methods)) {
+      const example = exampleOf.get(`${method} ${path}`);
+      if (example === undefined) continue;
+      const success = Object.entries(responses).find(([status]) => status.startsWith('2'))?.[1];
+      setExample(success, example.answer);
+      if (example.body !== undefined) setExample(requestBody, example.body);
+    }
+  }
+}
+
+function setExample(media: Media | undefined, example: unknown): void {
+  const json = media?.content?.['application/json'];
+  if (json !== undefined) json.example = example;
 }
 
 interface ObjectSchema {

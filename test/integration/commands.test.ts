@@ -20,6 +20,8 @@ const commandTopic = 'weir.commands';
 const patienceMs = 180_000;
 /** Runs of it take minutes, and with so many events a second one begins every few seconds at any time of the day. */
 const workflowId = 'encode_video';
+/** The one that it belongs to. */
+const workspace = 'media';
 const eventsPerSecond = '30';
 
 let dataDir: string;
@@ -34,7 +36,8 @@ const reports: { kind: string; body: Record<string, unknown> }[] = [];
 
 beforeAll(async () => {
   dataDir = await mkdtemp(path.join(tmpdir(), 'weir-commands-'));
-  const ports = ['KAFKA', 'KAFKA_CONTROLLER', 'CLICKHOUSE_HTTP', 'CLICKHOUSE_TCP', 'METRICS', 'DEMO_METRICS'];
+  const servers = ['KAFKA', 'KAFKA_CONTROLLER', 'CLICKHOUSE_HTTP', 'CLICKHOUSE_TCP', 'API'];
+  const ports = [...servers, 'METRICS', 'DEMO_METRICS', 'API_METRICS', 'ALERTS_METRICS', 'INSIGHT_METRICS'];
   const env = {
     ...Object.fromEntries(ports.map((name) => [`WEIR_${name}_PORT`, '0'])),
     WEIR_DEMO_HISTORY_DAYS: '0',
@@ -165,6 +168,78 @@ it('pauses, resumes, cancels and retries a run and restarts a task of it, and it
   expect(await states()).toBe(expected);
   const cancelled = `SELECT count() FROM execution_events FINAL WHERE execution_id = '${executionId}' AND cancel_reason = '${reason('cancel')}'`;
   expect(await ask(cancelled)).toBe('1');
+}, 600_000);
+
+interface ApiCommand {
+  id: string;
+  state: string;
+  outcome: { outcome: string; message: string } | null;
+}
+
+/** What the API answers in JSON. */
+async function callApi<Answer>(route: string, init: RequestInit = {}): Promise<{ status: number; body: Answer }> {
+  const address = /API +(http:\/\/[^/\s]+)/.exec(weir.output())?.[1];
+  const headers = {
+    'x-workspace-id': workspace,
+    ...init.headers,
+    ...(init.body === undefined ? {} : { 'content-type': 'application/json' }),
+  };
+  const answer = await fetch(`${address}/api/v1${route}`, { ...init, headers });
+  return { status: answer.status, body: (await answer.json()) as Answer };
+}
+
+const executionRoute = (id: string) => `/workflow-analytics/executions/${encodeURIComponent(id)}`;
+
+it('cancels a run when it is asked over the API, once for a key, and the API tells of the end and the outcome', async () => {
+  const reason = 'the source is broken';
+  const cancel = (id: string) =>
+    callApi<ApiCommand>(`${executionRoute(id)}/cancel`, {
+      method: 'POST',
+      headers: { 'idempotency-key': `cancel ${id}` },
+      body: JSON.stringify({ reason }),
+    });
+  const tried = new Set<string>(begun);
+  let executionId = '';
+  let command: ApiCommand | undefined;
+  // A run may be over before it is cancelled; then it is the next one's turn.
+  while (command?.state !== 'done') {
+    expect(await waitUntil(() => begun.some((id) => !tried.has(id)), patienceMs)).toBe(true);
+    executionId = begun.findLast((id) => !tried.has(id)) ?? '';
+    tried.add(executionId);
+    const isStored = () =>
+      callApi(executionRoute(executionId)).then(
+        ({ status }) => status === 200,
+        // The API comes up beside what else was waited for.
+        () => false,
+      );
+    expect(await waitUntil(isStored, patienceMs)).toBe(true);
+    const asked = await cancel(executionId);
+    if (asked.status === 409) continue;
+    expect(asked.status, JSON.stringify(asked.body)).toBe(202);
+    const { id } = asked.body;
+    const isSettled = async () => {
+      command = (await callApi<ApiCommand>(`/commands/${id}`)).body;
+      return ['done', 'failed', 'rejected'].includes(command.state);
+    };
+    expect(await waitUntil(isSettled, patienceMs), JSON.stringify(command)).toBe(true);
+  }
+  expect(command.outcome?.message).toContain(executionId);
+  interface Execution {
+    status: { state: string };
+  }
+  const stateOf = async () => (await callApi<Execution>(executionRoute(executionId))).body.status.state;
+  await waitUntil(async () => (await stateOf()) === 'cancelled', patienceMs);
+  expect(await stateOf()).toBe('cancelled');
+  const again = await cancel(executionId);
+  expect(again).toMatchObject({ status: 202, body: { id: command.id } });
+  // A later command has been answered, so a second request of this one would have been too.
+  await obeyed({ kind: 'change_concurrency', workflow_id: workflowId, parameters: '{"concurrency":40}' });
+  expect(outcomes.filter(({ command_id }) => command_id === command?.id).map(({ outcome }) => outcome)).toEqual([
+    'accepted',
+    'done',
+  ]);
+  const said = `SELECT count() FROM execution_events FINAL WHERE execution_id = '${executionId}' AND state = 'cancelled' AND cancel_reason = '${reason}'`;
+  expect(await ask(said)).toBe('1');
 }, 600_000);
 
 it('scales a pool once, however often it is told to', async () => {

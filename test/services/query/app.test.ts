@@ -1,6 +1,7 @@
 import { createConfig, lintFromString } from '@redocly/openapi-core';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
+import { Errors } from 'typebox/schema';
 import { afterAll, describe, expect, it } from 'vitest';
 import { Database } from '../../../clickhouse/client.ts';
 import { WorkspaceReader } from '../../../clickhouse/question.ts';
@@ -8,8 +9,8 @@ import { createDecoder } from '../../../pipelines/decode.ts';
 import { createKafka } from '../../../pipelines/kafka.ts';
 
 import { StatePublisher } from '../../../pipelines/state/publisher.ts';
+import examples from '../../../schemas/api/examples.json' with { type: 'json' };
 import { AnalysisThreads } from '../../../services/insight/analysis-threads.ts';
-
 import { LedgerWatch } from '../../../services/live/ledger-watch.ts';
 import { LiveHub } from '../../../services/live/live-hub.ts';
 import { createLiveMetrics } from '../../../services/live/metrics.ts';
@@ -97,17 +98,27 @@ let address = 0;
 /** Each from an address of its own, because callers without keys are told apart by it. */
 const nextAddress = () => `127.0.0.${++address}`;
 
+interface Media {
+  content?: Record<string, { schema: object; example?: unknown }>;
+}
 interface Operation {
   summary?: string;
   operationId?: string;
   tags?: string[];
-  responses: Record<string, unknown>;
+  requestBody?: Media;
+  responses: Record<string, Media>;
 }
+interface OpenApi {
+  openapi: string;
+  paths: Record<string, Record<string, Operation>>;
+}
+
+const readDocument = async () =>
+  (await app.inject({ url: '/openapi.json', remoteAddress: nextAddress() })).json<OpenApi>();
 
 describe('the OpenAPI document', () => {
   it('says of every operation what it does, and how it fails', async () => {
-    const response = await app.inject({ url: '/openapi.json', remoteAddress: nextAddress() });
-    const document = response.json<{ openapi: string; paths: Record<string, Record<string, Operation>> }>();
+    const document = await readDocument();
     expect(document.openapi).toBe('3.1.0');
     const operations = Object.values(document.paths).flatMap((methods) => Object.values(methods));
     expect(operations.length).toBeGreaterThan(15);
@@ -120,6 +131,67 @@ describe('the OpenAPI document', () => {
     expect(new Set(ids).size).toBe(ids.length);
   });
 });
+
+/** What a value has that its schema does not speak of, or has otherwise. */
+const mistakesOf = (schema: object, value: unknown): string[] =>
+  Errors(schema, value)[1].map(({ instancePath, message }) => `${instancePath || '/'} ${message}`);
+
+/** All schemas within one, with the path to each. */
+function* listSchemas(schema: unknown, path = ''): Generator<[string, { examples?: unknown[] }]> {
+  if (typeof schema !== 'object' || schema === null) return;
+  yield [path, schema];
+  for (const [name, inner] of Object.entries(schema)) {
+    // What stands there are values, which may look like schemas.
+    if (name === 'examples' || name === 'example' || name === 'default' || name === 'enum') continue;
+    yield* listSchemas(inner, `${path}/${name}`);
+  }
+}
+
+describe('examples in the OpenAPI document', () => {
+  it('show of every operation what it may be sent and what it answers, as their schemas have it', async () => {
+    const { paths } = await readDocument();
+    for (const [path, methods] of Object.entries(paths)) {
+      for (const [method, { requestBody, responses }] of Object.entries(methods)) {
+        const success = Object.entries(responses).find(([status]) => status.startsWith('2'))?.[1];
+        const name = `${method} ${path}`;
+        for (const [what, media] of Object.entries({ body: requestBody, answer: success })) {
+          if (media === undefined && what === 'body') continue;
+          const { schema = {}, example } = media?.content?.['application/json'] ?? {};
+          expect(example, `${name}: example of its ${what}`).toBeDefined();
+          expect(mistakesOf(closeAll(schema), example), `${name}: ${what}`).toEqual([]);
+        }
+      }
+    }
+  });
+
+  it('are of operations that there are', async () => {
+    const { paths } = await readDocument();
+    const names = Object.entries(paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method} ${path}`),
+    );
+    expect(Object.keys(examples).filter((name) => !names.includes(name))).toEqual([]);
+  });
+
+  it('are valid wherever a schema has some', async () => {
+    let looked = 0;
+    for (const [path, schema] of listSchemas((await readDocument()).paths)) {
+      for (const example of Array.isArray(schema.examples) ? schema.examples : []) {
+        expect(mistakesOf(schema, example), path).toEqual([]);
+        looked++;
+      }
+    }
+    expect(looked).toBeGreaterThan(20);
+  });
+});
+
+/** Members that a schema does not speak of are never sent, so an example that has some is out of date. */
+function closeAll<Schema>(schema: Schema): Schema {
+  if (typeof schema !== 'object' || schema === null) return schema;
+  if (Array.isArray(schema)) return schema.map(closeAll) as Schema;
+  const inner = Object.fromEntries(Object.entries(schema).map(([name, value]) => [name, closeAll(value)]));
+  const isOpen = 'properties' in schema && !('additionalProperties' in schema);
+  return (isOpen ? { ...inner, additionalProperties: false } : inner) as Schema;
+}
 
 describe('the OpenAPI document under the rules of a linter', () => {
   it('has nothing to be mended', async () => {
