@@ -247,6 +247,7 @@ const keyOf = (row: Record<string, unknown>, [, , task]: readonly string[]): Omi
 /**
  * Those of the candidates that are in the state asked for, by their names, with the time at which the list should show them. The
  * names are a constant: a subquery would be known only when the granules to be read are chosen already, and all of a part be read.
+ * Their ids are given once more as a plain list, which is what the index of ids can be asked for.
  */
 async function readEntities(
   reader: RowReader,
@@ -262,7 +263,7 @@ async function readEntities(
   const params = Object.fromEntries(viewKeys.map((key, index) => [`${key}s`, names.map((name) => name[index])]));
   const rows = await reader.rows<EntityRow & { at_ms: number }>(
     `SELECT ${shownColumns(viewKeys, columns)}, toUnixTimestamp64Milli(${listOf(state) === '' ? 'first_seen_at' : `assumeNotNull(${endedAt})`}) AS at_ms
-     FROM ${view} WHERE workspace = {workspace: String}
+     FROM ${view} WHERE workspace = {workspace: String} AND execution_id IN {execution_ids: Array(String)}
        AND (${viewKeys.join(', ')}) IN arrayZip(${arrays.join(', ')})
        AND ({state: String} = '' OR state = {state: String})`,
     { workspace, state, ...params },

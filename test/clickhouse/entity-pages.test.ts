@@ -80,6 +80,8 @@ async function fill(): Promise<void> {
 
 beforeAll(async () => {
   await migrate(target, migrateOptions(defaultSettings()));
+  // Parts stay as they are written, the worst that a page meets, until a test merges them.
+  for (const table of ['executions', 'task_attempts']) await database.command(`SYSTEM STOP MERGES ${table}`);
   await fill();
 }, 300_000);
 afterAll(() => database.close());
@@ -92,17 +94,28 @@ const expectedIds = (keep: (index: number) => boolean) =>
     .filter(keep)
     .map((index) => names(index).execution_id);
 
-/** Notes for every question what the server says it will read of which table, by the keys alone. */
+interface Granules {
+  /** By the sorting key alone, and of these those that the index of ids leaves; a list has none. */
+  read: number;
+  left: number;
+  of: number;
+}
+
+/** Notes for every question what the server says it will read of which table, and what it did read. */
 class ExplainingDatabase extends Database {
-  readonly granules: Record<string, { read: number; of: number }> = {};
+  readonly granules: Record<string, Granules> = {};
+  readonly rowsRead: Record<string, number> = {};
 
   override async rows<Row>(question: string, params = {}, settings = {}): Promise<Row[]> {
     const plan = await super.rows<{ explain: string }>(`EXPLAIN indexes = 1 ${question}`, params, settings);
     const text = plan.map((row) => row.explain).join('\n');
     const [, table = '', rest = ''] = /ReadFromMergeTree \(\w+\.(\w+)\)([\s\S]*)/.exec(text) ?? [];
     const [, read, of] = /PrimaryKey[\s\S]*?Granules: (\d+)\/(\d+)/.exec(rest) ?? [];
-    this.granules[table] = { read: Number(read), of: Number(of) };
-    return await super.rows<Row>(question, params, settings);
+    const [, left = read] = /Name: execution_ids[\s\S]*?Granules: (\d+)\/\d+/.exec(rest) ?? [];
+    this.granules[table] = { read: Number(read), left: Number(left), of: Number(of) };
+    const answer = await super.ask<Row>(question, params, settings);
+    this.rowsRead[table] = answer.readRows;
+    return answer.rows;
   }
 }
 
@@ -191,11 +204,36 @@ describe('a page', () => {
     }
     await explaining.close();
   }, 60_000);
+
+  it('reads no granules of parts that hold none of its entities, however many parts there are', async () => {
+    const explaining = new ExplainingDatabase(target);
+    const newest = { ...everything, workspace: 'workspace-1', state: '' };
+    await readExecutionPage(explaining, { ...newest, workflowId: 'flow-7' });
+    await readAttemptPage(explaining, { ...newest, taskId: 'flow-7/load', errorType: '' });
+    const named = everything.limit + 20;
+    for (const [table, granuleRows] of [
+      ['executions', 256],
+      ['task_attempts', 1024],
+    ] as const) {
+      const { read, left } = explaining.granules[table];
+      // All of them were told in one flush of starts and one of ends; the key finds places for them in all eight.
+      expect(await countParts(table), table).toBeGreaterThanOrEqual(8);
+      const falselyRead = read / 20;
+      expect(left, table).toBeLessThanOrEqual(Math.min(2 * named, (2 * flushRows) / granuleRows + 2) + falselyRead);
+      expect(left, table).toBeLessThan(read / 2);
+      // Of each part a granule may be read beyond them.
+      const rowsMost = (left + (await countParts(table))) * granuleRows;
+      expect(explaining.rowsRead[table], table).toBeLessThanOrEqual(rowsMost);
+      expect(explaining.rowsRead[table], table).toBeGreaterThanOrEqual(named);
+    }
+    await explaining.close();
+  }, 60_000);
 });
 
 describe('what runs now', () => {
   it('is found without reading what has ended', async () => {
     for (const table of ['executions', 'task_attempts']) {
+      await database.command(`SYSTEM START MERGES ${table}`);
       await database.command(`OPTIMIZE TABLE ${table} FINAL`);
       const question = `SELECT execution_id FROM ${table}_latest WHERE workspace = 'workspace-1' AND is_open`;
       const open = expectedIds((index) => index % openEvery === 0 && index % 2 === 1);
