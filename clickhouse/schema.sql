@@ -185,6 +185,21 @@ LIMIT 1 BY
     workspace,
     alert_id;
 
+CREATE TABLE backfill_cursors
+(
+    `backfill` LowCardinality(String) COMMENT 'what is made anew: entities',
+    `began_at` DateTime64(3, 'UTC') COMMENT 'when the run began; tells runs apart',
+    `kind` LowCardinality(String) COMMENT 'whose raw rows are read now: executions, then tasks',
+    `day` String COMMENT 'day of the event that is read now, UTC; days after it are done',
+    `last_key` String COMMENT 'key of the last row of that day that is done, as JSON; empty before the first',
+    `rows_read` UInt64 COMMENT 'raw rows that are done',
+    `finished` Bool COMMENT 'nothing is left to do'
+)
+ENGINE = ReplacingMergeTree(rows_read)
+ORDER BY (backfill, began_at)
+SETTINGS index_granularity = 8192
+COMMENT 'Progress of commands that make tables anew. Shard key: backfill.';
+
 CREATE TABLE baseline_generations
 (
     `kind` LowCardinality(String) COMMENT 'executions or tasks',
@@ -1674,7 +1689,8 @@ CREATE TABLE executions
     `correlation_id` SimpleAggregateFunction(max, String) COMMENT 'id shared with other systems',
     `retry_reason` SimpleAggregateFunction(max, String) COMMENT 'why it was run again',
     `tags` SimpleAggregateFunction(max, Array(String)) COMMENT 'tags',
-    INDEX is_open bitAnd(tupleElement(now, 'rank'), 8796093022208) = 0 TYPE minmax GRANULARITY 1
+    INDEX is_open bitAnd(tupleElement(now, 'rank'), 8796093022208) = 0 TYPE minmax GRANULARITY 1,
+    INDEX execution_ids execution_id TYPE bloom_filter(0.001) GRANULARITY 1
 )
 ENGINE = AggregatingMergeTree
 ORDER BY (workspace, source, execution_id)
@@ -6400,7 +6416,8 @@ CREATE TABLE task_attempts
         optional Bool,
         condition String))) COMMENT 'tasks it waits for',
     `tags` SimpleAggregateFunction(max, Array(String)) COMMENT 'tags',
-    INDEX is_open bitAnd(tupleElement(now, 'rank'), 8796093022208) = 0 TYPE minmax GRANULARITY 1
+    INDEX is_open bitAnd(tupleElement(now, 'rank'), 8796093022208) = 0 TYPE minmax GRANULARITY 1,
+    INDEX execution_ids execution_id TYPE bloom_filter(0.001) GRANULARITY 1
 )
 ENGINE = AggregatingMergeTree
 ORDER BY (workspace, source, execution_id, task_id, map_index, attempt)

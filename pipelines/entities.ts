@@ -1,3 +1,4 @@
+import type { ExecutionTold, TaskTold } from '../clickhouse/queries/entity-sources.ts';
 import type {
   ExecutionRow,
   LastEnd,
@@ -8,7 +9,7 @@ import type {
   Words,
   WorkflowNaming,
 } from '../clickhouse/tables/entities.ts';
-import type { ExecutionEvent, RunEvent, TaskDependency, TaskEvent, TaskState } from '../schemas/events.ts';
+import type { TaskDependency, TaskState } from '../schemas/events.ts';
 import { isEnd } from './fold.ts';
 
 /**
@@ -89,7 +90,7 @@ type FieldsOf<Row, Event, Value> = {
 type TextFields<Row, Event> = readonly FieldsOf<Row, Event, string>[];
 type NumberFields<Row, Event> = readonly FieldsOf<Row, Event, number | null>[];
 
-const executionTexts: TextFields<ExecutionRow, ExecutionEvent> = [
+const executionTexts: TextFields<ExecutionRow, ExecutionTold> = [
   'workflowName',
   'project',
   'sourceVersion',
@@ -105,8 +106,8 @@ const executionTexts: TextFields<ExecutionRow, ExecutionEvent> = [
   'correlationId',
   'retryReason',
 ];
-const executionGreatest: NumberFields<ExecutionRow, ExecutionEvent> = ['executionNumber'];
-const taskTexts: TextFields<TaskAttemptRow, TaskEvent> = [
+const executionGreatest: NumberFields<ExecutionRow, ExecutionTold> = ['executionNumber'];
+const taskTexts: TextFields<TaskAttemptRow, TaskTold> = [
   'project',
   'workflowId',
   'workflowVersion',
@@ -118,7 +119,7 @@ const taskTexts: TextFields<TaskAttemptRow, TaskEvent> = [
   'workerId',
   'childExecutionId',
 ];
-const taskGreatest: NumberFields<TaskAttemptRow, TaskEvent> = [
+const taskGreatest: NumberFields<TaskAttemptRow, TaskTold> = [
   'readyAtMs',
   'queuedAtMs',
   'dispatchedAtMs',
@@ -151,18 +152,18 @@ function takeNumbers<Row, Event>(row: Row, event: Event, fields: NumberFields<Ro
   }
 }
 
-const seenMsOf = ({ startedAtMs, eventTimeMs }: RunEvent): number =>
+const seenMsOf = ({ startedAtMs, eventTimeMs }: ExecutionTold | TaskTold): number =>
   startedAtMs === null ? eventTimeMs : Math.min(startedAtMs, eventTimeMs);
 
 /** What is the same for executions and tasks: when it was seen, and its tags. */
-function takeShared(row: ExecutionRow | TaskAttemptRow, event: RunEvent): void {
+function takeShared(row: ExecutionRow | TaskAttemptRow, event: ExecutionTold | TaskTold): void {
   const seenMs = seenMsOf(event);
   if (seenMs < row.firstSeenMs) row.firstSeenMs = seenMs;
   if (event.eventTimeMs > row.lastEventMs) row.lastEventMs = event.eventTimeMs;
   row.tags = greaterList(row.tags, event.tags, compareTexts);
 }
 
-function standingOf({ event, partition, offset }: Said<ExecutionEvent | TaskEvent>): Standing {
+function standingOf({ event, partition, offset }: Said<ExecutionTold | TaskTold>): Standing {
   const { state, attempt, eventTimeMs } = event;
   const ended = isEnd(state);
   return {
@@ -172,7 +173,7 @@ function standingOf({ event, partition, offset }: Said<ExecutionEvent | TaskEven
   };
 }
 
-const taskStandingOf = (said: Said<ExecutionEvent | TaskEvent>): TaskStanding => {
+const taskStandingOf = (said: Said<ExecutionTold | TaskTold>): TaskStanding => {
   const { event } = said;
   return {
     ...standingOf(said),
@@ -186,7 +187,7 @@ const taskStandingOf = (said: Said<ExecutionEvent | TaskEvent>): TaskStanding =>
   };
 };
 
-const endOf = (said: Said<ExecutionEvent>): LastEnd => {
+const endOf = (said: Said<ExecutionTold>): LastEnd => {
   const { queueUs, cancelReason } = said.event;
   return { ...taskStandingOf(said), queueUs, cancelReason };
 };
@@ -207,7 +208,7 @@ const noEnd: LastEnd = {
 };
 
 /** The row of an execution of which this record is the first. */
-export function beginExecution(said: Said<ExecutionEvent>): ExecutionRow {
+export function beginExecution(said: Said<ExecutionTold>): ExecutionRow {
   const { event } = said;
   const { attempt, progressRatio, phase, substatus } = event;
   const standing = standingOf(said);
@@ -242,7 +243,7 @@ export function beginExecution(said: Said<ExecutionEvent>): ExecutionRow {
   };
 }
 
-export function takeExecution(row: ExecutionRow, said: Said<ExecutionEvent>): void {
+export function takeExecution(row: ExecutionRow, said: Said<ExecutionTold>): void {
   const { event } = said;
   const { attempt, progressRatio, phase, substatus } = event;
   takeShared(row, event);
@@ -258,7 +259,7 @@ export function takeExecution(row: ExecutionRow, said: Said<ExecutionEvent>): vo
 }
 
 /** A record without a version says less than one with it, however late. */
-function namingOf({ workflowId, workflowVersion }: ExecutionEvent, { rank, place }: Ranked): WorkflowNaming {
+function namingOf({ workflowId, workflowVersion }: ExecutionTold, { rank, place }: Ranked): WorkflowNaming {
   const isVersioned = workflowVersion !== '';
   return { rank: isVersioned ? rank : nothing, place: isVersioned ? place : nothing, workflowId, workflowVersion };
 }
@@ -276,7 +277,7 @@ export interface WaitingAttempt extends TaskAttemptRow {
 }
 
 /** The row of an attempt of which this record is the first. */
-export function beginAttempt(said: Said<TaskEvent>): WaitingAttempt {
+export function beginAttempt(said: Said<TaskTold>): WaitingAttempt {
   const { event } = said;
   return {
     workspace: event.workspace,
@@ -313,7 +314,7 @@ export function beginAttempt(said: Said<TaskEvent>): WaitingAttempt {
   };
 }
 
-export function takeAttempt(row: TaskAttemptRow, said: Said<TaskEvent>): void {
+export function takeAttempt(row: TaskAttemptRow, said: Said<TaskTold>): void {
   const { event } = said;
   takeShared(row, event);
   takeTexts(row, event, taskTexts);

@@ -1,3 +1,4 @@
+import type { ExecutionTold, TaskTold } from '../clickhouse/queries/entity-sources.ts';
 import {
   type ExecutionListRow,
   type ExecutionRow,
@@ -9,7 +10,6 @@ import {
   taskAttemptsTable,
   taskListTable,
 } from '../clickhouse/tables/entities.ts';
-import type { ExecutionEvent, TaskEvent } from '../schemas/events.ts';
 import {
   beginAttempt,
   beginExecution,
@@ -42,7 +42,7 @@ export class WaitingEntities {
     this.#store = store;
   }
 
-  addExecution(record: RecordOf<ExecutionEvent>): void {
+  addExecution(record: RecordOf<ExecutionTold>): void {
     const row = record.thingHash.waiting as ExecutionRow | null;
     if (row !== null) {
       takeExecution(row, record);
@@ -53,7 +53,7 @@ export class WaitingEntities {
     this.#hang(record.thingHash, begun);
   }
 
-  addTask(record: RecordOf<TaskEvent>): void {
+  addTask(record: RecordOf<TaskTold>): void {
     const known = record.thingHash.waiting as WaitingAttempt | null;
     let found = known;
     while (found !== null && found.attempt !== record.event.attempt) found = found.others;

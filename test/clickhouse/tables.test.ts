@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { migrate, migrateOptions } from '../../clickhouse/migrate.ts';
 import { alertChangesTable, alertRoundsTable, judgementsTable } from '../../clickhouse/tables/alerts.ts';
 import { analysesTable } from '../../clickhouse/tables/analyses.ts';
+import { backfillCursorsTable } from '../../clickhouse/tables/backfills.ts';
 import { baselinesTable, generationsTable } from '../../clickhouse/tables/baselines.ts';
 import {
   chunksTable,
@@ -77,7 +78,9 @@ const readLines = async (statement: string) => (await database.query(statement))
 
 describe('the columns that we write', () => {
   it.each(
-    [...tables, ...entities, ...entries, ...published, rollupCursorsTable].map((table) => [table.name, table] as const),
+    [...tables, ...entities, ...entries, ...published, rollupCursorsTable, backfillCursorsTable].map(
+      (table) => [table.name, table] as const,
+    ),
   )('are those of the table %s', async (name, table) => {
     const stored = await readLines(
       `SELECT name, type FROM system.columns
@@ -95,6 +98,7 @@ describe('the columns that we write', () => {
       ...rolledUp.map(({ target }) => target),
       rollupCursorsTable.name,
       ...computed,
+      backfillCursorsTable.name,
     ];
     expect(known.sort()).toEqual(stored);
   });
