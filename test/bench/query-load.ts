@@ -15,11 +15,9 @@ export interface Answered {
   text: string;
 }
 
-const agent = new Agent({ keepAlive: true, maxSockets: 100 });
-
-export function ask({ address, headers }: Asking): Promise<Answered> {
+export function ask({ address, headers }: Asking, agent?: Agent): Promise<Answered> {
   return new Promise((resolve, reject) => {
-    const sent = request(address, { agent, headers }, (response) => {
+    const sent = request(address, { headers, ...(agent === undefined ? {} : { agent }) }, (response) => {
       const parts: Buffer[] = [];
       response.on('data', (part: Buffer) => parts.push(part));
       response.once('error', reject);
@@ -35,22 +33,28 @@ export function ask({ address, headers }: Asking): Promise<Answered> {
 /** Milliseconds of each answer. A time of refusals is worth nothing. */
 export async function measureAnswers(next: () => Asking, clients: number, seconds: number): Promise<number[]> {
   const times: number[] = [];
+  // Connections of its own: those that nobody used for a while are closed by the service just when somebody does.
+  const agent = new Agent({ keepAlive: true, maxSockets: clients });
   const untilMs = performance.now() + seconds * 1000;
   const client = async () => {
     do {
       const asking = next();
       const startedMs = performance.now();
-      const { status, text } = await ask(asking);
+      const { status, text } = await ask(asking, agent);
       times.push(performance.now() - startedMs);
       if (status !== 200) throw new Error(`${asking.address} answered ${status}: ${text.slice(0, 500)}`);
     } while (performance.now() < untilMs);
   };
-  await Promise.all(Array.from({ length: clients }, client));
+  try {
+    await Promise.all(Array.from({ length: clients }, client));
+  } finally {
+    agent.destroy();
+  }
   return times;
 }
 
 const tickMs = 50;
-/** As much telemetry of the time before is sent at once, so that from the beginning as many runs end as begin. */
+/** As much telemetry of the time before is sent first, so that as many runs end as begin. */
 const leadMs = 60_000;
 
 /** Sends so many task events a second as they fall due, with those of their executions, until it is stopped. */
@@ -60,6 +64,7 @@ export class SteadyIngest {
   readonly #telemetry: ReturnType<typeof createFleetRecords>;
   #isOver = false;
   #sending: Promise<void> | null = null;
+  #onCaughtUp: () => void = () => undefined;
   sent = 0;
 
   constructor(servers: BenchServers, topics: Readonly<Record<'executions' | 'tasks', string>>, rate: number) {
@@ -70,8 +75,13 @@ export class SteadyIngest {
     this.#telemetry = createFleetRecords({ taskRecords, startMs: Date.now() - leadMs, spanMs, seed: Date.now() });
   }
 
-  start(): void {
+  /** Resolves when the time before has been sent. */
+  async start(): Promise<void> {
+    const caughtUp = new Promise<void>((resolve) => {
+      this.#onCaughtUp = resolve;
+    });
     this.#sending = this.#send();
+    await Promise.race([caughtUp, this.#sending]);
   }
 
   async #send(): Promise<void> {
@@ -90,7 +100,9 @@ export class SteadyIngest {
       }
       const topicMessages = [...byTopic].map(([topic, messages]) => ({ topic, messages }));
       if (topicMessages.length > 0) await this.#servers.producer.sendBatch({ acks: -1, topicMessages });
-      if (bytes < 700_000) await sleep(tickMs);
+      if (bytes >= 700_000) continue;
+      this.#onCaughtUp();
+      await sleep(tickMs);
     }
   }
 

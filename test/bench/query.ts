@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import type { Database } from '../../clickhouse/client.ts';
 import { commandTopicSpec, createTopics, stateTopicSpec } from '../../pipelines/kafka.ts';
@@ -204,7 +205,11 @@ async function measure(): Promise<void> {
     return { ...one, places: { ...places.get(one.workspace), ...letters.get(one.workspace) } };
   });
   const ingest = new SteadyIngest(servers, topics, Number(options.rate));
-  ingest.start();
+  const setUpRecords = await durable(database);
+  await ingest.start();
+  const firstRecords = ingest.sent;
+  while ((await durable(database)) < setUpRecords + firstRecords) await sleep(100);
+  say('telemetry comes in');
   const random = createRandom(11);
   const next: Next = (route) => {
     const subject = asked[random.below(asked.length)] as AskedSubject;
