@@ -44,7 +44,7 @@ interface Media {
 }
 type Paths = Record<string, Record<string, { requestBody?: Media; responses: Record<string, Media> }>>;
 
-/** What the demo was asked and answered once, cut where it goes on. */
+/** What operations are asked and answer, as the demo did or might, cut where it goes on. */
 const exampleOf = new Map<string, { body?: unknown; answer: unknown }>(Object.entries(examples));
 
 function addExamples(paths: Paths): void {

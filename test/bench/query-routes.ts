@@ -37,7 +37,8 @@ const otherPlaces: Record<string, Record<string, string>> = {
   '/api/v1/workflows/{workflow_id}/differences': { workflow_id: 'declared_workflow' },
 };
 
-const seekFaults = ['bottlenecks', 'patterns', 'anti-patterns'];
+/** The last needs what is usual in weeks. */
+const seekFaults = ['bottlenecks', 'patterns', 'anti-patterns', 'scores'];
 
 const needed: Record<string, string> = { subject: 'task' };
 
