@@ -13,6 +13,9 @@ interface Slot {
   starts: number;
 }
 
+const lives = ({ launched: { child } }: PipelineProcess): boolean =>
+  child.exitCode === null && child.signalCode === null;
+
 /** Pipeline processes under a supervisor: whichever dies is started again, as any installation would. */
 export class Fleet {
   readonly #stand: Stand;
@@ -43,8 +46,12 @@ export class Fleet {
   }
 
   get living(): PipelineProcess[] {
-    const lives = ({ launched: { child } }: PipelineProcess) => child.exitCode === null && child.signalCode === null;
     return this.#slots.map(({ process }) => process).filter(lives);
+  }
+
+  /** With those that nobody supervises. */
+  get running(): PipelineProcess[] {
+    return this.#all.filter(lives);
   }
 
   /** A process of its own beside the supervised ones. */

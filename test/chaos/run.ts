@@ -98,7 +98,10 @@ async function play(scene: Scene, options: RunOptions): Promise<RunResult> {
   for (let index = 0; index < instances; index++) fleet.add();
   await watch.start();
   producers.start();
-  const faults = await disturb(scene, plan, seconds, say);
+  const faults = await disturb(scene, plan, seconds, say).catch(async (error: Error) => {
+    say(`${error.message}\n${await describePipelines(scene)}`);
+    throw error;
+  });
   await producers.stop();
   const sent = Object.values(producers.sent).reduce((sum, records) => sum + records, 0);
   const peaceSinceMs = Date.now();
@@ -118,6 +121,16 @@ async function play(scene: Scene, options: RunOptions): Promise<RunResult> {
   );
   if (!verdict.isClean) say(`the end of the pipelines' logs:\n${warningsOf(fleet.logs)}`);
   return { verdict, faults, sent };
+}
+
+/** What each process says of itself, and the last lines that it logged. */
+async function describePipelines({ fleet }: Scene): Promise<string> {
+  const texts = fleet.running.map(async (process) => {
+    const why = await process.whyNotReady().catch(String);
+    const lines = process.output().trimEnd().split('\n').slice(-12);
+    return [`pipeline ${process.launched.pid} (${why === '' ? 'ready' : why}):`, ...lines].join('\n  ');
+  });
+  return (await Promise.all(texts)).join('\n');
 }
 
 const warningsOf = (logs: string): string =>
