@@ -1,6 +1,6 @@
 import { type Basis, describeBasis, type Refusal, refuse, roundMs, roundRatio } from './basis.ts';
 import { type ExecutionTrace, isEnd } from './execution-trace.ts';
-import { medianOf, quantileOf } from './robust-statistics.ts';
+import { medianOf, quantileOf, sortAscending } from './robust-statistics.ts';
 import type { TaskInRun } from './task-history.ts';
 import { type TimedRun, timeRun } from './timed-run.ts';
 import type { WorkflowRuns } from './workflow-runs.ts';
@@ -28,7 +28,17 @@ export interface CompletionEstimate {
 }
 
 /** @public */
-export const estimateDefaults = { executionsLeast: 5, level: 0.9, endingsMost: 100 };
+export const estimateDefaults = {
+  executionsLeast: 5,
+  level: 0.9,
+  endingsMost: 100,
+  /** What already took longer than ever takes, in the median, so much of its age more. */
+  beyondRatio: 0.2,
+  /** Earlier executions that the interval is tried on, and so many tasks of them altogether. */
+  calibratedLeast: 10,
+  calibratedMost: 60,
+  calibratedTasksMost: 40_000,
+};
 
 export function estimateCompletion(
   execution: ExecutionTrace,
@@ -43,26 +53,92 @@ export function estimateCompletion(
   const state = describeState(run, nowMs);
   const order = orderTasks(workflow);
   const chosen = completed.slice(-estimateDefaults.endingsMost);
-  const endings = chosen.map((past) => playEnding(workflow, past, state, order, nowMs) - nowMs);
-  const remainingMs = Math.max(0, medianOf(endings));
-  const tail = (1 - estimateDefaults.level) / 2;
+  const remaining = spreadOf(playEndings(workflow, chosen, state, order, nowMs));
   const elapsedMs = Math.max(0, nowMs - run.startMs);
   const isOver = isEnd(execution.state);
+  const remainingMs = Math.max(0, remaining.middle);
+  const interval = isOver ? [0, 0] : widen(remaining, workflow, chosen, order, elapsedMs);
   return {
     execution_id: execution.executionId,
     workflow_id: execution.workflowId,
     as_of: new Date(nowMs).toISOString(),
     eta: new Date(isOver ? run.endMs : nowMs + Math.round(remainingMs)).toISOString(),
     remaining_ms: isOver ? 0 : roundMs(remainingMs),
-    remaining_interval_ms: isOver
-      ? [0, 0]
-      : [roundMs(Math.max(0, quantileOf(endings, tail))), roundMs(Math.max(0, quantileOf(endings, 1 - tail)))],
+    remaining_interval_ms: [roundMs(interval[0]), roundMs(interval[1])],
     elapsed_ms: roundMs(elapsedMs),
     progress_ratio: isOver || elapsedMs + remainingMs === 0 ? 1 : roundRatio(elapsedMs / (elapsedMs + remainingMs)),
     tasks_over: state.over.size,
     running: [...state.runningSince].map(([task, sinceMs]) => describeRunning(workflow, task, nowMs - sinceMs)),
     basis: describeBasis(workflow.executions),
   };
+}
+
+/** Middle and ends of what may be left. */
+interface Spread {
+  low: number;
+  middle: number;
+  high: number;
+}
+
+const tail = (1 - estimateDefaults.level) / 2;
+
+const spreadOf = (endings: readonly number[]): Spread => ({
+  low: quantileOf(endings, tail),
+  middle: medianOf(endings),
+  high: quantileOf(endings, 1 - tail),
+});
+
+/**
+ * Endings that are put together from parts of several executions lie nearer to each other than real ones: what makes one task
+ * slow often makes the next one slow too. So the same is asked of earlier executions that lasted longer than this one has until
+ * now, at the same age and without themselves, and both sides are made as wide as would have held what really came (conformal).
+ */
+function widen(
+  { low, middle, high }: Spread,
+  workflow: WorkflowRuns,
+  chosen: readonly number[],
+  order: readonly string[],
+  elapsedMs: number,
+): [number, number] {
+  const { calibratedLeast, calibratedMost, calibratedTasksMost } = estimateDefaults;
+  const most = Math.min(calibratedMost, Math.floor(calibratedTasksMost / Math.max(1, order.length)));
+  const longer = chosen.filter((past) => lengthOf(workflow.runs[past]) > elapsedMs).slice(-most);
+  const scores = { low: [] as number[], high: [] as number[] };
+  for (const past of longer) {
+    const { trace, startMs } = workflow.runs[past];
+    const nowMs = startMs + elapsedMs;
+    const state = describeState(timeRun(cutExecution(trace, nowMs), { ...workflow.knowledge, nowMs }), nowMs);
+    const others = chosen.filter((other) => other !== past);
+    const said = spreadOf(playEndings(workflow, others, state, order, nowMs));
+    const offMs = lengthOf(workflow.runs[past]) - elapsedMs - said.middle;
+    scores.low.push(-offMs / Math.max(1, said.middle - said.low));
+    scores.high.push(offMs / Math.max(1, said.high - said.middle));
+  }
+  if (longer.length < calibratedLeast) return [Math.max(0, low), Math.max(0, high)];
+  const widthOf = (own: readonly number[]) =>
+    Math.max(1, sortAscending(own)[Math.min(own.length, Math.ceil((own.length + 1) * (1 - tail))) - 1]);
+  return [
+    Math.max(0, middle - widthOf(scores.low) * Math.max(1, middle - low)),
+    Math.max(0, middle + widthOf(scores.high) * Math.max(1, high - middle)),
+  ];
+}
+
+const lengthOf = ({ startMs, endMs }: TimedRun): number => endMs - startMs;
+
+/** One ending for each of these executions: what would be left if all went on as it did there. */
+function playEndings(
+  workflow: WorkflowRuns,
+  chosen: readonly number[],
+  state: RunState,
+  order: readonly string[],
+  nowMs: number,
+): number[] {
+  const longer = findLonger(workflow, chosen, state, nowMs);
+  return chosen.map((past, place) => {
+    const spanOf = (task: string, own: TaskInRun | undefined, ageMs: number) =>
+      spanBeyond(longer.get(task) ?? [], own, ageMs, (place + 0.5) / chosen.length);
+    return playEnding(workflow, past, state, order, nowMs, spanOf) - nowMs;
+  });
 }
 
 interface RunState {
@@ -107,6 +183,7 @@ function playEnding(
   state: RunState,
   order: readonly string[],
   nowMs: number,
+  spanOf: (task: string, own: TaskInRun | undefined, ageMs: number) => number,
 ): number {
   const { after } = workflow.knowledge;
   const run = workflow.runs[past];
@@ -118,7 +195,7 @@ function playEnding(
     const before = tasks.get(task);
     const sinceMs = state.runningSince.get(task);
     let endMs: number;
-    if (sinceMs !== undefined) endMs = sinceMs + spanBeyond(workflow, task, before, nowMs - sinceMs);
+    if (sinceMs !== undefined) endMs = sinceMs + spanOf(task, before, nowMs - sinceMs);
     else {
       if (before === undefined || before.isSkipped) continue;
       const readyMs = (after?.get(task) ?? []).reduce(
@@ -134,12 +211,30 @@ function playEnding(
   return lastMs + (run.endMs - lastPastMs);
 }
 
-/** How long it took in that execution, if that was longer than it has been until now; else the median of those that were. */
-function spanBeyond(workflow: WorkflowRuns, task: string, before: TaskInRun | undefined, ageMs: number): number {
-  if (before !== undefined && before.spanMs > ageMs) return before.spanMs;
-  const longer = workflow.tasks.map((run) => run.get(task)?.spanMs ?? 0).filter((ms) => ms > ageMs);
+/** Of each task that runs, the earlier durations that were longer than it has taken until now, in ascending order. */
+function findLonger(
+  { tasks }: WorkflowRuns,
+  chosen: readonly number[],
+  { runningSince }: RunState,
+  nowMs: number,
+): Map<string, number[]> {
+  const longer = new Map<string, number[]>();
+  for (const [task, sinceMs] of runningSince) {
+    const spans = chosen.map((past) => tasks[past].get(task)?.spanMs ?? 0).filter((ms) => ms > nowMs - sinceMs);
+    longer.set(task, sortAscending(spans));
+  }
+  return longer;
+}
+
+/**
+ * How long it took in that execution, if that was longer than it has been until now. Else one of those that were, by the
+ * place of the ending among all, so that endings lie as far apart as those durations do.
+ */
+function spanBeyond(longer: readonly number[], own: TaskInRun | undefined, ageMs: number, place: number): number {
+  if (own !== undefined && own.spanMs > ageMs) return own.spanMs;
   // Longer than ever: nothing is known but that such things take as long again as a fraction of their age.
-  return longer.length === 0 ? ageMs * 1.2 : medianOf(longer);
+  if (longer.length === 0) return ageMs * (1 + estimateDefaults.beyondRatio * -Math.log2(1 - place));
+  return longer[Math.floor(place * longer.length)];
 }
 
 function lagOf(

@@ -1,8 +1,8 @@
 import { type Basis, describeBasis, type Refusal, refuse, roundMs, roundRatio } from './basis.ts';
-import { buildDigraph, type Digraph, findCycles, findDepths, followersOf, sortTopologically } from './digraph.ts';
-import type { TaskTrace } from './execution-trace.ts';
+import { buildDigraph, type Digraph, findCycles, findDepths, sortTopologically } from './digraph.ts';
+import type { ExecutionTrace } from './execution-trace.ts';
 import type { LearnedEdge } from './learned-edges.ts';
-import { groupBy, meanOf, medianOf } from './robust-statistics.ts';
+import { meanOf, medianOf } from './robust-statistics.ts';
 import { valuesOf, type WorkflowRuns } from './workflow-runs.ts';
 
 /**
@@ -76,23 +76,23 @@ export function buildDependencyGraph(workflow: WorkflowRuns): DependencyGraph | 
     .filter((pair): pair is [number, number] => pair[0] !== undefined && pair[1] !== undefined);
   const whole = buildDigraph(names.length, pairs);
   const cycles = findCycles(whole);
-  const acyclic = cutCycles(pairs, cycles, findStarts(workflow, names), names.length);
-  const medians = names.map((name) => medianOf(valuesOf(workflow, name, ({ spanMs }) => spanMs)));
+  const spans = names.map((name) => valuesOf(workflow, name, ({ spanMs }) => spanMs));
+  const medians = spans.map((own) => medianOf(own));
   // What holds others lasts as long as they do, which is counted with them.
   names.forEach((name, place) => {
     if (learned.holds.has(name)) medians[place] = 0;
   });
-  const graph = cycles.length === 0 ? whole : buildDigraph(names.length, acyclic);
+  const graph =
+    cycles.length === 0
+      ? whole
+      : buildDigraph(names.length, cutCycles(pairs, cycles, findStarts(workflow, names), names.length));
   const lengths = measurePaths(graph, medians);
   const depths = findDepths(graph);
-  const traces = groupBy(
-    executions.flatMap(({ tasks }) => tasks),
-    ({ taskId }) => taskId,
-  );
+  const findings = findTraces(executions);
   const nodes = names.map((name, place) => {
     const slackMs = Math.max(0, lengths.totalMs - lengths.through[place]);
     return {
-      ...describeNode(workflow, name, traces.get(name) ?? []),
+      ...describeNode(name, spans[place], workflow.runs.length, findings.get(name)),
       depth: depths[place] + 1,
       ...describeSlack(slackMs, lengths.totalMs),
     };
@@ -135,34 +135,62 @@ function describeEdge({ from, to, type, optional, condition, support, inferred }
   return condition === '' ? about : { ...about, condition };
 }
 
+/** What the executions tell of a task besides its times. */
+interface TaskFindings {
+  taskName: string;
+  taskType: string;
+  memory: number[] | null;
+  cores: number[] | null;
+}
+
+function findTraces(executions: readonly ExecutionTrace[]): Map<string, TaskFindings> {
+  const findings = new Map<string, TaskFindings>();
+  for (const { tasks } of executions) {
+    for (const { taskId, taskName, taskType, attempts } of tasks) {
+      let own = findings.get(taskId);
+      if (own === undefined) {
+        own = { taskName, taskType, memory: null, cores: null };
+        findings.set(taskId, own);
+      }
+      const last = attempts.at(-1);
+      const bytes = last?.memoryAllocatedBytes ?? last?.memoryPeakBytes ?? null;
+      if (bytes !== null) own.memory = append(own.memory, bytes);
+      if (last && last.cpuUs !== null && last.durationMs) {
+        own.cores = append(own.cores, last.cpuUs / 1000 / last.durationMs);
+      }
+    }
+  }
+  return findings;
+}
+
+function append(values: number[] | null, value: number): number[] {
+  if (values === null) return [value];
+  values.push(value);
+  return values;
+}
+
 function describeNode(
-  workflow: WorkflowRuns,
   id: string,
-  tasks: readonly TaskTrace[],
+  spans: readonly number[],
+  runs: number,
+  findings: TaskFindings | undefined,
 ): Omit<GraphNode, 'depth' | 'slackMs' | 'criticality'> {
-  const spans = valuesOf(workflow, id, ({ spanMs }) => spanMs);
   const mean = meanOf(spans);
-  const attempts = tasks.flatMap((task) => task.attempts.slice(-1));
-  const memory = attempts.map((attempt) => attempt.memoryAllocatedBytes ?? attempt.memoryPeakBytes);
-  const cores = attempts.map(({ cpuUs, durationMs }) =>
-    cpuUs === null || !durationMs ? null : cpuUs / 1000 / durationMs,
-  );
   return {
     id,
-    taskName: tasks[0]?.taskName || id,
-    taskType: tasks[0]?.taskType ?? '',
+    taskName: findings?.taskName || id,
+    taskType: findings?.taskType ?? '',
     avgDuration: roundMs(mean),
     medianDuration: roundMs(medianOf(spans)),
-    variance: roundMs(meanOf(spans.map((ms) => (ms - mean) ** 2))),
+    variance: spans.length === 1 ? 0 : roundMs(meanOf(spans.map((ms) => (ms - mean) ** 2))),
     parallelizable: false,
-    resourceRequirements: { memoryBytes: medianKnown(memory), cpuCores: medianKnown(cores) },
-    runRatio: roundRatio(spans.length / workflow.runs.length),
+    resourceRequirements: { memoryBytes: medianKnown(findings?.memory), cpuCores: medianKnown(findings?.cores) },
+    runRatio: roundRatio(spans.length / runs),
   };
 }
 
-function medianKnown(values: readonly (number | null)[]): number | null {
-  const known = values.filter((value) => value !== null);
-  return known.length === 0 ? null : roundMs(medianOf(known));
+function medianKnown(known: readonly number[] | null | undefined): number | null {
+  return known ? roundMs(medianOf(known)) : null;
 }
 
 function describeSlack(slackMs: number, totalMs: number): { slackMs: number; criticality: number } {
@@ -207,13 +235,15 @@ interface Lengths {
 }
 
 function measurePaths(graph: Digraph, durations: readonly number[]): Lengths {
+  const { from, to } = graph;
   const order = sortTopologically(graph);
   const until = new Float64Array(graph.size);
   const after = new Float64Array(graph.size);
   const previous = new Int32Array(graph.size).fill(-1);
   for (const node of order) {
     until[node] += durations[node];
-    for (const head of followersOf(graph, node)) {
+    for (let edge = from[node]; edge < from[node + 1]; edge++) {
+      const head = to[edge];
       if (until[node] > until[head] || previous[head] < 0) {
         until[head] = until[node];
         previous[head] = node;
@@ -222,7 +252,9 @@ function measurePaths(graph: Digraph, durations: readonly number[]): Lengths {
   }
   for (let place = order.length - 1; place >= 0; place--) {
     const node = order[place];
-    for (const head of followersOf(graph, node)) after[node] = Math.max(after[node], after[head] + durations[head]);
+    for (let edge = from[node]; edge < from[node + 1]; edge++) {
+      after[node] = Math.max(after[node], after[to[edge]] + durations[to[edge]]);
+    }
   }
   let last = -1;
   for (let node = 0; node < graph.size; node++) if (last < 0 || until[node] > until[last]) last = node;

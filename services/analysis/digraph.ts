@@ -110,9 +110,12 @@ export function findCycles({ size, from, to }: Digraph): number[][] {
 
 /** The longest number of edges that leads to each node; the graph must have no cycles. */
 export function findDepths(graph: Digraph): Int32Array {
+  const { from, to } = graph;
   const depths = new Int32Array(graph.size);
   for (const node of sortTopologically(graph)) {
-    for (const head of followersOf(graph, node)) depths[head] = Math.max(depths[head], depths[node] + 1);
+    for (let edge = from[node]; edge < from[node + 1]; edge++) {
+      depths[to[edge]] = Math.max(depths[to[edge]], depths[node] + 1);
+    }
   }
   return depths;
 }

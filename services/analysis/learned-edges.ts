@@ -84,24 +84,47 @@ interface Told {
   toldBy: number;
 }
 
-/** By the task that waits, then by the one that is waited for. */
-type ToldEdges = Map<string, Map<string, Told>>;
+/** What each task waits for; found by name where that is much. */
+interface Waits {
+  told: Told[];
+  byName: Map<string, Told> | null;
+}
+
+type ToldEdges = Map<string, Waits>;
+
+/** Looking through so few is quicker than a map, and maps of most tasks would be larger than all else together. */
+const searchedMost = 12;
+
+function findTold({ told, byName }: Waits, from: string): Told | undefined {
+  if (byName !== null) return byName.get(from);
+  for (const entry of told) if (entry.dependency.taskId === from) return entry;
+  return undefined;
+}
+
+function addTold(waits: Waits, entry: Told): void {
+  waits.told.push(entry);
+  if (waits.byName !== null) waits.byName.set(entry.dependency.taskId, entry);
+  else if (waits.told.length > searchedMost) {
+    waits.byName = new Map(waits.told.map((own) => [own.dependency.taskId, own]));
+  }
+}
 
 function countTold(executions: readonly ExecutionTrace[]): ToldEdges {
-  const told: ToldEdges = new Map();
+  const edges: ToldEdges = new Map();
   const presence = executions.map(({ tasks }) => new Set(tasks.map(({ taskId }) => taskId)));
   executions.forEach(({ tasks }, execution) => {
+    const present = presence[execution];
     for (const { taskId, dependencies } of tasks) {
+      let waits = edges.get(taskId);
       for (const dependency of dependencies) {
         const { taskId: from } = dependency;
-        if (from === taskId || !presence[execution].has(from)) continue;
-        let known = told.get(taskId);
-        if (known === undefined) {
-          known = new Map();
-          told.set(taskId, known);
+        if (from === taskId || !present.has(from)) continue;
+        if (waits === undefined) {
+          waits = { told: [], byName: null };
+          edges.set(taskId, waits);
         }
-        const entry = known.get(from);
-        if (entry === undefined) known.set(from, { dependency, times: 1, together: 0, toldBy: execution });
+        const entry = findTold(waits, from);
+        if (entry === undefined) addTold(waits, { dependency, times: 1, together: 0, toldBy: execution });
         else if (entry.toldBy !== execution) {
           entry.times++;
           entry.toldBy = execution;
@@ -109,23 +132,23 @@ function countTold(executions: readonly ExecutionTrace[]): ToldEdges {
       }
     }
   });
-  for (const present of presence) countTogether(present, told);
-  return told;
+  for (const present of presence) countTogether(present, edges);
+  return edges;
 }
 
-function countTogether(present: ReadonlySet<string>, told: ToldEdges): void {
+function countTogether(present: ReadonlySet<string>, edges: ToldEdges): void {
   for (const taskId of present) {
-    for (const [from, entry] of told.get(taskId) ?? []) if (present.has(from)) entry.together++;
+    for (const entry of edges.get(taskId)?.told ?? []) if (present.has(entry.dependency.taskId)) entry.together++;
   }
 }
 
-function keepSupported(told: ToldEdges): LearnedEdge[] {
+function keepSupported(toldEdges: ToldEdges): LearnedEdge[] {
   const edges: LearnedEdge[] = [];
-  for (const [to, known] of told) {
-    for (const [from, { dependency, times, together }] of known) {
+  for (const [to, { told }] of toldEdges) {
+    for (const { dependency, times, together } of told) {
       const support = together === 0 ? 0 : times / together;
       if (support < learningDefaults.supportLeast) continue;
-      const { type, optional, condition } = dependency;
+      const { taskId: from, type, optional, condition } = dependency;
       edges.push({ from, to, type: type || 'control', optional, condition, support, inferred: false });
     }
   }

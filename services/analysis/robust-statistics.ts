@@ -5,7 +5,8 @@ import { medianSorted, quantileSorted, sampleRankCorrelation } from 'simple-stat
 export const sortAscending = (values: readonly number[]): number[] => [...values].sort((left, right) => left - right);
 
 export function medianOf(values: readonly number[], otherwise = 0): number {
-  return values.length === 0 ? otherwise : medianSorted(sortAscending(values));
+  if (values.length <= 1) return values[0] ?? otherwise;
+  return medianSorted(sortAscending(values));
 }
 
 export function quantileOf(values: readonly number[], share: number, otherwise = 0): number {

@@ -26,7 +26,11 @@ export function connectRun(
   return { before: connector.before, isGuessed: false };
 }
 
-function namesBefore(node: RunNode, prefix: string, learned: ReadonlyMap<string, readonly string[]>): string[] {
+function namesBefore(
+  node: RunNode,
+  prefix: string,
+  learned: ReadonlyMap<string, readonly string[]>,
+): readonly string[] {
   const told = node.task?.dependencies ?? [];
   const known = learned.get(node.task?.taskId ?? '') ?? [];
   if (told.length === 0 && known.length === 0) return [];
@@ -34,6 +38,8 @@ function namesBefore(node: RunNode, prefix: string, learned: ReadonlyMap<string,
   if (told.length === 1 && known.length <= 1 && (known[0] ?? told[0].taskId) === told[0].taskId) {
     return told[0].taskId === node.task?.taskId ? [] : [prefix + told[0].taskId];
   }
+  const saysTheSame = known.length === told.length && told.every(({ taskId }, place) => taskId === known[place]);
+  if (prefix === '' && saysTheSame && !known.includes(node.taskId)) return known;
   const names = new Set<string>();
   for (const { taskId } of told) names.add(prefix + taskId);
   for (const taskId of known) names.add(prefix + taskId);
@@ -69,7 +75,8 @@ class Connector {
   readonly #own: number;
   readonly #byTask: Map<string, number[]>;
   readonly #gathers = new Map<string, number>();
-  readonly #ranks: Map<string, number>;
+  /** Made when two nodes cannot be told apart by their times, which is rare. */
+  #ranks: Map<string, number> | null = null;
   readonly #loopOf: Map<string, string>;
 
   constructor(nodes: RunNode[], named: readonly (readonly string[])[]) {
@@ -78,7 +85,6 @@ class Connector {
     this.#own = nodes.length;
     this.before = nodes.map(() => []);
     this.#byTask = groupBy(nodes.keys(), (index) => nodes[index].taskId);
-    this.#ranks = rankTasks(nodes, named);
     this.#loopOf = findLoops(nodes, named);
   }
 
@@ -117,10 +123,16 @@ class Connector {
     const [a, b] = [this.#nodes[left], this.#nodes[right]];
     if (a.startMs !== b.startMs) return a.startMs < b.startMs;
     if (a.endMs !== b.endMs) return a.endMs < b.endMs;
-    const ranks = (this.#ranks.get(a.taskId) ?? 0) - (this.#ranks.get(b.taskId) ?? 0);
+    const ranks = this.#rankOf(a) - this.#rankOf(b);
     if (ranks !== 0) return ranks < 0;
     if (a.kind !== b.kind) return b.kind === 'gather';
     return left < right;
+  }
+
+  #rankOf({ taskId }: RunNode): number {
+    // Of the nodes as they were told: those that were added have no names before them.
+    this.#ranks ??= rankTasks(this.#nodes.slice(0, this.#own), this.#named);
+    return this.#ranks.get(taskId) ?? 0;
   }
 
   #gather(key: string, members: readonly number[]): number | null {

@@ -46,14 +46,15 @@ function beginSummary(taskId: string): TaskInRun {
 function addInstance(summary: TaskInRun, node: RunNode): void {
   const last = node.attempts[node.attempts.length - 1];
   const lastMs = last.endMs - last.startMs;
-  const failed = node.attempts.filter((own) => own !== last && own.attempt.state !== 'completed').length;
   summary.instances++;
   if (node.loopIteration !== null) summary.iterations++;
-  summary.iterations += countRepetitions(node);
   summary.longestMs = Math.max(summary.longestMs, lastMs);
   summary.runMs += lastMs;
-  summary.retries += failed;
-  summary.retryMs += retryLossOf(node);
+  if (node.attempts.length > 1) {
+    summary.iterations += countRepetitions(node);
+    summary.retries += node.attempts.filter((own) => own !== last && own.attempt.state !== 'completed').length;
+    summary.retryMs += retryLossOf(node);
+  }
   summary.slotWaitMs = Math.max(summary.slotWaitMs, slotWaitOf(node));
   if (isFailure(node.task?.state ?? '')) summary.isFailed = true;
 }
@@ -84,10 +85,15 @@ export function slotWaitOf({ attempts }: RunNode): number {
 }
 
 function findSpan({ nodes: own, iterations }: TaskInRun, nodes: readonly RunNode[]): number {
-  const ran = own.map((index) => nodes[index]).filter(({ attempts }) => attempts.length > 0);
-  if (ran.length === 0) return 0;
-  const spans = ran.map((node) => node.endMs - node.attempts[0].startMs);
-  if (iterations > 1) return spans.reduce((sum, ms) => sum + ms, 0);
-  const startMs = ran.reduce((least, node) => Math.min(least, node.attempts[0].startMs), Infinity);
-  return ran.reduce((most, { endMs }) => Math.max(most, endMs), startMs) - startMs;
+  let [sumMs, firstMs, lastMs] = [0, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const index of own) {
+    const { attempts, endMs } = nodes[index];
+    if (attempts.length === 0) continue;
+    const [{ startMs }] = attempts;
+    sumMs += endMs - startMs;
+    firstMs = Math.min(firstMs, startMs);
+    lastMs = Math.max(lastMs, endMs);
+  }
+  if (firstMs === Number.POSITIVE_INFINITY) return 0;
+  return iterations > 1 ? sumMs : Math.max(firstMs, lastMs) - firstMs;
 }

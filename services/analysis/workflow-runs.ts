@@ -1,7 +1,7 @@
 import { isUsable } from './basis.ts';
 import { type ExecutionTrace, isEnd } from './execution-trace.ts';
 import { afterOf, type LearnedWorkflow, learnWorkflow } from './learned-edges.ts';
-import { groupBy, medianOf } from './robust-statistics.ts';
+import { medianOf } from './robust-statistics.ts';
 import { summariseTasks, type TaskInRun } from './task-history.ts';
 import { type RunKnowledge, type TimedRun, timeRun } from './timed-run.ts';
 
@@ -33,18 +33,19 @@ export function timeWorkflow(executions: readonly ExecutionTrace[], { children }
 }
 
 function findTypicalDurations(executions: readonly ExecutionTrace[]): Map<string, number> {
-  const durations: { taskId: string; ms: number }[] = [];
+  const durations = new Map<string, number[]>();
   for (const { tasks } of executions) {
     for (const { taskId, attempts } of tasks) {
       const last = attempts.at(-1);
       if (last === undefined || !isEnd(last.state) || last.startedAtMs === null || last.endedAtMs === null) continue;
-      durations.push({ taskId, ms: last.durationMs ?? last.endedAtMs - last.startedAtMs });
+      const ms = last.durationMs ?? last.endedAtMs - last.startedAtMs;
+      const known = durations.get(taskId);
+      if (known === undefined) durations.set(taskId, [ms]);
+      else known.push(ms);
     }
   }
   const typical = new Map<string, number>();
-  for (const [taskId, own] of groupBy(durations, (entry) => entry.taskId)) {
-    typical.set(taskId, medianOf(own.map(({ ms }) => ms)));
-  }
+  for (const [taskId, own] of durations) typical.set(taskId, medianOf(own));
   return typical;
 }
 

@@ -15,6 +15,7 @@ const notBenches = new Set([
   'kafka-engine.ts',
   'steady-load.ts',
   'estimates.ts',
+  'insight-scale.ts',
   'forecasts.ts',
   'simulated-fleet.ts',
   'query-load.ts',

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { cutExecution, estimateCompletion } from '../../../services/analysis/completion-estimate.ts';
 import { adaptInterval, predictDuration } from '../../../services/analysis/duration-prediction.ts';
+import type { ExecutionTrace } from '../../../services/analysis/execution-trace.ts';
 import { fitRidge, predictRidge } from '../../../services/analysis/ridge-regression.ts';
 import { timeWorkflow } from '../../../services/analysis/workflow-runs.ts';
 import { createRandom } from '../../../services/simulator/random.ts';
@@ -67,6 +68,18 @@ describe('the prediction of a duration', () => {
   });
 });
 
+/** Six tasks in a row, all of them as slow as the execution is. */
+function drawPaced(index: number, random: ReturnType<typeof createRandom>): ToldRun {
+  const pace = random.logNormal(1, 0.8);
+  let end = 0;
+  const tasks = Array.from({ length: 6 }, (_, place) => {
+    const start = end;
+    end += Math.round(100 * pace * random.logNormal(1, 0.1));
+    return { id: `t${place}`, ...(place > 0 ? { after: [`t${place - 1}`] } : {}), ready: start, start, end };
+  });
+  return { id: `run-${index}`, start: index * 36_000, end, tasks };
+}
+
 describe('the expected end of a running execution', () => {
   const steps = (index: number, first: number, second: number): ToldRun => ({
     id: `run-${index}`,
@@ -91,12 +104,33 @@ describe('the expected end of a running execution', () => {
     expect(estimateAt(90).remaining_ms).toBe(60_000);
     // Longer than ever: the first task is late, and so will be the second.
     const stuck = estimateAt(150);
-    expect(stuck.remaining_ms).toBe(80_000);
+    expect(stuck.remaining_ms / 80_000).toBeCloseTo(1, 2);
     expect(stuck.running).toEqual([{ task: 'a', age_ms: 150_000, stuck_probability: 0.9524 }]);
     const second = estimateAt(170);
     expect(second.remaining_ms).toBe(40_000);
     expect(second.tasks_over).toBe(1);
     expect(second.progress_ratio).toBe(0.8095);
+  });
+
+  it('has an interval that holds what it says, where slow executions are slow throughout', () => {
+    let [held, judged] = [0, 0];
+    for (let seed = 1; seed <= 60; seed++) {
+      const random = createRandom(seed);
+      const traces = gatherRuns(...Array.from({ length: 61 }, (_, index) => drawPaced(index, random)));
+      const workflow = timeWorkflow(traces.slice(0, 60));
+      const one = traces[60] as ExecutionTrace;
+      const [startMs, endMs] = [one.startedAtMs ?? 0, one.endedAtMs ?? 0];
+      for (const share of [0.3, 0.6, 0.8]) {
+        const nowMs = Math.round(startMs + share * (endMs - startMs));
+        const answer = estimateCompletion(cutExecution(one, nowMs), workflow, nowMs);
+        if ('refused' in answer) throw new Error(answer.refused);
+        const [low, high] = answer.remaining_interval_ms;
+        judged++;
+        if (endMs - nowMs >= low && endMs - nowMs <= high) held++;
+      }
+    }
+    expect(held / judged).toBeGreaterThan(0.82);
+    expect(held / judged).toBeLessThan(0.96);
   });
 
   it('is refused where nothing is known of the workflow', () => {
