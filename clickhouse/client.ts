@@ -81,7 +81,7 @@ const insertSettings = {
   deduplicate_insert: 'disable',
   insert_deduplicate: 0,
   wait_end_of_query: 1,
-  // Rows of one insert never share a key, so merging them on the way in would only cost.
+  // Rows of one insert hardly ever share a key, so merging them on the way in would only cost.
   optimize_on_insert: 0,
   max_execution_time: 60,
 } as const;

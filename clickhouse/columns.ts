@@ -84,7 +84,11 @@ function scalar<Value>({ type, sentAs = type, fallback, isDefault, write }: Scal
 }
 
 const whole = (type: string, write: Write<number>): Codec<number> => scalar({ type, fallback: 0, write });
-const big = (type: string): Codec<bigint> => scalar({ type, fallback: 0n, write: (out, value) => out.bigint64(value) });
+/** Whole numbers of any size: plain ones as long as they are exact as such, which costs a tenth. */
+export type Whole = number | bigint;
+const isZero = (value: Whole): boolean => value === 0 || value === 0n;
+const writeWhole: Write<Whole> = (out, value) => (typeof value === 'number' ? out.int64(value) : out.bigint64(value));
+const big = (type: string): Codec<Whole> => scalar({ type, fallback: 0, isDefault: isZero, write: writeWhole });
 
 const writeText: Write<string> = (out, value) => out.string(value);
 
@@ -123,12 +127,14 @@ export const float64: Codec<number> = scalar({
   write: (out, value) => out.float64(value),
 });
 /** Millionths of a unit: exact sums of numbers with decimal places, and far from overflowing. */
-export const millionths: Codec<bigint> = scalar({
+export const millionths: Codec<Whole> = scalar({
   type: 'Decimal(38, 6)',
-  fallback: 0n,
+  fallback: 0,
+  isDefault: isZero,
   write(out, value) {
-    out.bigint64(value);
-    out.bigint64(value >> 64n);
+    writeWhole(out, value);
+    if (typeof value === 'number') out.int64(value < 0 ? -1 : 0);
+    else out.bigint64(value >> 64n);
   },
 });
 /** Epoch milliseconds. */

@@ -1,4 +1,5 @@
-import type { CellRow, Histogram } from '../clickhouse/tables/cells.ts';
+import type { Whole } from '../clickhouse/columns.ts';
+import type { CellPlace, CellRow, Histogram } from '../clickhouse/tables/cells.ts';
 import { counts, distributions, quantities } from '../clickhouse/tables/measures.ts';
 import { bucketOf } from './histogram.ts';
 
@@ -12,6 +13,8 @@ export interface Dims {
   lastCell: Cell | null;
 }
 
+const noneSimilar: readonly Dims[] = [];
+
 /**
  * One Dims object for equal dimensions, so that records share them instead of carrying their texts about. It is found by
  * two of its texts (workflow, and task or trigger) and then compared, which is cheaper than joining eight of them for every record.
@@ -23,6 +26,11 @@ export class DimsTable {
 
   constructor(most = 100_000) {
     this.#most = most;
+  }
+
+  /** Those known whose two texts are these. */
+  similar(first: string, second: string): readonly Dims[] {
+    return this.#byFirst.get(first)?.get(second) ?? noneSimilar;
   }
 
   intern(values: readonly string[]): Dims {
@@ -153,22 +161,72 @@ export class Cell {
     this.#sums[index] = 0;
   }
 
-  sum(index: number): bigint {
-    return BigInt(this.#sums[index] as number) + (this.#carries?.[index] ?? 0n);
+  sum(index: number): Whole {
+    const sum = this.#sums[index] as number;
+    return this.#carries === null ? sum : BigInt(sum) + (this.#carries[index] as bigint);
   }
 
-  row(place: { stream: string; partition: number; chunk: number; foldVersion: number; ver: bigint }): CellRow {
-    return {
-      ...place,
-      dims: this.dims.values,
-      windowStartMs: this.windowStartMs,
-      count: (index) => this.counts[index] as number,
-      sum: (index) => this.sum(index),
-      min: (index) => this.#mins[index] as number | null,
-      max: (index) => this.#maxs[index] as number | null,
-      reported: (index) => this.#reported[index] as number,
-      histogram: (index) => (this.#histograms[index] as Buckets | null) ?? emptyHistogram,
-    };
+  min(index: number): number | null {
+    return this.#mins[index] as number | null;
+  }
+
+  max(index: number): number | null {
+    return this.#maxs[index] as number | null;
+  }
+
+  reported(index: number): number {
+    return this.#reported[index] as number;
+  }
+
+  histogram(index: number): Histogram {
+    return (this.#histograms[index] as Buckets | null) ?? emptyHistogram;
+  }
+
+  row(place: CellPlace): CellRow {
+    return new PlacedCell(this, place);
+  }
+}
+
+/** A cell on its way to its table; a backlog of history makes as many of them as it has records. */
+class PlacedCell implements CellRow {
+  readonly place: CellPlace;
+  readonly #cell: Cell;
+
+  constructor(cell: Cell, place: CellPlace) {
+    this.#cell = cell;
+    this.place = place;
+  }
+
+  get dims(): readonly string[] {
+    return this.#cell.dims.values;
+  }
+
+  get windowStartMs(): number {
+    return this.#cell.windowStartMs;
+  }
+
+  count(index: number): number {
+    return this.#cell.counts[index] as number;
+  }
+
+  sum(index: number): Whole {
+    return this.#cell.sum(index);
+  }
+
+  min(index: number): number | null {
+    return this.#cell.min(index);
+  }
+
+  max(index: number): number | null {
+    return this.#cell.max(index);
+  }
+
+  reported(index: number): number {
+    return this.#cell.reported(index);
+  }
+
+  histogram(index: number): Histogram {
+    return this.#cell.histogram(index);
   }
 }
 

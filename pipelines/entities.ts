@@ -271,13 +271,8 @@ function laterNaming(left: WorkflowNaming, right: WorkflowNaming): WorkflowNamin
   return compareTexts(right.workflowId, left.workflowId) > 0 ? right : left;
 }
 
-/** An attempt, and the others of the same task. */
-export interface WaitingAttempt extends TaskAttemptRow {
-  others: WaitingAttempt | null;
-}
-
 /** The row of an attempt of which this record is the first. */
-export function beginAttempt(said: Said<TaskTold>): WaitingAttempt {
+export function beginAttempt(said: Said<TaskTold>): TaskAttemptRow {
   const { event } = said;
   return {
     workspace: event.workspace,
@@ -310,7 +305,6 @@ export function beginAttempt(said: Said<TaskTold>): WaitingAttempt {
     nextRetryAtMs: event.nextRetryAtMs,
     dependencies: event.dependencies,
     tags: event.tags,
-    others: null,
   };
 }
 

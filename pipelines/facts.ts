@@ -17,21 +17,20 @@ export function nameThing(event: EventOfRun, name: ScratchName): ScratchName {
     : name.setTask(workspace, source, executionId, event.taskId, event.mapIndex);
 }
 
+/** Looked for field by field: a list of the texts is made only for what was never met. */
 export function dimsOf(event: EventOfRun, table: DimsTable): Dims {
-  return table.intern(
-    event.kind === 'execution'
-      ? [event.workspace, event.project, event.source, event.workflowId, event.workflowVersion, event.triggerType]
-      : [
-          event.workspace,
-          event.project,
-          event.source,
-          event.workflowId,
-          event.workflowVersion,
-          event.taskId,
-          event.taskType,
-          event.pool,
-        ],
-  );
+  const { workspace, project, source, workflowId, workflowVersion } = event;
+  const isTask = event.kind === 'task';
+  const sixth = isTask ? event.taskId : event.triggerType;
+  for (const dims of table.similar(workflowId, sixth)) {
+    const { values } = dims;
+    // The fourth and the sixth are what made it similar.
+    const isOfRun = values[0] === workspace && values[1] === project && values[2] === source;
+    if (!isOfRun || values[4] !== workflowVersion) continue;
+    if (!isTask || (values[6] === event.taskType && values[7] === event.pool)) return dims;
+  }
+  const ofRun = [workspace, project, source, workflowId, workflowVersion, sixth];
+  return table.intern(isTask ? [...ofRun, event.taskType, event.pool] : ofRun);
 }
 
 export const originText = (origin: RunEvent['origin']): string =>

@@ -23,6 +23,7 @@ export interface Fact {
   eventTimeMs: number;
   /** The record itself says when the attempt began, or how long it took. */
   selfContained: boolean;
+  /** Of an end that says neither, these are filled in from its start. */
   durationUs: number | null;
   queueUs: number | null;
   costMicros: number | null;
@@ -38,22 +39,15 @@ interface Start {
   queueUs: number | null;
 }
 
-/** An end with what it counts for: duration and queue time may come from its start. */
-interface End {
-  fact: Fact;
-  durationUs: number | null;
-  queueUs: number | null;
-}
-
 interface Attempt {
   attempt: number;
   /** Its first start in the log, and the others in the order of the log. */
   start: Start | null;
   moreStarts: Start[] | null;
   /** The end that counts for this attempt: the latest by event time, then offset. */
-  counted: End | null;
+  counted: Fact | null;
   /** Ends still without their start. */
-  unjoined: End[] | null;
+  unjoined: Fact[] | null;
 }
 
 const countIndex = Object.fromEntries(counts.map((count, index) => [count, index])) as Record<
@@ -117,7 +111,7 @@ export class Thing implements Name, Subject {
   /** Most things have one attempt, which then needs no list. */
   #attempt: Attempt | null = null;
   #moreAttempts: Attempt[] | null = null;
-  #counted: End | null = null;
+  #counted: Fact | null = null;
 
   constructor(name: Name) {
     this.workspace = name.workspace;
@@ -233,11 +227,11 @@ export class Thing implements Name, Subject {
   }
 
   /** A start that came after its end gives the end its duration, in the end's window. */
-  #joinLate(start: Start, end: End, attempt: Attempt, cells: CellTable | null): void {
+  #joinLate(start: Start, end: Fact, attempt: Attempt, cells: CellTable | null): void {
     const queueFromStart = end.queueUs === null;
     join(start, end);
     if (cells === null) return;
-    const cell = cells.at(end.fact.dims, end.fact.eventTimeMs);
+    const cell = cells.at(end.dims, end.eventTimeMs);
     add(cell, 'contributions', 1);
     add(cell, 'joined', 1);
     const durationUs = end.durationUs as number;
@@ -248,10 +242,9 @@ export class Thing implements Name, Subject {
     if (attempt.counted === end) cell.distribute(distributionIndex.attempt_duration_us, durationUs, 1);
   }
 
-  #end(fact: Fact, cell: Cell | null, cells: CellTable | null): void {
-    const attempt = this.#attemptOf(fact.attempt);
-    const end: End = { fact, durationUs: fact.durationUs, queueUs: fact.queueUs };
-    if (!fact.selfContained) {
+  #end(end: Fact, cell: Cell | null, cells: CellTable | null): void {
+    const attempt = this.#attemptOf(end.attempt);
+    if (!end.selfContained) {
       if (cell !== null) add(cell, 'ends_to_join', 1);
       const start = newestStart(attempt, end);
       if (start === null) {
@@ -266,24 +259,24 @@ export class Thing implements Name, Subject {
     this.#countAttempt(end, attempt, cell, cells);
   }
 
-  #countThing(end: End, cell: Cell | null, cells: CellTable | null): void {
+  #countThing(end: Fact, cell: Cell | null, cells: CellTable | null): void {
     const counted = this.#counted;
-    if (counted !== null && !isLater(end.fact, counted.fact)) return;
+    if (counted !== null && !isLater(end, counted)) return;
     this.#counted = end;
     if (cell === null || cells === null) return;
     if (counted !== null) {
-      if (isBeyondRevision(counted.fact, end.fact)) add(cell, 'reopened', 1);
+      if (isBeyondRevision(counted, end)) add(cell, 'reopened', 1);
       else contributeThing(removalCell(counted, cells), counted, -1);
     }
     contributeThing(cell, end, 1);
   }
 
-  #countAttempt(end: End, attempt: Attempt, cell: Cell | null, cells: CellTable | null): void {
+  #countAttempt(end: Fact, attempt: Attempt, cell: Cell | null, cells: CellTable | null): void {
     const { counted } = attempt;
-    if (counted !== null && !isLater(end.fact, counted.fact)) return;
+    if (counted !== null && !isLater(end, counted)) return;
     attempt.counted = end;
     if (cell === null || cells === null) return;
-    if (counted !== null && !isBeyondRevision(counted.fact, end.fact)) {
+    if (counted !== null && !isBeyondRevision(counted, end)) {
       contributeAttempt(removalCell(counted, cells), counted, -1);
     }
     contributeAttempt(cell, end, 1);
@@ -291,7 +284,7 @@ export class Thing implements Name, Subject {
 }
 
 /** The start with the greatest smaller offset that fits the end. */
-function newestStart(attempt: Attempt, end: End): Start | null {
+function newestStart(attempt: Attempt, end: Fact): Start | null {
   const later = attempt.moreStarts?.findLast((candidate) => mayJoin(candidate, end));
   if (later !== undefined) return later;
   return attempt.start !== null && mayJoin(attempt.start, end) ? attempt.start : null;
@@ -307,38 +300,36 @@ const isLater = (fact: Fact, than: Fact): boolean =>
 /** An end that long past stays where it is: its cells may have expired already. */
 const isBeyondRevision = (earlier: Fact, later: Fact): boolean => earlier.eventTimeMs < later.eventTimeMs - lookBackMs;
 
-const mayJoin = (start: Start, end: End): boolean =>
-  start.eventTimeMs <= end.fact.eventTimeMs && start.eventTimeMs >= end.fact.eventTimeMs - lookBackMs;
+const mayJoin = (start: Start, end: Fact): boolean =>
+  start.eventTimeMs <= end.eventTimeMs && start.eventTimeMs >= end.eventTimeMs - lookBackMs;
 
-function join(start: Start, end: End): void {
-  end.durationUs = (end.fact.eventTimeMs - start.eventTimeMs) * 1000;
+function join(start: Start, end: Fact): void {
+  end.durationUs = (end.eventTimeMs - start.eventTimeMs) * 1000;
   end.queueUs ??= start.queueUs;
 }
 
-function removalCell(end: End, cells: CellTable): Cell {
-  const cell = cells.at(end.fact.dims, end.fact.eventTimeMs);
+function removalCell(end: Fact, cells: CellTable): Cell {
+  const cell = cells.at(end.dims, end.eventTimeMs);
   add(cell, 'contributions', 1);
   return cell;
 }
 
-const durationOf = (end: End): number =>
-  end.fact.state === 'completed' ? distributionIndex.completed_duration_us : distributionIndex.other_duration_us;
+const durationOf = (end: Fact): number =>
+  end.state === 'completed' ? distributionIndex.completed_duration_us : distributionIndex.other_duration_us;
 
-function contributeThing(cell: Cell, end: End, sign: 1 | -1): void {
-  const { fact } = end;
-  add(cell, fact.state as EndState, sign);
-  add(cell, 'retries', sign * (fact.attempt - 1));
+function contributeThing(cell: Cell, end: Fact, sign: 1 | -1): void {
+  add(cell, end.state as EndState, sign);
+  add(cell, 'retries', sign * (end.attempt - 1));
   if (end.durationUs !== null) cell.distribute(durationOf(end), end.durationUs, sign);
   if (end.queueUs !== null) cell.distribute(distributionIndex.queue_us, end.queueUs, sign);
-  if (fact.costMicros !== null) cell.accumulate(quantityIndex.cost_micros, fact.costMicros, sign);
-  if (fact.cpuUs !== null) cell.accumulate(quantityIndex.cpu_us, fact.cpuUs, sign);
-  if (fact.memoryPeakBytes !== null) cell.accumulate(quantityIndex.memory_peak_bytes, fact.memoryPeakBytes, sign);
+  if (end.costMicros !== null) cell.accumulate(quantityIndex.cost_micros, end.costMicros, sign);
+  if (end.cpuUs !== null) cell.accumulate(quantityIndex.cpu_us, end.cpuUs, sign);
+  if (end.memoryPeakBytes !== null) cell.accumulate(quantityIndex.memory_peak_bytes, end.memoryPeakBytes, sign);
 }
 
-function contributeAttempt(cell: Cell, end: End, sign: 1 | -1): void {
-  const { fact } = end;
-  add(cell, `attempt_${fact.state as EndState}`, sign);
+function contributeAttempt(cell: Cell, end: Fact, sign: 1 | -1): void {
+  add(cell, `attempt_${end.state as EndState}`, sign);
   if (end.durationUs !== null) cell.distribute(distributionIndex.attempt_duration_us, end.durationUs, sign);
-  if (fact.costMicros !== null) cell.accumulate(quantityIndex.attempt_cost_micros, fact.costMicros, sign);
-  if (fact.cpuUs !== null) cell.accumulate(quantityIndex.attempt_cpu_us, fact.cpuUs, sign);
+  if (end.costMicros !== null) cell.accumulate(quantityIndex.attempt_cost_micros, end.costMicros, sign);
+  if (end.cpuUs !== null) cell.accumulate(quantityIndex.attempt_cpu_us, end.cpuUs, sign);
 }

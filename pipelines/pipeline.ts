@@ -48,6 +48,11 @@ interface Topic {
 const pipelineTiming: PipelineTiming = { sessionTimeoutMs: 30_000, insertTimeoutMs: 60_000 };
 const lagPollMs = 2_000;
 const idleAfterMs = 10_000;
+/**
+ * Far behind the end of the log nobody sees how fresh a row is, and what an insert costs ClickHouse hardly depends on its
+ * rows: there they wait for a flush to fill, though not for long, because a restart folds again what was not flushed.
+ */
+const catchUpFlushMs = 3_000;
 /** One fetch may decompress to far more than this; the bound keeps a backlog from filling memory. */
 const fetchBytesPerPartition = 512 * 1024;
 /** A question for each chunk of a fast catch-up would be one too many. */
@@ -79,6 +84,8 @@ export class Pipeline {
   readonly #lastSaid = new Map<string, number>();
   /** Partitions that stand still because something they need does not answer. */
   readonly #waitingFor = new Map<string, string>();
+  /** Records that were in the log behind the last batch of a partition. */
+  readonly #recordsBehind = new WeakMap<PartitionReader, number>();
   readonly #ledgerReadMs = new WeakMap<PartitionReader, number>();
   #timers: NodeJS.Timeout[] = [];
   #lastTouchMs = Date.now();
@@ -273,6 +280,7 @@ export class Pipeline {
 
   async #readBatch({ batch, resolveOffset, heartbeat, isRunning, isStale }: EachBatchPayload): Promise<void> {
     const reader = this.#reader(batch.topic, batch.partition);
+    this.#recordsBehind.set(reader, Number(batch.highWatermark) - Number(batch.lastOffset()) - 1);
     await reader.read({
       records: batch.messages.map((message) => logRecordOf(batch, message)),
       fetchedFrom: fetchedOffsetOf(batch),
@@ -295,7 +303,16 @@ export class Pipeline {
 
   async #flushOnTime(): Promise<void> {
     this.#noticeAbsence();
+    if (this.#isFarBehind && this.#writer.waitedMs < catchUpFlushMs) return;
     await this.#writer.flush().catch(() => undefined);
+  }
+
+  get #isFarBehind(): boolean {
+    let behind = 0;
+    for (const reader of this.#readers.values()) {
+      if (reader.isOpen && reader.refusal === null) behind += this.#recordsBehind.get(reader) ?? 0;
+    }
+    return behind > this.#parts.settings.flushRows;
   }
 
   /**

@@ -1,4 +1,5 @@
-import type { Histogram } from '../clickhouse/tables/cells.ts';
+import type { Whole } from '../clickhouse/columns.ts';
+import type { CellPlace, Histogram } from '../clickhouse/tables/cells.ts';
 import type { MeasureRow, Reading } from '../clickhouse/tables/orchestrator-cells.ts';
 import { type MeasureType, orchestratorMeasures, reportsMeasure } from '../clickhouse/tables/orchestrator-measures.ts';
 import type { OrchestratorKind } from '../schemas/events.ts';
@@ -10,14 +11,25 @@ const noHistogram: Histogram = new Map();
 const noReadings: readonly Reading[] = [];
 const million = 1_000_000;
 
-/** Whole numbers are taken as they are, because a product of floats would lose their last digits. */
-const toMillionths = (value: number): bigint =>
-  Number.isInteger(value) ? BigInt(value) * 1_000_000n : BigInt(Math.round(value * million));
+/** Whole numbers are taken as they are, because a product of floats beyond what is exact would lose their last digits. */
+function toMillionths(value: number): Whole {
+  const scaled = Math.round(value * million);
+  if (Number.isSafeInteger(scaled)) return scaled;
+  return Number.isInteger(value) ? BigInt(value) * 1_000_000n : BigInt(scaled);
+}
+
+function addWholes(left: Whole, right: Whole): Whole {
+  if (typeof left === 'number' && typeof right === 'number') {
+    const sum = left + right;
+    if (Number.isSafeInteger(sum)) return sum;
+  }
+  return BigInt(left) + BigInt(right);
+}
 
 /** One measure of one window of one chunk. Nothing in it depends on the order in which values come. */
 class MeasureCell {
   n = 0;
-  sum = 0n;
+  sum: Whole = 0;
   min = Number.POSITIVE_INFINITY;
   max = Number.NEGATIVE_INFINITY;
   lastAtMs = -1;
@@ -34,7 +46,7 @@ class MeasureCell {
       this.readings.push(atMs, offset, value);
       return;
     }
-    this.sum += toMillionths(value);
+    this.sum = addWholes(this.sum, toMillionths(value));
     if (value < this.min) this.min = value;
     if (value > this.max) this.max = value;
     if (type !== 'spread') return;
@@ -65,8 +77,6 @@ class MeasureCell {
     return readings.sort((left, right) => left.atMs - right.atMs || left.offset - right.offset);
   }
 }
-
-type CellPlace = Pick<MeasureRow, 'stream' | 'partition' | 'chunk' | 'foldVersion' | 'ver'>;
 
 /** All measures of one minute of what one kind of report is about. */
 export class ReportCell {
@@ -115,8 +125,11 @@ export class ReportCell {
   #row(place: CellPlace, measure: string, label: string, outcome: string, cell: MeasureCell): MeasureRow {
     const isMeasured = cell.min <= cell.max;
     return {
-      ...place,
-      dims: [...this.dims, measure, label, outcome],
+      place,
+      dims: this.dims,
+      measure,
+      label,
+      outcome,
       windowStartMs: this.windowStartMs,
       n: cell.n,
       sum: cell.sum,

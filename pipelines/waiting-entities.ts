@@ -10,14 +10,7 @@ import {
   taskAttemptsTable,
   taskListTable,
 } from '../clickhouse/tables/entities.ts';
-import {
-  beginAttempt,
-  beginExecution,
-  type Said,
-  takeAttempt,
-  takeExecution,
-  type WaitingAttempt,
-} from './entities.ts';
+import { beginAttempt, beginExecution, type Said, takeAttempt, takeExecution } from './entities.ts';
 import { isEnd } from './fold.ts';
 import type { RowBatch, Store } from './store.ts';
 
@@ -26,20 +19,41 @@ export interface Subject {
   waiting: ExecutionRow | WaitingAttempt | null;
 }
 
+/** An attempt, and the others of the same task. */
+interface WaitingAttempt {
+  readonly row: TaskAttemptRow;
+  readonly subject: Subject;
+  others: WaitingAttempt | null;
+  hasEnded: boolean;
+}
+
 interface RecordOf<Event> extends Said<Event> {
   /** The same object for records of the same thing, or another one: then it costs a row more, and nothing else. */
   thingHash: Subject;
 }
 
+/**
+ * So many attempts that have ended are encoded together. A row that waits for the flush is copied by the collector again and
+ * again, while nearly all attempts end soon after they began and are heard of no more; a later record of one costs a row more.
+ */
+const settledTogether = 256;
+
 /** The entities that records waiting for a flush speak of: one row each, however many records there are. */
 export class WaitingEntities {
   readonly #store: Store;
+  readonly #settledTogether: number;
   #executions: ExecutionRow[] = [];
-  #attempts: WaitingAttempt[] = [];
   #subjects: Subject[] = [];
+  #attempts: WaitingAttempt[] = [];
+  #ended = 0;
+  #attemptRows: RowBatch<TaskAttemptRow>;
+  #taskList: RowBatch<TaskListRow>;
 
-  constructor(store: Store) {
+  constructor(store: Store, together = settledTogether) {
     this.#store = store;
+    this.#settledTogether = together;
+    this.#attemptRows = store.createBatch(taskAttemptsTable);
+    this.#taskList = store.createBatch(taskListTable);
   }
 
   addExecution(record: RecordOf<ExecutionTold>): void {
@@ -50,44 +64,77 @@ export class WaitingEntities {
     }
     const begun = beginExecution(record);
     this.#executions.push(begun);
-    this.#hang(record.thingHash, begun);
+    this.#subjects.push(record.thingHash);
+    record.thingHash.waiting = begun;
   }
 
   addTask(record: RecordOf<TaskTold>): void {
-    const known = record.thingHash.waiting as WaitingAttempt | null;
-    let found = known;
-    while (found !== null && found.attempt !== record.event.attempt) found = found.others;
-    if (found !== null) {
-      takeAttempt(found, record);
-      return;
+    const subject = record.thingHash;
+    let attempt = subject.waiting as WaitingAttempt | null;
+    while (attempt !== null && attempt.row.attempt !== record.event.attempt) attempt = attempt.others;
+    if (attempt !== null) {
+      takeAttempt(attempt.row, record);
+    } else {
+      attempt = {
+        row: beginAttempt(record),
+        subject,
+        others: subject.waiting as WaitingAttempt | null,
+        hasEnded: false,
+      };
+      subject.waiting = attempt;
+      this.#attempts.push(attempt);
     }
-    const begun = beginAttempt(record);
-    begun.others = known;
-    this.#attempts.push(begun);
-    this.#hang(record.thingHash, begun);
+    if (attempt.hasEnded || !isEnd(attempt.row.now.state)) return;
+    attempt.hasEnded = true;
+    this.#ended++;
+    // Half of all at least, so that those which go on are passed over seldom.
+    if (this.#ended >= this.#settledTogether && this.#ended * 2 >= this.#attempts.length) this.#settle();
   }
 
-  #hang(subject: Subject, row: ExecutionRow | WaitingAttempt): void {
-    if (subject.waiting === null) this.#subjects.push(subject);
-    subject.waiting = row;
+  #settle(): void {
+    const ended = this.#attempts.filter(({ hasEnded }) => hasEnded);
+    this.#attempts = this.#attempts.filter(({ hasEnded }) => !hasEnded);
+    this.#ended = 0;
+    this.#encode(ended);
+    for (const attempt of ended) takeOff(attempt);
+  }
+
+  #encode(attempts: readonly WaitingAttempt[]): void {
+    this.#attemptRows.addAll(attempts.map(({ row }) => row));
+    this.#taskList.addAll(attempts.flatMap(({ row }) => listAttempt(row)));
   }
 
   /** The rows of all entities, and their places in the lists. */
   take(): RowBatch<never>[] {
     const executions = this.#store.createBatch(executionsTable);
     const executionList = this.#store.createBatch(executionListTable);
-    const attempts = this.#store.createBatch(taskAttemptsTable);
-    const taskList = this.#store.createBatch(taskListTable);
     executions.addAll(this.#executions);
     executionList.addAll(this.#executions.flatMap(listExecution));
-    attempts.addAll(this.#attempts);
-    taskList.addAll(this.#attempts.flatMap(listAttempt));
+    this.#encode(this.#attempts);
+    const attemptRows = this.#attemptRows;
+    const taskList = this.#taskList;
     for (const subject of this.#subjects) subject.waiting = null;
+    for (const { subject } of this.#attempts) subject.waiting = null;
     this.#executions = [];
-    this.#attempts = [];
     this.#subjects = [];
-    return [executions, executionList, attempts, taskList];
+    this.#attempts = [];
+    this.#ended = 0;
+    this.#attemptRows = this.#store.createBatch(taskAttemptsTable);
+    this.#taskList = this.#store.createBatch(taskListTable);
+    return [executions, executionList, attemptRows, taskList];
   }
+}
+
+/** What is encoded must not change any more. */
+function takeOff(attempt: WaitingAttempt): void {
+  const { subject, others } = attempt;
+  let before = subject.waiting as WaitingAttempt;
+  if (before === attempt) {
+    subject.waiting = others;
+    return;
+  }
+  while (before.others !== attempt) before = before.others as WaitingAttempt;
+  before.others = others;
 }
 
 /** Completing is what most do: a list of it would be the list of all once more. */

@@ -161,6 +161,8 @@ export class Writer implements RowSink, CellSink {
   #openings: RowBatch<ChunkRow>;
   #ledger: RowBatch<ChunkRow>;
   #flushing: Promise<void> | null = null;
+  #coming: Promise<void> | null = null;
+  #flushedAtMs = 0;
   #stopped = false;
   #failures = 0;
   /** Counts how often everything was abandoned; a flush that began before must not write any more. */
@@ -201,6 +203,11 @@ export class Writer implements RowSink, CellSink {
   get #waitingBytes(): number {
     const records = this.#executions.bytes + this.#tasks.bytes + this.#reports.bytes;
     return records + this.#deadLetters.bytes + this.#deadLetterBytes.bytes;
+  }
+
+  /** How long rows may have been waiting for a flush. */
+  get waitedMs(): number {
+    return this.#effects.nowMs() - this.#flushedAtMs;
   }
 
   /** Reading should wait: the store does not keep up. */
@@ -265,13 +272,20 @@ export class Writer implements RowSink, CellSink {
     this.#ledger.add(row);
   }
 
-  /** Flushes what has been folded so far; a call during a flush waits for the next one as well. */
-  async flush(): Promise<void> {
-    while (this.#flushing !== null) await this.#flushing;
+  /** Flushes what has been folded so far. All who call during a flush share the next one, or each would get a small one. */
+  flush(): Promise<void> {
+    if (this.#flushing !== null) {
+      this.#coming ??= this.#flushing
+        .finally(() => {
+          this.#coming = null;
+        })
+        .then(() => this.flush());
+      return this.#coming;
+    }
     this.#flushing = this.#flushOnce().finally(() => {
       this.#flushing = null;
     });
-    await this.#flushing;
+    return this.#flushing;
   }
 
   /** Forgets everything that was not sent: this process has been away for so long that others own its partitions. */
@@ -288,6 +302,7 @@ export class Writer implements RowSink, CellSink {
 
   async #flushOnce(): Promise<void> {
     const startedMs = this.#effects.nowMs();
+    this.#flushedAtMs = startedMs;
     const taken = [...this.#folds].flatMap((fold) => {
       const flush = fold.takeFlush(this);
       return flush === null ? [] : [{ fold, flush }];

@@ -13,6 +13,7 @@ import {
   type Table,
   uint32,
   uint64,
+  type Whole,
 } from '../columns.ts';
 import { counts, distributions, quantities } from './measures.ts';
 
@@ -23,17 +24,22 @@ export interface Histogram extends Iterable<readonly [bucket: number, count: num
 
 export const histogramCodec: Codec<Histogram> = entries(int16, int64);
 
-/** One cell as it is stored: dimensions, window, absolute values of one chunk, and the position they stand for. */
-export interface CellRow {
-  dims: readonly string[];
-  windowStartMs: number;
+/** The chunk of a log that cells stand for, up to which record and by which code. */
+export interface CellPlace {
   stream: string;
   partition: number;
   chunk: number;
   foldVersion: number;
   ver: bigint;
+}
+
+/** One cell as it is stored: dimensions, window, absolute values of one chunk, and the position they stand for. */
+export interface CellRow {
+  place: CellPlace;
+  dims: readonly string[];
+  windowStartMs: number;
   count(index: number): number;
-  sum(index: number): bigint;
+  sum(index: number): Whole;
   min(index: number): number | null;
   max(index: number): number | null;
   reported(index: number): number;
@@ -91,11 +97,11 @@ function cellsTable(tableName: string, dimensions: readonly string[]): Table<Cel
         column<CellRow, string>(dimension, name, (row) => row.dims[index] as string),
       ),
       column('window_start', second, (row) => row.windowStartMs),
-      column('stream', name, (row) => row.stream),
-      column('partition', uint32, (row) => row.partition),
-      column('chunk', uint64, (row) => row.chunk),
-      column('fold_version', uint32, (row) => row.foldVersion),
-      column('ver', bigUint64, (row) => row.ver),
+      column('stream', name, ({ place }) => place.stream),
+      column('partition', uint32, ({ place }) => place.partition),
+      column('chunk', uint64, ({ place }) => place.chunk),
+      column('fold_version', uint32, ({ place }) => place.foldVersion),
+      column('ver', bigUint64, ({ place }) => place.ver),
       ...measureColumns(),
     ],
   };

@@ -14,8 +14,9 @@ import {
   tuple,
   uint32,
   uint64,
+  type Whole,
 } from '../columns.ts';
-import { type Histogram, histogramCodec } from './cells.ts';
+import { type CellPlace, type Histogram, histogramCodec } from './cells.ts';
 
 /**
  * One row for each measure, not a table for each kind with columns for all of them: eight kinds, three window lengths and
@@ -39,22 +40,22 @@ export const orchestratorDimensions = [
 export interface Reading {
   atMs: number;
   offset: number;
-  value: bigint;
+  value: Whole;
 }
 
 /** One measure of one window, of one chunk of the log. Values are millionths of the measure's unit. */
 export interface MeasureRow {
+  place: CellPlace;
+  /** All but the last three, which differ between the measures of one report. */
   dims: readonly string[];
+  measure: string;
+  label: string;
+  outcome: string;
   windowStartMs: number;
-  stream: string;
-  partition: number;
-  chunk: number;
-  foldVersion: number;
-  ver: bigint;
   n: number;
-  sum: bigint;
-  min: bigint | null;
-  max: bigint | null;
+  sum: Whole;
+  min: Whole | null;
+  max: Whole | null;
   histogram: Histogram;
   last: Reading;
   /** Readings of a counter or a state in the order of time: how it went between them shows only when all are known. */
@@ -73,15 +74,24 @@ const freeTexts: ReadonlySet<string> = new Set(['subject']);
 export const orchestratorCellsTable: Table<MeasureRow> = {
   name: 'orchestrator_cells',
   columns: [
-    ...orchestratorDimensions.map((dimension, index) =>
-      column<MeasureRow, string>(dimension, freeTexts.has(dimension) ? text : name, (row) => row.dims[index] as string),
-    ),
+    ...orchestratorDimensions
+      .slice(0, -3)
+      .map((dimension, index) =>
+        column<MeasureRow, string>(
+          dimension,
+          freeTexts.has(dimension) ? text : name,
+          (row) => row.dims[index] as string,
+        ),
+      ),
+    ofCell('measure', name, (row) => row.measure),
+    ofCell('label', name, (row) => row.label),
+    ofCell('outcome', name, (row) => row.outcome),
     ofCell('window_start', second, (row) => row.windowStartMs),
-    ofCell('stream', name, (row) => row.stream),
-    ofCell('partition', uint32, (row) => row.partition),
-    ofCell('chunk', uint64, (row) => row.chunk),
-    ofCell('fold_version', uint32, (row) => row.foldVersion),
-    ofCell('ver', bigUint64, (row) => row.ver),
+    ofCell('stream', name, ({ place }) => place.stream),
+    ofCell('partition', uint32, ({ place }) => place.partition),
+    ofCell('chunk', uint64, ({ place }) => place.chunk),
+    ofCell('fold_version', uint32, ({ place }) => place.foldVersion),
+    ofCell('ver', bigUint64, ({ place }) => place.ver),
     ofCell('n', int64, (row) => row.n),
     ofCell('value_sum', millionths, (row) => row.sum),
     ofCell('value_min', nullable(millionths), (row) => row.min),

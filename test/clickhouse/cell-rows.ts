@@ -26,6 +26,7 @@ export interface CellPlace {
   partition: number;
   chunk: number;
   ver: bigint;
+  foldVersion?: number;
 }
 
 const sumOf = (values: readonly number[]) => values.reduce((sum, value) => sum + BigInt(value), 0n);
@@ -48,10 +49,11 @@ export function makeCell(place: CellPlace, content: CellContent): CellRow {
     index < distributions.length ? [...added(index), ...removed(index)] : [...reported(index)];
   const extreme = (index: number, choose: (...values: number[]) => number) =>
     seen(index).length === 0 ? null : choose(...seen(index));
+  const { dims, windowStartMs, foldVersion = 1, ...chunk } = place;
   return {
-    ...place,
-    stream: 'views@1',
-    foldVersion: 1,
+    place: { ...chunk, stream: 'views@1', foldVersion },
+    dims,
+    windowStartMs,
     count: (index) => content.counts?.[counts[index]] ?? 0,
     sum: (index) =>
       index < distributions.length ? sumOf(added(index)) - sumOf(removed(index)) : sumOf(reported(index)),

@@ -75,7 +75,8 @@ interface Placed {
  */
 async function tell(name: string, lives: Placed[][], seed: number): Promise<void> {
   const random = createRandom(seed);
-  const flushes = Array.from({ length: 4 }, () => new WaitingEntities(store));
+  // Ended attempts are encoded at once here, so what is said of them later in a flush makes rows of the same key in one insert.
+  const flushes = Array.from({ length: 4 }, (_, index) => new WaitingEntities(store, 1 + index));
   for (const [index, life] of lives.entries()) {
     const things = flushes.map((): Subject => ({ waiting: null }));
     let at = 0;

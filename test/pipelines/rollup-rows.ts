@@ -64,7 +64,7 @@ export class Rollups {
     const { workflow, windowStartMs, partition = 0, chunk = 0, position = 0, foldVersion = 1 } = place;
     const dims = pairs[kind].hours.dimensions.map((name) => (name === 'workflow_id' ? workflow : `some ${name}`));
     const ver = versionOf(foldVersion, chunk * chunkRecords + position);
-    return { ...makeCell({ dims, windowStartMs, partition, chunk, ver }, content), foldVersion };
+    return makeCell({ dims, windowStartMs, partition, chunk, ver, foldVersion }, content);
   }
 
   async insert(kind: Kind, cells: readonly CellRow[]): Promise<void> {

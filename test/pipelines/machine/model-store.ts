@@ -95,20 +95,22 @@ function frozenCell(row: CellRow): StoredCell {
     put(`${name}_sum`, row.sum(distributions.length + position));
     put(`${name}_max`, row.max(distributions.length + position));
   });
-  return { dims: JSON.stringify(row.dims), windowMs: row.windowStartMs, chunk: row.chunk, ver: row.ver, values };
+  const { chunk, ver } = row.place;
+  return { dims: JSON.stringify(row.dims), windowMs: row.windowStartMs, chunk, ver, values };
 }
 
 function frozenMeasure(row: MeasureRow): StoredCell {
   const values = new Map([['n', BigInt(row.n)]]);
-  values.set('value_sum', row.sum);
-  if (row.min !== null) values.set('value_min', row.min);
-  if (row.max !== null) values.set('value_max', row.max);
+  values.set('value_sum', BigInt(row.sum));
+  if (row.min !== null) values.set('value_min', BigInt(row.min));
+  if (row.max !== null) values.set('value_max', BigInt(row.max));
   for (const [bucket, n] of row.histogram) values.set(`value_hist[${bucket}]`, BigInt(n));
   values.set('last_at', BigInt(row.last.atMs));
   values.set('last_offset', BigInt(row.last.offset));
-  values.set('last_value', row.last.value);
-  for (const { atMs, offset, value } of row.readings) values.set(`readings[${atMs} ${offset}]`, value);
-  return { dims: JSON.stringify(row.dims), windowMs: row.windowStartMs, chunk: row.chunk, ver: row.ver, values };
+  values.set('last_value', BigInt(row.last.value));
+  for (const { atMs, offset, value } of row.readings) values.set(`readings[${atMs} ${offset}]`, BigInt(value));
+  const dims = JSON.stringify([...row.dims, row.measure, row.label, row.outcome]);
+  return { dims, windowMs: row.windowStartMs, chunk: row.place.chunk, ver: row.place.ver, values };
 }
 
 /**
