@@ -45,21 +45,39 @@ const findLine = (pattern: RegExp): RegExpExecArray | null => {
   return null;
 };
 
-/** CPU of the processes that the start has begun, by what they are; what one that was begun anew took before is not known. */
-function readCpuSeconds(parent: number): Record<string, number> {
-  const seconds: Record<string, number> = {};
-  for (const pid of readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))) {
+interface RunningProcess {
+  pid: number;
+  parent: number;
+  command: string;
+}
+
+function listProcesses(): RunningProcess[] {
+  return readdirSync('/proc').flatMap((entry) => {
+    if (!/^\d+$/.test(entry)) return [];
     try {
-      const ownParent = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ')[1];
-      if (Number(ownParent) !== parent) continue;
-      const command = readFileSync(`/proc/${pid}/cmdline`, 'latin1');
-      const name = Object.entries(scripts).find(([part]) => command.includes(part))?.[1] ?? 'others';
-      seconds[name] = (seconds[name] ?? 0) + cpuSecondsOf(Number(pid));
+      const parent = Number(readFileSync(`/proc/${entry}/stat`, 'latin1').split(') ')[1]?.split(' ')[1]);
+      return [{ pid: Number(entry), parent, command: readFileSync(`/proc/${entry}/cmdline`, 'latin1') }];
     } catch {
       // It has ended since the list was made.
+      return [];
     }
-  }
-  return { ...seconds, start: cpuSecondsOf(parent) };
+  });
+}
+
+/** CPU of all that the start has begun, by what it is; what a process that was begun anew took before is not known. */
+function readCpuSeconds(start: number): Record<string, number> {
+  const all = listProcesses();
+  const seconds: Record<string, number> = { start: cpuSecondsOf(start) };
+  const add = (parent: number, nameOfParent: string | undefined) => {
+    for (const child of all.filter((candidate) => candidate.parent === parent)) {
+      const found = Object.entries(scripts).find(([part]) => child.command.includes(part))?.[1];
+      const name = found ?? nameOfParent ?? 'others';
+      seconds[name] = (seconds[name] ?? 0) + cpuSecondsOf(child.pid);
+      add(child.pid, name);
+    }
+  };
+  add(start, undefined);
+  return seconds;
 }
 
 /** Records that are in Kafka and not durable in ClickHouse yet; NaN while nobody tells. */
