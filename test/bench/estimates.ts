@@ -51,7 +51,7 @@ function watch(
   return [{ share, durationMs, remainingMs, estimatedMs: answer.remaining_ms, plainMs, isHeld }];
 }
 
-const durationOf = (trace: ExecutionTrace): number => (trace.endedAtMs ?? 0) - startOf(trace);
+export const durationOf = (trace: ExecutionTrace): number => (trace.endedAtMs ?? 0) - startOf(trace);
 
 /** Errors as shares of the whole duration, so that long workflows do not count for more. */
 export function judgeEstimates(estimates: readonly Estimate[]): {

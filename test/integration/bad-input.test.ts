@@ -438,7 +438,7 @@ describe('the pipeline afterwards', () => {
       dead: cases.length - 1,
       dropped: 1,
     });
-  }, 60_000);
+  }, 180_000);
 
   it('reaches the same after everything is read again', async () => {
     const before = await telemetry.rows(`SELECT * EXCEPT (written_at, ver) FROM task_cells FINAL ORDER BY ALL`);
@@ -450,5 +450,5 @@ describe('the pipeline afterwards', () => {
     expect(await telemetry.rows(`SELECT * EXCEPT (written_at, ver) FROM task_cells FINAL ORDER BY ALL`)).toEqual(
       before,
     );
-  }, 60_000);
+  }, 180_000);
 });
