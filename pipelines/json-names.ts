@@ -1,4 +1,4 @@
-import type { OrchestratorKind } from '../schemas/events.ts';
+import type { OrchestratorKind } from '../schemas/orchestrator-events.ts';
 
 /**
  * Names that JSON producers use for the fields of the contract, beside the wire names and their camelCase

@@ -6,7 +6,9 @@ import type {
   Admin,
   Batch,
   Consumer,
+  ConsumerRunConfig,
   EachBatchPayload,
+  ITopicConfig,
   Kafka,
   KafkaMessage,
   LogEntry,
@@ -15,6 +17,7 @@ import type {
 } from 'kafkajs';
 import lz4 from 'lz4js';
 import snappy from 'snappyjs';
+import { mendConnection } from './kafka-connection.ts';
 import { batchClassOf, batchDecoderOf } from './kafka-fetch.ts';
 import { encodeRecord, groupByPartition, hashKey, sumCrc32c } from './kafka-records.ts';
 
@@ -54,6 +57,7 @@ function hideAborted({ messages, abortedTransactions }: Fetched): FetchedMessage
 
 // Replaced before the rest of the client loads, because it keeps references to them.
 const require = createRequire(import.meta.url);
+mendConnection(require('kafkajs/src/network/connection'));
 replaceModule('consumer/filterAbortedMessages', hideAborted);
 replaceModule('producer/groupMessagesPerPartition', groupByPartition);
 replaceModule('producer/partitioners/default/murmur2', hashKey);
@@ -151,7 +155,78 @@ process.emitWarning = ((warning: string | Error, ...rest: unknown[]) => {
   (emitWarning as (...all: unknown[]) => void)(warning, ...rest);
 }) as typeof process.emitWarning;
 
+const firstRestartMs = 250;
+const longestRestartMs = 5_000;
+
+/** The broker went away in the middle of something, or has not come yet. */
+function isAway(error: Error): boolean {
+  const { retriable = false } = error as { retriable?: boolean };
+  return retriable && /^KafkaJS(Connection|RequestTimeout|BrokerNotFound|NoBroker)/.test(error.name);
+}
+
+/**
+ * The client gives a consumer up after errors that it takes for final, a group coordinator that was not found in time for
+ * instance, and tells it in an event only; and it gives up what it asks about topics, where the broker goes away at that
+ * moment. Whoever reads a log means to go on reading, so it begins again until it is stopped.
+ */
+function persevere(consumer: Consumer, log: KafkaLog): Consumer {
+  const { run, stop, disconnect, subscribe } = consumer;
+  let isWanted = true;
+  let wanted: ConsumerRunConfig | undefined;
+  const beginAgain = async (problem: Error) => {
+    log.warn({ client: 'kafka' }, `reading ended: ${problem.message}; beginning again`);
+    for (let waitMs = firstRestartMs; ; waitMs = Math.min(2 * waitMs, longestRestartMs)) {
+      await sleep(waitMs);
+      if (wanted === undefined) return;
+      try {
+        await consumer.connect();
+        // Stopped meanwhile.
+        if (wanted === undefined) return await disconnect();
+        return await run(wanted);
+      } catch (error) {
+        log.debug({ client: 'kafka' }, `beginning again failed: ${(error as Error).message}`);
+      }
+    }
+  };
+  consumer.on(consumer.events.CRASH, ({ payload }) => {
+    if (!payload.restart && wanted !== undefined) void beginAgain(payload.error);
+  });
+  return Object.assign(consumer, {
+    subscribe: async (topics: Parameters<Consumer['subscribe']>[0]) => {
+      for (let waitMs = firstRestartMs; ; waitMs = Math.min(2 * waitMs, longestRestartMs)) {
+        try {
+          return await subscribe(topics);
+        } catch (error) {
+          if (!isWanted || !isAway(error as Error)) throw error;
+          log.warn({ client: 'kafka' }, `asking about topics: ${(error as Error).message}; trying again`);
+        }
+        await sleep(waitMs);
+      }
+    },
+    run: (config?: ConsumerRunConfig) => {
+      wanted = config ?? {};
+      return run(config);
+    },
+    stop: () => {
+      wanted = undefined;
+      return stop();
+    },
+    disconnect: () => {
+      wanted = undefined;
+      isWanted = false;
+      return disconnect();
+    },
+  });
+}
+
 export function createKafka(options: KafkaOptions, log: KafkaLog): Kafka {
+  const kafka = createClient(options, log);
+  const createConsumer = kafka.consumer.bind(kafka);
+  kafka.consumer = (config) => persevere(createConsumer(config), log);
+  return kafka;
+}
+
+function createClient(options: KafkaOptions, log: KafkaLog): Kafka {
   return new KafkaClient({
     clientId: options.clientId,
     brokers: options.brokers,
@@ -203,10 +278,9 @@ export async function createTopics(admin: Admin, topics: TopicSpec[], replicatio
   const existing = new Set(await admin.listTopics());
   const missing = topics.filter((spec) => !existing.has(spec.topic));
   if (missing.length === 0) return [];
-  await admin.createTopics({
-    // The client's own wait gives up where a broker has not heard of the topic yet.
-    waitForLeaders: false,
-    topics: missing.map((spec) => ({
+  await makeTopics(
+    admin,
+    missing.map((spec) => ({
       topic: spec.topic,
       numPartitions: spec.partitions,
       replicationFactor,
@@ -215,10 +289,17 @@ export async function createTopics(admin: Admin, topics: TopicSpec[], replicatio
         { name: 'retention.ms', value: String(spec.retentionMs) },
       ],
     })),
-  });
-  const made = missing.map((spec) => spec.topic);
-  await waitForLeaders(admin, made);
-  return made;
+  );
+  return missing.map((spec) => spec.topic);
+}
+
+/** Makes topics, and waits until they are led. The client's own wait gives up where a broker has not heard of a topic yet. */
+export async function makeTopics(admin: Admin, topics: ITopicConfig[]): Promise<void> {
+  await admin.createTopics({ waitForLeaders: false, topics });
+  await waitForLeaders(
+    admin,
+    topics.map(({ topic }) => topic),
+  );
 }
 
 const leaderWaitMs = 60_000;

@@ -1,5 +1,5 @@
 import type { Type } from 'avsc';
-import type { OrchestratorEvent, OrchestratorKind } from '../schemas/events.ts';
+import type { OrchestratorEvent, OrchestratorKind } from '../schemas/orchestrator-events.ts';
 import { orchestratorBodyTypes } from '../schemas/wire.ts';
 import {
   beginFindings,

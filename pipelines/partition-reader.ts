@@ -1,6 +1,7 @@
 import type { Decoder, LogRecord } from './decode.ts';
 import type { FoldableEvent } from './facts.ts';
-import { type Folded, type PartitionFold, PartitionRefused } from './partition.ts';
+import type { Folded, PartitionFold } from './partition.ts';
+import { PartitionRefused } from './partition-refused.ts';
 import { makeExcerpt } from './redact.ts';
 import { Rejection, type RejectReason } from './rejections.ts';
 import type { Store, StoredVerdict } from './store.ts';
@@ -23,6 +24,8 @@ export interface LogBatch {
   fetchedFrom: number;
   /** Control records and aborted ones are passed over in silence, at the end of a batch too. */
   lastOffset: number;
+  /** The next offset to be written when the batch was fetched. */
+  logEnd: number;
   /** The batch is out of date: the partition was taken away or the position moved. */
   isStale(): boolean;
   resolve(offset: number): void;
@@ -31,6 +34,7 @@ export interface LogBatch {
 
 export interface ReaderEffects {
   sleep(ms: number): Promise<void>;
+  nowMs(): number;
   folded(folded: Folded, outcomes: readonly (FoldableEvent | Rejection)[]): void;
   waiting(reason: string, error: Error): void;
   lost(records: number): void;
@@ -43,6 +47,13 @@ export interface ReaderEffects {
 const sliceRecords = 500;
 const pauseMs = 20;
 const retryMs = 1_000;
+/**
+ * A topic can be deleted, made again and filled beyond our place between two fetches, and nothing in what is fetched tells one
+ * log from the other. So the log is proved again after a silence: a short one where we stood at its end, and a longer one
+ * where others' records were merely in our way.
+ */
+const silenceAtEndMs = 100;
+const silenceMs = 2_000;
 
 /**
  * Reads one partition: opens its fold, makes sure that the log is still the one the ledger speaks of, and hands slices of
@@ -59,6 +70,10 @@ export class PartitionReader {
   readonly #effects: ReaderEffects;
   #isOpen = false;
   #closed = false;
+  #readAtMs: number;
+  #isAtEnd = false;
+  /** Until records were read behind the landmark, however long they take to come. */
+  #isProven = false;
   /** Records ahead that an earlier reading has dead-lettered. */
   #verdicts = new Map<number, StoredVerdict>();
 
@@ -76,6 +91,7 @@ export class PartitionReader {
     this.#writer = writer;
     this.#log = log;
     this.#effects = effects;
+    this.#readAtMs = effects.nowMs();
     this.opened = this.#open();
   }
 
@@ -83,9 +99,17 @@ export class PartitionReader {
     return this.#isOpen;
   }
 
-  /** After a rebalance the client stands where the group committed, which may be anywhere. */
+  /**
+   * After a rebalance the client stands where the group committed, which may be anywhere; and a topic that is gone, or there
+   * again, makes the group meet anew.
+   */
   goOn(): void {
-    if (this.#isOpen && this.refusal === null) this.#log.seek(this.fold.lastDurable?.offset ?? this.fold.position);
+    if (this.#isOpen && this.refusal === null) this.#seekLandmark();
+  }
+
+  #seekLandmark(): void {
+    this.fold.doubt();
+    this.#log.seek(this.fold.landmark?.offset ?? this.fold.position);
   }
 
   /** False when the ledger asks for another start than the one we are going on from. */
@@ -151,29 +175,53 @@ export class PartitionReader {
 
   /** The record that proves the log comes first, as long as it still exists; then the position. */
   #nextOffset(low: number): number {
-    const { lastDurable, position } = this.fold;
-    return lastDurable !== null && lastDurable.offset >= low ? lastDurable.offset : position;
+    const { landmark, position } = this.fold;
+    return landmark !== null && landmark.offset >= low ? landmark.offset : position;
   }
 
   async read(batch: LogBatch): Promise<void> {
     if (this.refusal !== null || !this.#isOpen || batch.records.length === 0 || batch.isStale()) return;
-    if (this.fold.lastDurable !== null) return this.#prove(batch);
+    const { fold } = this;
+    if (fold.landmark !== null) {
+      if (!(await this.#prove(batch))) return;
+    } else if (this.#mayBeOfOtherLog(batch)) {
+      fold.doubt();
+      if (fold.landmark !== null) return this.#seekLandmark();
+    }
     // The client fell back on its defaults: it began behind what retention removed, or ahead of us for no good reason.
-    if (batch.fetchedFrom > this.fold.position) return this.#findPosition();
-    if (batch.lastOffset < this.fold.position) return this.#log.seek(this.fold.position);
+    if (batch.fetchedFrom > fold.position) return this.#findPosition();
+    if (batch.lastOffset < fold.position) return this.#log.seek(fold.position);
     for (let from = 0; from < batch.records.length; from += sliceRecords) {
       if (this.#closed || batch.isStale()) return;
       const slice = batch.records.slice(from, from + sliceRecords);
-      if (!(await this.#foldSlice(slice, batch))) return;
+      if (!(await this.#foldSlice(this.#unreadOf(slice), batch))) return;
       batch.resolve((slice.at(-1) as LogRecord).offset);
       await batch.heartbeat();
     }
-    if (!this.#closed) this.fold.pass(batch.lastOffset);
+    if (this.#closed) return;
+    fold.pass(batch.lastOffset);
+    batch.resolve(batch.lastOffset);
+    this.#isProven = false;
+    this.#readAtMs = this.#effects.nowMs();
+    this.#isAtEnd = batch.lastOffset + 1 >= batch.logEnd;
+  }
+
+  /** The landmark is read once more, and what the client brings besides; neither may be decided, or counted, again. */
+  #unreadOf(slice: LogRecord[]): LogRecord[] {
+    const { position } = this.fold;
+    return (slice[0] as LogRecord).offset >= position ? slice : slice.filter(({ offset }) => offset >= position);
+  }
+
+  /** The client lost our place, as it does in a log that has not grown so far, or there was time for another log to come. */
+  #mayBeOfOtherLog({ fetchedFrom }: LogBatch): boolean {
+    if (fetchedFrom < this.fold.position) return true;
+    const silentMs = this.#effects.nowMs() - this.#readAtMs;
+    return !this.#isProven && silentMs > (this.#isAtEnd ? silenceAtEndMs : silenceMs);
   }
 
   /** The client found nothing for us in these offsets: they hold control records and aborted ones. */
   pass(firstOffset: number, lastOffset: number): void {
-    if (!this.#isOpen || this.#closed || this.fold.lastDurable !== null) return;
+    if (!this.#isOpen || this.#closed || this.fold.landmark !== null) return;
     if (firstOffset <= this.fold.position) this.fold.pass(lastOffset);
   }
 
@@ -183,21 +231,31 @@ export class PartitionReader {
     void this.#crossGap();
   }
 
-  async #prove(batch: LogBatch): Promise<void> {
-    const expected = this.fold.lastDurable;
-    const record = batch.records.find((candidate) => candidate.offset >= (expected?.offset ?? 0));
-    if (record === undefined) return this.#log.seek(expected?.offset ?? this.fold.position);
+  /** True when the log is the one that was read before, and this batch of it may be folded. */
+  async #prove(batch: LogBatch): Promise<boolean> {
+    const { fold } = this;
+    const expected = fold.landmark?.offset ?? 0;
+    const record = batch.records.find((candidate) => candidate.offset >= expected);
+    if (record === undefined || batch.fetchedFrom > expected) {
+      const { low } = await this.#log.ends();
+      if (low <= expected) {
+        this.#log.seek(expected);
+        return false;
+      }
+    }
     try {
-      this.fold.checkLastDurable(record);
+      // Compaction or retention may have removed the record.
+      fold.passLandmark(record);
     } catch (error) {
       if (!(error instanceof PartitionRefused)) throw error;
       this.refusal = error;
+      // What was folded of the log that is gone can be read nowhere any more.
+      await this.#untilDone(this.#writer.flush(), batch).catch(() => undefined);
       this.close();
-      return;
+      return false;
     }
-    // Compaction may have removed the record; then nothing speaks against the log.
-    this.fold.lastDurable = null;
-    this.#log.seek(this.fold.position);
+    this.#isProven = true;
+    return true;
   }
 
   /** False when the slice was not folded, because the partition or the client's position is no longer ours. */

@@ -1,13 +1,15 @@
 import type { ChunkRow } from '../clickhouse/tables/bookkeeping.ts';
 import { DimsTable } from './cells.ts';
-import { type CellSink, Chunk, nothingFolded, type Progress } from './chunk.ts';
+import { type CellSink, Chunk, lastRecordOf, nothingFolded, type Progress, progressOf } from './chunk.ts';
 import type { LogRecord } from './decode.ts';
 import { dimsOf, type EventOfRun, type FoldableEvent, type FoldableKind, factOf, nameThing } from './facts.ts';
 import { type Fact, foldVersion, type Thing } from './fold.ts';
 import { hashRecord } from './hash.ts';
 import { History } from './history.ts';
+import { PartitionRefused } from './partition-refused.ts';
 import { Rejection } from './rejections.ts';
 import { contributeReport, type Report, readReportKey, reportFactOf, reportKeyOf } from './reports.ts';
+import type { RecordPlace, RowSink } from './row-sink.ts';
 import type { Store, StoredFact, Wanted } from './store.ts';
 import { keyOf, type Name, ScratchName } from './thing-table.ts';
 
@@ -24,37 +26,6 @@ export interface PartitionSettings {
   foldVersion?: number;
   /** How long an earlier owner may still be writing; waited for before stored rows are folded again. */
   fenceMs?: number;
-}
-
-/** What becomes of each record, on its way to its table. */
-export interface RowSink {
-  stored(row: StoredRecord): void;
-  duplicate(place: RecordPlace, workspace: string): void;
-  rejected(place: RecordPlace, record: LogRecord, rejection: Rejection): void;
-}
-
-export interface RecordPlace {
-  stream: string;
-  kind: FoldableKind;
-  partition: number;
-  offset: number;
-  recordTimeMs: number;
-  foldVersion: number;
-}
-
-export interface StoredRecord extends RecordPlace {
-  event: FoldableEvent;
-  thingHash: Thing;
-}
-
-/** Why a partition must not be read on: somebody has to decide something first. */
-export class PartitionRefused extends Error {
-  readonly reason: 'topic_made_again' | 'newer_fold_version' | 'chunk_size_changed';
-  constructor(reason: PartitionRefused['reason'], message: string) {
-    super(message);
-    this.name = 'PartitionRefused';
-    this.reason = reason;
-  }
 }
 
 /** What one flush takes of a partition, and what may be said once it is acknowledged. */
@@ -125,8 +96,15 @@ export class PartitionFold {
     return this.#history.size;
   }
 
-  /** The last durable record as the ledger knows it, to be compared with the log before anything is folded. */
-  lastDurable: { offset: number; hash: ArrayLike<number> } | null = null;
+  /** A record that was folded, by the ledger or by ourselves: the log has to show it before anything else is folded. */
+  landmark: { offset: number; hash: ArrayLike<number> } | null = null;
+
+  /** The log may be another one since: the last record that was folded becomes the landmark. */
+  doubt(): void {
+    const { lastRecordOffset: offset, lastRecord, lastRecordHash } = this.#progress;
+    if (this.landmark !== null || offset < 0 || offset >= this.#position) return;
+    this.landmark = { offset, hash: lastRecord === null ? lastRecordHash : hashRecord(lastRecord) };
+  }
 
   /**
    * Decides where to start: at the first offset of a chunk, the lower of the committed one and the lowest that the
@@ -150,7 +128,7 @@ export class PartitionFold {
     this.#durableOffset = this.#position - 1;
     const before = rows.filter((row) => row.chunk < Math.floor(start / chunkRecords)).at(-1);
     this.#progress = before === undefined ? { ...nothingFolded } : progressOf(before);
-    this.lastDurable = lastRecordOf(rows);
+    this.landmark = lastRecordOf(rows);
     const prefix = { kind: this.settings.kind, stream: this.stream, partition: this.settings.partition };
     await this.#store.readThings({ ...prefix, beforeOffset: this.#position }, (hashLow, hashHigh) =>
       this.#history.forgotten.add(hashLow, hashHigh),
@@ -203,15 +181,15 @@ export class PartitionFold {
     );
   }
 
-  /** Compares the record that stands at the last durable offset with what the ledger says of it. */
-  checkLastDurable(record: LogRecord): void {
-    const expected = this.lastDurable;
-    if (expected === null || record.offset !== expected.offset) return;
-    const hash = hashRecord(record);
-    if (hash.some((word, index) => word !== ((expected.hash[index] as number) | 0))) {
-      throw this.madeAgain('another record stands there', expected.offset);
+  /** Compares the first record from the landmark on with it. Where it is gone, nothing speaks against the log. */
+  passLandmark(record: LogRecord | undefined): void {
+    const expected = this.landmark;
+    if (expected !== null && record?.offset === expected.offset) {
+      const hash = hashRecord(record);
+      if (hash.some((word, index) => word !== ((expected.hash[index] as number) | 0)))
+        throw this.madeAgain('another record stands there', expected.offset);
     }
-    this.lastDurable = null;
+    this.landmark = null;
   }
 
   /**
@@ -478,6 +456,11 @@ export class PartitionFold {
     return chunk;
   }
 
+  /** Cells of executions and tasks that wait for a flush. */
+  get changedCells(): number {
+    return this.#chunks.reduce((cells, chunk) => cells + chunk.cells.changed, 0);
+  }
+
   /** Takes what has changed since the last flush. */
   takeFlush(sink: CellSink): PartitionFlush | null {
     const changed = this.#chunks.filter((chunk) => chunk.changed);
@@ -497,14 +480,4 @@ export class PartitionFold {
     for (const chunk of this.#chunks) if (chunk.isComplete && !chunk.changed) chunk.clear();
     this.#chunks = this.#chunks.filter((chunk) => !chunk.isComplete || chunk.changed);
   }
-}
-
-function lastRecordOf(rows: ChunkRow[]): { offset: number; hash: ArrayLike<number> } | null {
-  const row = rows.findLast((candidate) => candidate.lastRecordOffset >= 0);
-  return row === undefined ? null : { offset: row.lastRecordOffset, hash: row.lastRecordHash };
-}
-
-function progressOf(row: ChunkRow): Progress {
-  const { maxEventTimeMs, maxRecordTimeMs, lastRecordOffset, lastRecordHash } = row;
-  return { maxEventTimeMs, maxRecordTimeMs, lastRecordOffset, lastRecordHash, lastRecord: null };
 }

@@ -46,13 +46,14 @@ interface Topic {
 }
 
 const pipelineTiming: PipelineTiming = { sessionTimeoutMs: 30_000, insertTimeoutMs: 60_000 };
+const commitWaitMs = 5_000;
 const lagPollMs = 2_000;
 const idleAfterMs = 10_000;
 /**
  * Far behind the end of the log nobody sees how fresh a row is, and what an insert costs ClickHouse hardly depends on its
  * rows: there they wait for a flush to fill, though not for long, because a restart folds again what was not flushed.
  */
-const catchUpFlushMs = 3_000;
+const catchUpFlushMs = 6_000;
 /** One fetch may decompress to far more than this; the bound keeps a backlog from filling memory. */
 const fetchBytesPerPartition = 512 * 1024;
 /** A question for each chunk of a fast catch-up would be one too many. */
@@ -138,8 +139,11 @@ export class Pipeline {
 
   async start(): Promise<void> {
     await this.#admin.connect();
-    const { GROUP_JOIN, HEARTBEAT, END_BATCH_PROCESS } = this.#consumer.events;
+    const { CRASH, GROUP_JOIN, HEARTBEAT, END_BATCH_PROCESS } = this.#consumer.events;
     this.#consumer.on(GROUP_JOIN, ({ payload }) => this.#assign(payload.memberAssignment));
+    this.#consumer.on(CRASH, () => {
+      this.#joined = false;
+    });
     this.#consumer.on(HEARTBEAT, () => {
       this.#lastTouchMs = Date.now();
       this.#takeUpAbandoned();
@@ -166,12 +170,15 @@ export class Pipeline {
 
   /** '' when the pipeline does its work, else why not. */
   whyNotReady(): string {
-    if (!this.#joined) return 'has not joined its consumer group yet';
+    if (!this.#joined) return 'is not in its consumer group';
     if (this.#blockedBy !== '') return this.#blockedBy;
     const refused = [...this.#readers.values()].find((reader) => reader.refusal !== null);
     if (refused !== undefined) return refused.refusal?.message ?? '';
     const [waiting] = this.#waitingFor.values();
     if (waiting !== undefined) return waiting;
+    const silentMs = Date.now() - this.#lastTouchMs;
+    if (silentMs > this.#timing.sessionTimeoutMs)
+      return `has heard nothing of its consumer group for ${Math.round(silentMs / 1_000)} s`;
     return [...this.#readers.values()].every((reader) => reader.isOpen) ? '' : 'is opening its partitions';
   }
 
@@ -236,6 +243,7 @@ export class Pipeline {
       this.#logEffects(topicName, partition),
       {
         sleep,
+        nowMs: () => performance.now(),
         folded: (folded, outcomes) => {
           this.#waitingFor.delete(name);
           this.#countOutcomes(topicName, folded, outcomes);
@@ -285,6 +293,7 @@ export class Pipeline {
       records: batch.messages.map((message) => logRecordOf(batch, message)),
       fetchedFrom: fetchedOffsetOf(batch),
       lastOffset: Number(batch.lastOffset()),
+      logEnd: Number(batch.highWatermark),
       isStale: () => !isRunning() || isStale(),
       resolve: (offset) => resolveOffset(String(offset)),
       heartbeat,
@@ -333,6 +342,7 @@ export class Pipeline {
     );
     for (const reader of this.#readers.values()) {
       reader.close();
+      this.#forgetGauges(reader);
       this.#abandoned.push(reader.fold.settings);
     }
     this.#readers.clear();
@@ -345,9 +355,11 @@ export class Pipeline {
 
   async #commit(fold: PartitionFold, offset: number): Promise<void> {
     const { topic, partition } = fold.settings;
-    await this.#consumer
+    // Only a help for people who watch the group: the ledger says where to go on, and a broker that is away holds up no flush.
+    const committed = this.#consumer
       .commitOffsets([{ topic, partition, offset: String(offset) }])
       .catch((error: Error) => this.#parts.log.debug({ topic, partition, offset }, `commit failed: ${error.message}`));
+    await Promise.race([committed, sleep(commitWaitMs)]);
     const reader = this.#readers.get(`${topic}/${partition}`);
     if (reader?.fold === fold) void this.#compareWithLedger(reader);
   }
@@ -360,6 +372,13 @@ export class Pipeline {
     if (await reader.agreesWithLedger().catch(() => true)) return;
     if (this.#readers.get(`${topic}/${partition}`) !== reader) return;
     this.#openAgain(reader, 'the ledger asks for another start');
+  }
+
+  /** What was folded of a log that is gone can be read nowhere any more, so it is stored first. */
+  async #openOtherLog(reader: PartitionReader, why: string): Promise<void> {
+    await this.#writer.flush().catch(() => undefined);
+    const { topic, partition } = reader.fold.settings;
+    if (this.#readers.get(`${topic}/${partition}`) === reader) this.#openAgain(reader, why);
   }
 
   #openAgain(reader: PartitionReader, why: string): void {
@@ -396,7 +415,7 @@ export class Pipeline {
           if (reader?.isOpen !== true) continue;
           if (Number(ends.high) < (positions.get(reader) ?? 0)) {
             // Made again under our eyes, and not outgrown yet: the ledger knows a record that this log does not have.
-            this.#openAgain(reader, `the log ends at ${ends.high}, before what was read of it`);
+            void this.#openOtherLog(reader, `the log ends at ${ends.high}, before what was read of it`);
             continue;
           }
           this.#measure(reader, Number(ends.high));
@@ -421,10 +440,13 @@ export class Pipeline {
     if (reader.fold.watermarkMs > 0) metrics.watermark.set({ topic, partition }, reader.fold.watermarkMs / 1000);
   }
 
+  /** Of a partition that is another's now, or a stale value would go on alarming people. */
   #forgetGauges(reader: PartitionReader): void {
     const { topic, partition } = reader.fold.settings;
-    this.#parts.metrics.trueLag.remove({ topic, partition });
-    this.#parts.metrics.watermark.remove({ topic, partition });
+    const { trueLag, watermark, refused } = this.#parts.metrics;
+    trueLag.remove({ topic, partition });
+    watermark.remove({ topic, partition });
+    if (reader.refusal !== null) refused.remove({ topic, partition, reason: reader.refusal.reason });
   }
 
   /** Everything up to a log end that has not moved for a while is durable: nothing older is waiting to be read. */

@@ -2,7 +2,7 @@ import type { Whole } from '../clickhouse/columns.ts';
 import type { CellPlace, Histogram } from '../clickhouse/tables/cells.ts';
 import type { MeasureRow, Reading } from '../clickhouse/tables/orchestrator-cells.ts';
 import { type MeasureType, orchestratorMeasures, reportsMeasure } from '../clickhouse/tables/orchestrator-measures.ts';
-import type { OrchestratorKind } from '../schemas/events.ts';
+import type { OrchestratorKind } from '../schemas/orchestrator-events.ts';
 import { Buckets } from './cells.ts';
 import { bucketOf } from './histogram.ts';
 

@@ -1,6 +1,6 @@
 import { reportIdentity } from '../clickhouse/tables/orchestrator-events.ts';
 import { orchestratorMeasures } from '../clickhouse/tables/orchestrator-measures.ts';
-import type { OrchestratorEvent, OrchestratorKind } from '../schemas/events.ts';
+import type { OrchestratorEvent, OrchestratorKind } from '../schemas/orchestrator-events.ts';
 import type { Dims } from './cells.ts';
 import { originText } from './facts.ts';
 import type { Fact } from './fold.ts';

@@ -11,12 +11,14 @@ import { type CellRow, executionCellsTable, taskCellsTable } from '../clickhouse
 import { type MeasureRow, orchestratorCellsTable } from '../clickhouse/tables/orchestrator-cells.ts';
 import { orchestratorEventsTable } from '../clickhouse/tables/orchestrator-events.ts';
 import { executionEventsTable, taskEventsTable } from '../clickhouse/tables/runs.ts';
-import type { ExecutionEvent, OrchestratorEvent, TaskEvent } from '../schemas/events.ts';
+import type { ExecutionEvent, TaskEvent } from '../schemas/events.ts';
+import type { OrchestratorEvent } from '../schemas/orchestrator-events.ts';
 import type { CellSink } from './chunk.ts';
 import type { LogRecord } from './decode.ts';
 import type { FoldableKind } from './facts.ts';
-import type { PartitionFlush, PartitionFold, RecordPlace, RowSink, StoredRecord } from './partition.ts';
+import type { PartitionFlush, PartitionFold } from './partition.ts';
 import { type Rejection, rejections } from './rejections.ts';
+import type { RecordPlace, RowSink, StoredRecord } from './row-sink.ts';
 import type { RowBatch, Store } from './store.ts';
 import { WaitingEntities } from './waiting-entities.ts';
 
@@ -196,8 +198,12 @@ export class Writer implements RowSink, CellSink {
   }
 
   get waitingRows(): number {
-    const records = this.#executions.rows + this.#tasks.rows + this.#reports.rows * rowsOfReport;
-    return records + this.#drops.rows + this.#deadLetters.rows;
+    const runs = this.#executions.rows + this.#tasks.rows;
+    let cells = 0;
+    for (const fold of this.#folds) cells += fold.changedCells;
+    // Where workflows are very many nearly every record makes a cell of its own, which takes more memory than its row.
+    const unusual = Math.max(0, 2 * cells - runs);
+    return runs + unusual + this.#reports.rows * rowsOfReport + this.#drops.rows + this.#deadLetters.rows;
   }
 
   get #waitingBytes(): number {

@@ -1,11 +1,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Kind } from './setting-kinds.ts';
-import { settingsTable } from './settings.ts';
+import { settingsTable } from './settings-table.ts';
 
 /**
  * Writes the table of settings into the README, between its markers: `npm run docs`. A test fails when the README
- * and the table in `settings.ts` differ.
+ * and `settings-table.ts` differ.
  */
 interface DocumentedSetting {
   env: string;

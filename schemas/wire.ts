@@ -2,16 +2,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Type } from 'avsc';
 import { parseAvroType } from './avro-reader.ts';
-import type { OrchestratorKind } from './events.ts';
 import { fingerprintBytes } from './fingerprint.ts';
-import type {
-  AlertRecord,
-  CommandRecord,
-  ExecutionRecord,
-  OrchestratorRecord,
-  StateRecord,
-  TaskRecord,
-} from './records.ts';
+import type { OrchestratorKind } from './orchestrator-events.ts';
+import type { OrchestratorRecord } from './orchestrator-records.ts';
+import type { AlertRecord, CommandRecord, ExecutionRecord, StateRecord, TaskRecord } from './records.ts';
 
 /**
  * How records stand on Kafka. The first bytes of a value say which of three encodings it has:

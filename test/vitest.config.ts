@@ -12,8 +12,8 @@ export default defineConfig({
     maxWorkers: 2,
     // A slow machine must not decide a test: what is waited for comes, or the test's own limit ends it.
     expect: { poll: { timeout: 30_000 } },
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
     teardownTimeout: 15_000,
   },
 });

@@ -21,6 +21,7 @@ export interface LedgerRow {
 /** The ledger is about partitions of the log, which all workspaces share; `stream` may be '' for all. */
 export const ledgerQuestion: Question<{ streams: readonly string[] }, LedgerRow> = {
   name: 'ledger',
+  keepMs: 1000,
   sql: () => `SELECT stream, partition, count() AS chunks, min(c.first_offset) AS first_offset, max(c.last_offset) AS last_offset,
   sum(c.last_offset + 1 - toInt64(c.first_offset)) AS offsets, sum(c.stored) AS stored, sum(c.dropped) AS dropped,
   sum(c.duplicate) AS duplicate, sum(c.dead) AS dead, sum(c.lost_retention) AS lost_retention,
@@ -48,6 +49,8 @@ export interface HourRow {
 const millis = (name: string): string => `fromUnixTimestamp64Milli({${name}: Int64}, 'UTC')`;
 const recorded = `record_time >= ${millis('fromMs')} AND record_time < ${millis('toMs')}`;
 const rawTables = { executions: 'execution_events', tasks: 'task_events' } as const;
+/** What the views of minutes are made of; a view is planned with all of its columns. */
+const cellTables = { executions: 'execution_cells', tasks: 'task_cells' } as const;
 
 /**
  * Records by the hour in which Kafka took them. Event times lie at most seven days before that and a few minutes
@@ -104,7 +107,7 @@ export const recountQuestion: Question<RecountAsk, RecountRow> = {
   ) WHERE latest.2 < ${millis('toMs')} GROUP BY state
 ), rolled AS (
   SELECT arrayJoin([${outcomes.map((state) => `('${state}', sum(w.${state}))`).join(', ')}]) AS pair
-  FROM ${kind}_1m AS w
+  FROM ${cellTables[kind]} AS w FINAL
   WHERE w.workspace = {workspace: String} AND w.window_start >= toDateTime(${millis('fromMs')}) AND w.window_start < toDateTime(${millis('toMs')})
 )
 SELECT rolled.pair.1 AS state, ifNull(counted.n, 0) AS rows_say, rolled.pair.2 AS rollups_say

@@ -1,5 +1,6 @@
 import { Block } from '../block.ts';
 import type { Database } from '../client.ts';
+import type { RowReader } from '../question.ts';
 import {
   type AlertChangeRow,
   type AlertRoundRow,
@@ -8,6 +9,8 @@ import {
   type JudgementRow,
   judgementsTable,
 } from '../tables/alerts.ts';
+import { bounded, type InWindow, inRange, inShard, paramsOf, windowOf } from './alert-range.ts';
+import { readReports } from './report-windows.ts';
 
 /**
  * What is judged: windows of time with everything that happened in them. Live it is asked of the rollups, a back-test asks
@@ -100,26 +103,13 @@ export interface InputRange {
   shards: number;
 }
 
-const bounded = { max_threads: 2, max_memory_usage: 2_000_000_000, max_execution_time: 120 } as const;
+/** Of versions within one minute nobody knows which is newer; windows that are judged again must find the same. */
+const newestVersion = 'argMax(workflow_version, (window_start, workflow_version))';
 
-const inRange = 'window_start >= fromUnixTimestamp({from: UInt32}) AND window_start < fromUnixTimestamp({to: UInt32})';
-/** What runs together is judged together, or no cause could be found: the shard is that of the source. */
-const inShard = 'cityHash64(workspace, source) % {shards: UInt32} = {shard: UInt32}';
-const windowOf = 'toUnixTimestamp(toStartOfInterval(window_start, toIntervalMinute(5))) * 1000';
-
-const paramsOf = ({ fromMs, toMs, shard, shards }: InputRange) => ({
-  from: fromMs / 1000,
-  to: toMs / 1000,
-  shard,
-  shards,
-});
-
-type InWindow<Row> = Row & { windowMs: number };
-
-/** How far the log is final: no partition that anybody reads is behind this instant; null where none has been read. */
+/** How far the log is final: no partition that anybody reads is behind this instant; null where nothing of one is known yet. */
 export async function readAlertWatermark(database: Database, streams: readonly string[]): Promise<number | null> {
   const [row] = await database.rows<{ watermarkMs: number | null }>(
-    `SELECT if(count() = 0, NULL, toUnixTimestamp64Milli(min(through))) AS watermarkMs FROM (
+    `SELECT nullIf(toUnixTimestamp64Milli(min(through)), 0) AS watermarkMs FROM (
        SELECT stream, partition, max(known) AS through FROM (
          SELECT stream, partition, watermark AS known FROM chunks WHERE stream IN {streams: Array(String)}
          UNION ALL SELECT stream, partition, idle_through FROM idle_partitions WHERE stream IN {streams: Array(String)})
@@ -155,7 +145,7 @@ export async function countBackfilledCells(
 
 /** All windows of the range, in order, with those in which nothing happened. */
 export async function readWindows(
-  database: Database,
+  database: RowReader,
   range: InputRange,
   known: readonly ScheduledWorkflow[],
 ): Promise<WindowInput[]> {
@@ -174,12 +164,12 @@ export async function readWindows(
   );
   const reportsByWindow = Map.groupBy(reports, ({ windowMs }) => windowMs);
   const lastStarts = new Map(known.map((one) => [scheduleKey(one), one]));
-  const startsInOrder = starts.toSorted((one, other) => one.lastStartMs - other.lastStartMs);
   const windows: WindowInput[] = [];
+  let begun = 0;
   for (let startMs = range.fromMs; startMs < range.toMs; startMs += alertWindowMs) {
     const endMs = startMs + alertWindowMs;
-    while (startsInOrder.length > 0 && (startsInOrder[0] as ScheduledWorkflow).lastStartMs < endMs) {
-      const start = startsInOrder.shift() as ScheduledWorkflow;
+    for (; (starts[begun]?.lastStartMs ?? endMs) < endMs; begun++) {
+      const start = starts[begun] as ScheduledWorkflow;
       lastStarts.set(scheduleKey(start), start);
     }
     windows.push({
@@ -187,8 +177,8 @@ export async function readWindows(
       endMs,
       runs: runs.get(startMs) ?? [],
       reports: reportsByWindow.get(startMs) ?? [],
-      open: open.filter((run) => isOpenAt(run, endMs)),
-      scheduled: [...lastStarts.values()],
+      open: open.filter((run) => isOpenAt(run.span, endMs)).map((run) => describeOpen(run, endMs)),
+      scheduled: [...lastStarts].toSorted(([one], [other]) => (one < other ? -1 : 1)).map(([, start]) => start),
     });
   }
   return windows;
@@ -198,10 +188,10 @@ const scheduleKey = ({ workspace, source, workflowId }: ScheduledWorkflow) => `$
 const errorKey = (row: Pick<InWindow<RunWindow>, 'workspace' | 'source' | 'workflowId' | 'taskId' | 'windowMs'>) =>
   [row.workspace, row.source, row.workflowId, row.taskId, row.windowMs].join('\n');
 
-async function readWorkflows(database: Database, range: InputRange): Promise<InWindow<RunWindow>[]> {
+async function readWorkflows(database: RowReader, range: InputRange): Promise<InWindow<RunWindow>[]> {
   return await database.rows(
     `SELECT workspace, source, workflow_id AS workflowId, '' AS taskId, '' AS taskType, '' AS pool, ${windowOf} AS windowMs,
-       argMax(workflow_version, window_start) AS version, sum(e.started) AS started, sum(e.finished) AS finished,
+       ${newestVersion} AS version, sum(e.started) AS started, sum(e.finished) AS finished,
        sum(e.failed) + sum(e.timeout) AS failures,
        mapFilter((bucket, n) -> n > 0, sumMap(completed_duration_histogram)) AS durations,
        mapFilter((bucket, n) -> n > 0, sumMap(queue_histogram)) AS queues, '' AS error,
@@ -214,11 +204,11 @@ async function readWorkflows(database: Database, range: InputRange): Promise<InW
 }
 
 /** Of tasks every attempt counts: a failure that a retry mends still is one. */
-async function readTasks(database: Database, range: InputRange): Promise<InWindow<RunWindow>[]> {
+async function readTasks(database: RowReader, range: InputRange): Promise<InWindow<RunWindow>[]> {
   return await database.rows(
     `SELECT workspace, source, workflow_id AS workflowId, task_id AS taskId, any(task_type) AS taskType,
-       argMax(e.pool, e.attempt_completed) AS pool, ${windowOf} AS windowMs,
-       argMax(workflow_version, window_start) AS version, sum(e.started) AS started,
+       argMaxIf(e.pool, (e.attempt_completed, e.pool), e.pool != '') AS pool, ${windowOf} AS windowMs,
+       ${newestVersion} AS version, sum(e.started) AS started,
        sum(attempt_completed) + sum(attempt_failed) + sum(attempt_timeout) AS finished,
        sum(attempt_failed) + sum(attempt_timeout) AS failures,
        mapFilter((bucket, n) -> n > 0, sumMap(completed_duration_histogram)) AS durations,
@@ -233,14 +223,15 @@ async function readTasks(database: Database, range: InputRange): Promise<InWindo
 
 /** The commonest error of each task and window; numbers are taken out, so that errors of one kind are alike. */
 async function readErrors(
-  database: Database,
+  database: RowReader,
   range: InputRange,
 ): Promise<Pick<InWindow<RunWindow>, 'workspace' | 'source' | 'workflowId' | 'taskId' | 'windowMs' | 'error'>[]> {
   return await database.rows(
-    `SELECT workspace, source, workflowId, taskId, windowMs, argMax(said, n) AS error FROM (
+    `SELECT workspace, source, workflowId, taskId, windowMs, argMax(said, (n, said)) AS error FROM (
        SELECT workspace, source, workflow_id AS workflowId, task_id AS taskId,
          toUnixTimestamp(toStartOfInterval(event_time, toIntervalMinute(5))) * 1000 AS windowMs,
-         substring(trimBoth(concat(error_type, ' ', error_code, ' ', replaceRegexpAll(error_message, '[0-9]+', '#'))), 1, 200) AS said,
+         substring(arrayStringConcat(arrayFilter(text -> text != '',
+           [error_type, error_code, replaceRegexpAll(error_message, '[0-9]+', '#')]), ' '), 1, 200) AS said,
          count() AS n
        FROM task_events
        WHERE event_time >= fromUnixTimestamp({from: UInt32}) AND event_time < fromUnixTimestamp({to: UInt32})
@@ -252,93 +243,9 @@ async function readErrors(
   );
 }
 
-/** Measures by kind of report, and how the judge calls them; microseconds become milliseconds. */
-const wanted: Record<string, readonly string[]> = {
-  orchestrator_metrics: ['health_score', 'capacity_load', 'scheduling_latency_us_mean', 'slots_total'],
-  worker_pool: [
-    'slots_total',
-    'slots_used',
-    'tasks_queued',
-    'workers_failed',
-    'workers_total',
-    'memory_load',
-    'cpu_load',
-    'health_mean',
-    'resource_exhaustions',
-  ],
-  queue_metrics: ['size', 'oldest_age_us', 'wait_us_mean'],
-  worker: ['health_score', 'cpu_load', 'memory_load'],
-};
-const kindOf: Record<string, ReportKind> = {
-  orchestrator_metrics: 'orchestrator',
-  worker_pool: 'worker_pool',
-  queue_metrics: 'queue',
-  worker: 'worker',
-  coordination_event: 'orchestrator',
-};
-
-interface MeasureRow {
-  workspace: string;
-  source: string;
-  kind: string;
-  orchestratorId: string;
-  poolId: string;
-  subject: string;
-  measure: string;
-  windowMs: number;
-  mean: number | null;
-  increase: number;
-  n: number;
-}
-
-async function readReports(database: Database, range: InputRange): Promise<InWindow<ReportWindow>[]> {
-  const measures = Object.entries(wanted).map(
-    ([kind, names]) => `(kind = '${kind}' AND measure IN ('${names.join("', '")}'))`,
-  );
-  const rows = await database.rows<MeasureRow>(
-    `SELECT workspace, source, kind, orchestrator_id AS orchestratorId, pool_id AS poolId, subject, measure, ${windowOf} AS windowMs,
-       toFloat64(sum(value_sum)) / sum(m.n) AS mean, toFloat64(sum(m.increase)) AS increase, toFloat64(sum(m.n)) AS n
-     FROM orchestrator_measures_1m AS m
-     WHERE ${inRange} AND ${inShard}
-       AND (${measures.join(' OR ')} OR (kind = 'coordination_event' AND measure = 'reports' AND label = 'split_brain'))
-     GROUP BY workspace, source, kind, orchestratorId, poolId, subject, measure, windowMs
-     ORDER BY workspace, source, kind, orchestratorId, poolId, subject`,
-    paramsOf(range),
-    bounded,
-  );
-  const reports = new Map<string, InWindow<ReportWindow> & { measures: Record<string, number> }>();
-  for (const row of rows) {
-    const kind = kindOf[row.kind] as ReportKind;
-    const id = kind === 'orchestrator' ? row.orchestratorId : kind === 'worker_pool' ? row.poolId : row.subject;
-    const key = [row.workspace, row.source, kind, row.orchestratorId, id, row.windowMs].join('\n');
-    const pool = kind === 'queue' ? row.subject : kind === 'orchestrator' ? '' : row.poolId;
-    const { workspace, source, orchestratorId, windowMs } = row;
-    const known = reports.get(key) ?? {
-      ...{ workspace, source, kind, id, orchestratorId, pool, windowMs, measures: {}, contributions: 0 },
-    };
-    reports.set(key, known);
-    known.contributions = Math.max(known.contributions, row.n);
-    addMeasure(known.measures, row);
-  }
-  for (const { measures } of reports.values()) {
-    if (measures.slots_total !== undefined && measures.slots_used !== undefined && measures.slots_total > 0) {
-      measures.slots_load = measures.slots_used / measures.slots_total;
-    }
-  }
-  return [...reports.values()];
-}
-
-function addMeasure(measures: Record<string, number>, { kind, measure, mean, increase, n }: MeasureRow): void {
-  if (kind === 'coordination_event') measures.split_brains = n;
-  else if (measure === 'resource_exhaustions') measures[measure] = increase;
-  else if (mean === null) return;
-  else if (measure.includes('_us')) measures[measure.replace('_us', '_ms')] = mean / 1000;
-  else measures[measure] = mean;
-}
-
-/** When workflows that run by the clock were last seen to begin. Clocks are those of their time zones. */
+/** When workflows that run by the clock were last seen to begin, the oldest start first. Clocks are those of their time zones. */
 export async function readScheduledStarts(
-  database: Database,
+  database: RowReader,
   fromMs: number,
   toMs: number,
   { shard, shards }: Pick<InputRange, 'shard' | 'shards'>,
@@ -349,7 +256,8 @@ export async function readScheduledStarts(
      FROM execution_events
      WHERE event_time >= fromUnixTimestamp64Milli({from: Int64}) AND event_time < fromUnixTimestamp64Milli({to: Int64})
        AND state = 'running' AND schedule_cron != '' AND ${inShard}
-     GROUP BY workspace, source, workflow_id, toStartOfInterval(event_time, toIntervalMinute(5))`,
+     GROUP BY workspace, source, workflow_id, toStartOfInterval(event_time, toIntervalMinute(5))
+     ORDER BY lastStartMs, workspace, source, workflow_id`,
     { from: fromMs, to: toMs, shard, shards },
     bounded,
   );
@@ -366,6 +274,7 @@ interface OpenSpan extends Omit<OpenRun, 'lastEventAtMs' | 'taskId' | 'taskType'
 }
 
 interface TaskSpan {
+  workspace: string;
   source: string;
   executionId: string;
   taskId: string;
@@ -374,19 +283,23 @@ interface TaskSpan {
   endedAtMs: number | null;
 }
 
-type OpenRunSpan = OpenRun & { endedAtMs: number | null };
+/** An execution with its tasks, from which follows how it stood at any instant. */
+interface OpenSpanWithTasks {
+  span: OpenSpan;
+  tasks: readonly TaskSpan[];
+}
 
-const isOpenAt = ({ startedAtMs, endedAtMs }: OpenRunSpan, atMs: number): boolean =>
+const isOpenAt = ({ startedAtMs, endedAtMs }: OpenSpan, atMs: number): boolean =>
   startedAtMs <= atMs - openFromMs && (endedAtMs === null || endedAtMs >= atMs);
 
-async function readOpenRuns(database: Database, range: InputRange): Promise<OpenRunSpan[]> {
+async function readOpenRuns(database: RowReader, range: InputRange): Promise<OpenSpanWithTasks[]> {
   const spans = await database.rows<OpenSpan>(
     `SELECT workspace, source, workflow_id AS workflowId, execution_id AS executionId,
        toUnixTimestamp64Milli(started_at) AS startedAtMs, if(is_open, NULL, toUnixTimestamp64Milli(ended_at)) AS endedAtMs
      FROM executions_latest
      WHERE started_at <= fromUnixTimestamp64Milli({to: Int64} - ${openFromMs}) AND (is_open OR ended_at >= fromUnixTimestamp64Milli({from: Int64}))
        AND state != 'suspended' AND (is_open OR ended_at > started_at + toIntervalMillisecond(${openFromMs})) AND ${inShard}
-     ORDER BY started_at DESC LIMIT ${mostOpen}`,
+     ORDER BY started_at DESC, workspace, source, execution_id LIMIT ${mostOpen}`,
     { from: range.fromMs, to: range.toMs, shard: range.shard, shards: range.shards },
     bounded,
   );
@@ -394,16 +307,20 @@ async function readOpenRuns(database: Database, range: InputRange): Promise<Open
   for (let from = 0; from < spans.length; from += namesPerQuestion) {
     tasks.push(...(await readTaskSpans(database, spans.slice(from, from + namesPerQuestion))));
   }
-  const byRun = Map.groupBy(tasks, ({ source, executionId }) => `${source}\n${executionId}`);
-  return spans.map((span) => describeOpen(span, byRun.get(`${span.source}\n${span.executionId}`) ?? [], range.toMs));
+  const byRun = Map.groupBy(tasks, runKey);
+  return spans.map((span) => ({ span, tasks: byRun.get(runKey(span)) ?? [] }));
 }
 
-async function readTaskSpans(database: Database, spans: readonly OpenSpan[]): Promise<TaskSpan[]> {
+const runKey = ({ workspace, source, executionId }: Pick<OpenSpan, 'workspace' | 'source' | 'executionId'>): string =>
+  [workspace, source, executionId].join('\n');
+
+async function readTaskSpans(database: RowReader, spans: readonly OpenSpan[]): Promise<TaskSpan[]> {
   return await database.rows<TaskSpan>(
-    `SELECT source, execution_id AS executionId, task_id AS taskId, task_type AS taskType,
+    `SELECT workspace, source, execution_id AS executionId, task_id AS taskId, task_type AS taskType,
        toUnixTimestamp64Milli(started_at) AS startedAtMs, if(is_open, NULL, toUnixTimestamp64Milli(ended_at)) AS endedAtMs
      FROM task_attempts_latest
-     WHERE workspace IN {workspaces: Array(String)} AND source IN {sources: Array(String)} AND execution_id IN {executions: Array(String)}`,
+     WHERE workspace IN {workspaces: Array(String)} AND source IN {sources: Array(String)} AND execution_id IN {executions: Array(String)}
+     ORDER BY started_at, task_id, map_index, attempt`,
     {
       workspaces: [...new Set(spans.map(({ workspace }) => workspace))],
       sources: [...new Set(spans.map(({ source }) => source))],
@@ -413,12 +330,15 @@ async function readTaskSpans(database: Database, spans: readonly OpenSpan[]): Pr
   );
 }
 
-function describeOpen(span: OpenSpan, tasks: readonly TaskSpan[], untilMs: number): OpenRunSpan {
-  const seen = tasks.flatMap(({ startedAtMs, endedAtMs }) => [startedAtMs, endedAtMs]);
-  const heard = seen.filter((atMs): atMs is number => atMs !== null && atMs < untilMs);
-  const running = tasks.find(({ startedAtMs, endedAtMs }) => startedAtMs !== null && endedAtMs === null);
+/** As it stood at that instant: what came later is known where history is read, and says nothing of a window before it. */
+function describeOpen({ span, tasks }: OpenSpanWithTasks, atMs: number): OpenRun {
+  const { workspace, source, workflowId, executionId, startedAtMs } = span;
+  const names = { workspace, source, workflowId, executionId };
+  const isBefore = (instantMs: number | null): instantMs is number => instantMs !== null && instantMs < atMs;
+  const heard = tasks.flatMap((task) => [task.startedAtMs, task.endedAtMs]).filter(isBefore);
+  const running = tasks.find((task) => isBefore(task.startedAtMs) && !isBefore(task.endedAtMs));
   const { taskId = '', taskType = '' } = running ?? {};
-  return { ...span, lastEventAtMs: Math.max(span.startedAtMs, ...heard), taskId, taskType };
+  return { ...names, startedAtMs, lastEventAtMs: Math.max(startedAtMs, ...heard), taskId, taskType };
 }
 
 /** The newest window that these evaluators have judged; null where there is none. */

@@ -39,10 +39,13 @@ export const alertsQuestion: Question<AlertsAsk, AlertRecord> = {
 ) ORDER BY event_time DESC, alert_id DESC`,
 };
 
+/** As the view of alerts has it; of one alert, planning the view would take longer than finding its newest change. */
 export const alertQuestion: Question<{ alertId: string }, AlertRecord> = {
   name: 'alert',
-  sql: () =>
-    `SELECT ${alertColumns} FROM (SELECT * FROM alerts WHERE workspace = {workspace: String} AND alert_id = {alertId: String})`,
+  sql: () => `SELECT ${alertColumns} FROM (
+  SELECT * FROM alert_changes FINAL WHERE workspace = {workspace: String} AND alert_id = {alertId: String}
+  ORDER BY ver DESC LIMIT 1
+)`,
 };
 
 /** How an alert came to stand as it does, the newest change last. */

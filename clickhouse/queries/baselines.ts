@@ -1,5 +1,6 @@
 import { Block } from '../block.ts';
 import type { Database } from '../client.ts';
+import type { RowReader } from '../question.ts';
 import {
   type BaselineKey,
   type BaselineKind,
@@ -209,7 +210,7 @@ const seasonHours = 30;
 
 /** Of each workflow and task of a shard the seasons of all versions that held at some time of a range, the oldest first. */
 export async function readSeasons(
-  database: Database,
+  database: RowReader,
   { fromMs, toMs, shard, shards }: { fromMs: number; toMs: number; shard: number; shards: number },
 ): Promise<SeasonRow[]> {
   return await database.rows<SeasonRow>(

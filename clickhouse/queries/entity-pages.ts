@@ -1,4 +1,11 @@
 import type { RowReader } from '../question.ts';
+import {
+  describeListed,
+  type ListedExecution,
+  ofOpen,
+  type StandingRow,
+  standingExecutions,
+} from './listed-executions.ts';
 
 /**
  * Pages of executions and attempts by time, newest first. A list tells which come next, reading no further than it has to;
@@ -30,8 +37,6 @@ export interface PageQuestion {
   toMs: number;
   after: PagePosition | null;
   limit: number;
-  /** Columns of the view besides those that name a row; what is not given is all of them, which costs as much again. */
-  columns?: readonly string[];
 }
 
 export interface ExecutionPageQuestion extends PageQuestion {
@@ -61,60 +66,45 @@ export interface EntityRow extends Record<string, unknown> {
   execution_id: string;
 }
 
-type ColumnsAsk = Pick<PageQuestion, 'workspace' | 'columns'>;
-
-const shownColumns = (keys: readonly string[], columns: readonly string[] | undefined): string =>
-  columns === undefined ? '*' : [...new Set([...keys, ...columns])].join(', ');
-
 interface List {
   /** The list, and what of its rows is asked for besides the workspace, the state and the time. */
   table: string;
   condition: string;
   keys: readonly string[];
-  /** The view of the entities, in which the keys of a list may have other names. */
-  view: string;
-  viewKeys: readonly string[];
-  endedAt: string;
 }
 
 const executionList: List = {
   table: 'execution_list',
   condition: 'workflow_id = {subject: String}',
   keys: ['source', 'execution_id'],
-  view: 'executions_latest',
-  viewKeys: ['source', 'execution_id'],
-  endedAt: 'last_ended_at',
 };
 const taskList: List = {
   table: 'task_list',
   condition: "task_id = {subject: String} AND ({error_type: String} = '' OR error_type = {error_type: String})",
   keys: ['source', 'execution_id', 'listed_task', 'map_index', 'attempt'],
-  view: 'task_attempts_latest',
-  viewKeys: ['source', 'execution_id', 'task_id', 'map_index', 'attempt'],
-  endedAt: 'ended_at',
 };
 
 export async function readExecutionPage(
   reader: RowReader,
   question: ExecutionPageQuestion,
-): Promise<EntityPage<EntityRow>> {
+): Promise<EntityPage<ListedExecution>> {
   if (openStates.includes(question.state)) return readOpenExecutions(reader, question);
-  return readPage(reader, executionList, question, { subject: question.workflowId, error_type: '' });
+  const subject = { subject: question.workflowId, error_type: '' };
+  return readPage(reader, executionList, question, subject, (names) => readExecutions(reader, question, names));
 }
 
 const openStates: readonly string[] = ['pending', 'running', 'suspended'];
 
-/** What has not ended is found by an index of its own, and is little beside what has: no list is looked through for it. */
+/** What has not ended is little beside what has: no list is looked through for it. */
 async function readOpenExecutions(
   reader: RowReader,
-  { workspace, workflowId, state, source = '', fromMs, toMs, after, limit, columns }: ExecutionPageQuestion,
-): Promise<EntityPage<EntityRow>> {
+  { workspace, workflowId, state, source = '', fromMs, toMs, after, limit }: ExecutionPageQuestion,
+): Promise<EntityPage<ListedExecution>> {
   const at = 'fromUnixTimestamp64Milli({after_ms: Int64})';
   const behind = `AND (first_seen_at, source, execution_id) < (${at}, {after_source: String}, {after_execution_id: String})`;
-  const found = await reader.rows<EntityRow & { at_ms: number }>(
-    `SELECT ${shownColumns(executionList.viewKeys, columns)}, toUnixTimestamp64Milli(first_seen_at) AS at_ms FROM executions_latest
-     WHERE workspace = {workspace: String} AND is_open AND state = {state: String}
-       AND ({workflow: String} = '' OR workflow_id = {workflow: String}) AND ({source: String} = '' OR source = {source: String})
+  const found = await reader.rows<StandingRow>(
+    `${standingExecutions(ofOpen.named)}
+     WHERE ${ofOpen.standing} AND tupleElement(now, 'state') = {state: String}
        AND first_seen_at >= fromUnixTimestamp64Milli({from_ms: Int64}) AND first_seen_at < fromUnixTimestamp64Milli({to_ms: Int64})
        ${after === null ? '' : behind}
      ORDER BY first_seen_at DESC, source DESC, execution_id DESC LIMIT {limit: UInt32}`,
@@ -122,37 +112,38 @@ async function readOpenExecutions(
       ...{ workspace, workflow: workflowId, state, source, from_ms: fromMs, to_ms: toMs, limit: limit + 1 },
       ...(after === null ? {} : afterParams(after)),
     },
+    { final: 0 },
   );
-  const rows = found.slice(0, limit);
+  const rows = found.slice(0, limit).map(describeListed);
   const last = found.length > limit ? rows.at(-1) : undefined;
-  const next = last === undefined ? null : { atMs: last.at_ms, ...keyOf(last, executionList.keys) };
-  return { rows: rows.map(({ at_ms, ...row }) => row), next };
+  const next = last === undefined ? null : { atMs: Date.parse(last.first_seen_at), ...keyOf(last, executionList.keys) };
+  return { rows, next };
 }
 
 /** Executions by their names, in the order of these; what is not there is left out. */
 export async function readExecutionsNamed(
   reader: RowReader,
-  { source, executionIds, ...asked }: { source: string; executionIds: readonly string[] } & ColumnsAsk,
-): Promise<EntityRow[]> {
+  { workspace, source, executionIds }: { workspace: string; source: string; executionIds: readonly string[] },
+): Promise<ListedExecution[]> {
   const names = executionIds.map((executionId) => {
     return { atMs: 0, source, executionId, taskId: '', mapIndex: -1, attempt: 1 };
   });
-  const entities = await readEntities(reader, executionList, { ...asked, state: '' }, names);
-  return names.flatMap((name) => {
-    const { at_ms: _, ...row } = entities.get(nameOf(name)) ?? { at_ms: null };
-    return 'execution_id' in row ? [row as EntityRow] : [];
-  });
+  const entities = await readExecutions(reader, { workspace, state: '' }, names);
+  return names.flatMap((name) => entities.get(nameOf(name))?.row ?? []);
 }
 
 export async function readAttemptPage(
   reader: RowReader,
   question: AttemptPageQuestion,
 ): Promise<EntityPage<EntityRow>> {
-  return readPage(reader, taskList, question, { subject: question.taskId, error_type: question.errorType });
+  const subject = { subject: question.taskId, error_type: question.errorType };
+  return readPage(reader, taskList, question, subject, (names) => readAttempts(reader, question, names));
 }
 
 /** Rows of the list beyond those asked for, so that some may turn out not to hold without another turn. */
-const spareRows = 20;
+const spareRows = 5;
+/** What is rarer than this among them is looked for in the largest turns at once. */
+const leastShare = 0.05;
 /** Rows of the list that are looked up for one page. Names travel in the address of a question, so a turn is bounded too. */
 const mostCandidates = 660;
 const mostPerTurn = 220;
@@ -161,29 +152,35 @@ const mostPerTurn = 220;
 const listedEnds: readonly string[] = ['failed', 'timeout', 'cancelled', 'partial', 'skipped'];
 const listOf = (state: string): string => (listedEnds.includes(state) ? state : '');
 
-async function readPage(
+/** What is found of candidates, by their names, with the time at which the list should show it. */
+type Found<Row> = Map<string, { row: Row; atMs: number }>;
+
+async function readPage<Row extends EntityRow>(
   reader: RowReader,
   list: List,
   question: PageQuestion,
   subject: Record<string, string>,
-): Promise<EntityPage<EntityRow>> {
-  const rows: EntityRow[] = [];
-  const isSifted = question.state !== '' && listOf(question.state) === '';
-  const wanted = isSifted ? mostPerTurn : Math.min(question.limit + spareRows, mostPerTurn);
+  readEntities: (names: readonly PagePosition[]) => Promise<Found<Row>>,
+): Promise<EntityPage<Row>> {
+  const rows: Row[] = [];
   let after = question.after;
-  for (let looked = 0; looked < mostCandidates; looked += wanted) {
+  let wanted = Math.min(question.limit + spareRows, mostPerTurn);
+  for (let looked = 0; looked < mostCandidates; ) {
     const candidates = await readCandidates(reader, list, { ...question, after, limit: wanted }, subject);
-    const entities = await readEntities(reader, list, question, candidates);
+    const entities = candidates.length === 0 ? new Map<never, never>() : await readEntities(candidates);
     for (const candidate of candidates) {
       after = candidate;
       const entity = entities.get(nameOf(candidate));
-      if (entity?.at_ms !== candidate.atMs) continue;
+      if (entity?.atMs !== candidate.atMs) continue;
       entities.delete(nameOf(candidate));
-      const { at_ms, ...row } = entity;
-      rows.push(row);
+      rows.push(entity.row);
       if (rows.length === question.limit) return { rows, next: after };
     }
     if (candidates.length < wanted) return { rows, next: null };
+    looked += wanted;
+    const share = rows.length / looked;
+    const enough = Math.ceil((question.limit - rows.length) / share) + spareRows;
+    wanted = share < leastShare ? mostPerTurn : Math.min(enough, mostPerTurn);
   }
   return { rows, next: after };
 }
@@ -245,28 +242,60 @@ const keyOf = (row: Record<string, unknown>, [, , task]: readonly string[]): Omi
 });
 
 /**
- * Those of the candidates that are in the state asked for, by their names, with the time at which the list should show them. The
- * names are a constant: a subquery would be known only when the granules to be read are chosen already, and all of a part be read.
- * Their ids are given once more as a plain list, which is what the index of ids can be asked for.
+ * Those of the candidates that are named, by their keys. The names are a constant: a subquery would be known only when the
+ * granules to be read are chosen already, and all of a part be read. Their ids are given once more as a plain list, which
+ * is what the index of ids can be asked for.
  */
-async function readEntities(
-  reader: RowReader,
-  { view, viewKeys, endedAt }: List,
-  { workspace, state, columns }: Pick<PageQuestion, 'workspace' | 'state' | 'columns'>,
-  candidates: readonly PagePosition[],
-): Promise<Map<string, EntityRow & { at_ms: number }>> {
-  if (candidates.length === 0) return new Map();
+function namedCondition(keys: readonly string[], candidates: readonly PagePosition[]) {
   const names = candidates.map(({ source, executionId, taskId, mapIndex, attempt }) =>
-    [source, executionId, taskId, mapIndex, attempt].slice(0, viewKeys.length),
+    [source, executionId, taskId, mapIndex, attempt].slice(0, keys.length),
   );
-  const arrays = viewKeys.map((key) => `{${key}s: Array(${keyTypes[key] ?? 'String'})}`);
-  const params = Object.fromEntries(viewKeys.map((key, index) => [`${key}s`, names.map((name) => name[index])]));
+  const arrays = keys.map((key) => `{${key}s: Array(${keyTypes[key] ?? 'String'})}`);
+  return {
+    condition: `workspace = {workspace: String} AND execution_id IN {execution_ids: Array(String)}
+       AND (${keys.join(', ')}) IN arrayZip(${arrays.join(', ')})`,
+    params: Object.fromEntries(keys.map((key, index) => [`${key}s`, names.map((name) => name[index])])),
+  };
+}
+
+type StateAsk = Pick<PageQuestion, 'workspace' | 'state'>;
+
+async function readExecutions(
+  reader: RowReader,
+  { workspace, state }: StateAsk,
+  candidates: readonly PagePosition[],
+): Promise<Found<ListedExecution>> {
+  const { condition, params } = namedCondition(executionList.keys, candidates);
+  const rows = await reader.rows<StandingRow>(
+    `${standingExecutions(condition)} WHERE {state: String} = '' OR tupleElement(now, 'state') = {state: String}`,
+    { workspace, state, ...params },
+    { final: 0 },
+  );
+  return new Map(
+    rows.map(describeListed).map((row) => {
+      const at = listOf(state) === '' ? row.first_seen_at : (row.last_ended_at ?? '');
+      return [nameOf({ atMs: 0, ...keyOf(row, executionList.keys) }), { row, atMs: Date.parse(at) }];
+    }),
+  );
+}
+
+const attemptKeys = ['source', 'execution_id', 'task_id', 'map_index', 'attempt'];
+
+async function readAttempts(
+  reader: RowReader,
+  { workspace, state }: StateAsk,
+  candidates: readonly PagePosition[],
+): Promise<Found<EntityRow>> {
+  const { condition, params } = namedCondition(attemptKeys, candidates);
   const rows = await reader.rows<EntityRow & { at_ms: number }>(
-    `SELECT ${shownColumns(viewKeys, columns)}, toUnixTimestamp64Milli(${listOf(state) === '' ? 'first_seen_at' : `assumeNotNull(${endedAt})`}) AS at_ms
-     FROM ${view} WHERE workspace = {workspace: String} AND execution_id IN {execution_ids: Array(String)}
-       AND (${viewKeys.join(', ')}) IN arrayZip(${arrays.join(', ')})
-       AND ({state: String} = '' OR state = {state: String})`,
+    `SELECT *, toUnixTimestamp64Milli(${listOf(state) === '' ? 'first_seen_at' : 'assumeNotNull(ended_at)'}) AS at_ms
+     FROM task_attempts_latest WHERE ${condition} AND ({state: String} = '' OR state = {state: String})`,
     { workspace, state, ...params },
   );
-  return new Map(rows.map((row) => [nameOf({ atMs: 0, ...keyOf(row, viewKeys) }), row]));
+  return new Map(
+    rows.map(({ at_ms: atMs, ...row }) => [
+      nameOf({ atMs: 0, ...keyOf(row as EntityRow, attemptKeys) }),
+      { row: row as EntityRow, atMs },
+    ]),
+  );
 }

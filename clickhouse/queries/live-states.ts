@@ -1,5 +1,6 @@
 import type { AlertRecord } from '../../schemas/records.ts';
 import type { Question } from '../question.ts';
+import { endBit, timeBits } from '../tables/entities.ts';
 
 /**
  * What is followed live, as it stands: rows under the names of canonical events, each with the place in the log of the
@@ -58,8 +59,6 @@ export interface LiveTaskRow extends RunRow {
   workerId: string;
 }
 
-const timeBits = 2 ** 43 - 1;
-const endBit = 2 ** 43;
 const offsetBits = 2 ** 44 - 1;
 
 /** How rank and place are made is said where their table is. */

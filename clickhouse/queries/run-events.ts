@@ -3,24 +3,59 @@ import type { Question } from '../question.ts';
 /** Everything that was ever said of one execution and its tasks: the sorting key begins with exactly that. */
 export interface RunAsk {
   execution: string;
-  /** '' asks for whichever source there is. */
   source: string;
+  /** When the first and the last of it happened. */
+  fromMs: number;
+  toMs: number;
   limit: number;
 }
 
-interface SharedEventRow {
+/** What tells one record from another; of one that was written again the greatest fold version stands. */
+export interface RecordPlace {
   source: string;
-  project: string;
+  stream: string;
+  partition: number;
+  offset: number;
+  fold_version: number;
+}
+
+/** What is needed to tell how something went, and what it was given and gave. */
+interface CourseRow extends RecordPlace {
   workflow_id: string;
-  workflow_name: string;
-  workflow_version: string;
   attempt: number;
   state: string;
   event_time_ms: number;
-  record_time_ms: number;
   queued_at_ms: number | null;
   started_at_ms: number | null;
   duration_us: number | null;
+  error_message: string;
+  input: string;
+  output: string;
+}
+
+export interface ExecutionCourseRow extends CourseRow {
+  execution_number: number | null;
+  variables: string;
+}
+
+export interface TaskCourseRow extends CourseRow {
+  task_id: string;
+  task_name: string;
+  task_type: string;
+  map_index: number;
+  step_order: number | null;
+  ready_at_ms: number | null;
+  dispatched_at_ms: number | null;
+  worker_id: string;
+  retry_reason: string;
+  error_type: string;
+  error_code: string;
+  error_stack: string;
+  dependency_ids: string[];
+  dependents: string[];
+}
+
+interface DetailRow {
   queue_us: number | null;
   cost_micros: number | null;
   cpu_us: number | null;
@@ -29,22 +64,12 @@ interface SharedEventRow {
   memory_allocated_bytes: number | null;
   storage_bytes: number | null;
   network_bytes: number | null;
-  error_type: string;
-  error_code: string;
-  error_message: string;
-  error_stack: string;
-  cancel_reason: string;
-  retry_reason: string;
-  input: string;
-  input_truncated: boolean;
-  output: string;
-  output_truncated: boolean;
-  partition: number;
-  offset: number;
+  workflow_name: string;
+  workflow_version: string;
+  project: string;
 }
 
-export interface ExecutionEventRow extends SharedEventRow {
-  execution_number: number | null;
+export interface ExecutionEventRow extends ExecutionCourseRow, DetailRow {
   progress_ratio: number | null;
   phase: string;
   substatus: string;
@@ -59,7 +84,6 @@ export interface ExecutionEventRow extends SharedEventRow {
   schedule_timezone: string;
   trigger_event_type: string;
   trigger_event_id: string;
-  scheduled_at_ms: number | null;
   environment: string;
   region: string;
   tenant: string;
@@ -67,27 +91,22 @@ export interface ExecutionEventRow extends SharedEventRow {
   parent_execution_id: string;
   root_execution_id: string;
   child_execution_ids: string[];
-  variables: string;
   quota_usage: Record<string, number>;
   artifacts: { name: string; type: string; uri: string; bytes: number | null }[];
+  error_type: string;
+  error_code: string;
+  error_stack: string;
   error_entries: { type: string; code: string; message: string; task_id: string; at_ms: number | null }[];
+  retry_reason: string;
   tags: string[];
   labels: Record<string, string>;
 }
 
-export interface TaskEventRow extends SharedEventRow {
-  task_id: string;
-  task_name: string;
-  task_type: string;
-  map_index: number;
-  step_order: number | null;
-  ready_at_ms: number | null;
-  dispatched_at_ms: number | null;
+export interface TaskEventRow extends TaskCourseRow, DetailRow {
+  input_truncated: boolean;
+  output_truncated: boolean;
   pool: string;
   queue: string;
-  worker_id: string;
-  dependency_ids: string[];
-  dependents: string[];
   concurrency: number | null;
   cache_status: string;
   cpu_ratio_mean: number | null;
@@ -97,110 +116,69 @@ export interface TaskEventRow extends SharedEventRow {
 
 const ms = (column: string): string => `toUnixTimestamp64Milli(${column}) AS ${column}_ms`;
 
-const sharedColumns = [
-  'source',
-  'project',
-  'workflow_id',
-  'workflow_name',
-  'workflow_version',
-  'attempt',
-  'state',
-  ...['event_time', 'record_time', 'queued_at', 'started_at'].map(ms),
-  'duration_us',
-  'queue_us',
-  'cost_micros',
-  'cpu_us',
-  'memory_peak_bytes',
-  'cpu_allocated_cores',
-  'memory_allocated_bytes',
-  'storage_bytes',
-  'network_bytes',
-  'error_type',
-  'error_code',
-  'error_message',
-  'error_stack',
-  'cancel_reason',
-  'retry_reason',
-  'input',
-  'input_truncated',
-  'output',
-  'output_truncated',
-  'partition',
-  'offset',
+const courseColumns = [
+  ...['source', 'stream', 'partition', 'offset', 'fold_version', 'workflow_id', 'attempt', 'state'],
+  ...['event_time', 'queued_at', 'started_at'].map(ms),
+  ...['duration_us', 'error_message', 'input', 'output'],
+];
+const executionCourseColumns = [...courseColumns, 'execution_number', 'variables'];
+const taskCourseColumns = [
+  ...courseColumns,
+  ...['task_id', 'task_name', 'task_type', 'map_index', 'step_order'],
+  ...['ready_at', 'dispatched_at'].map(ms),
+  ...['worker_id', 'retry_reason', 'error_type', 'error_code', 'error_stack'],
+  ...['dependencies.task_id AS dependency_ids', 'dependents'],
 ];
 
+const detailColumns = [
+  ...['queue_us', 'cost_micros', 'cpu_us', 'memory_peak_bytes', 'cpu_allocated_cores', 'memory_allocated_bytes'],
+  ...['storage_bytes', 'network_bytes', 'workflow_name', 'workflow_version', 'project'],
+];
 const executionColumns = [
-  ...sharedColumns,
-  'execution_number',
-  'progress_ratio',
-  'phase',
-  'substatus',
-  'last_checkpoint',
-  'health_indicators',
-  'trigger_type',
-  'trigger_source',
-  'triggered_by',
-  ms('trigger_time'),
-  'trigger_parameters',
-  'schedule_cron',
-  'schedule_timezone',
-  'trigger_event_type',
-  'trigger_event_id',
-  ms('scheduled_at'),
-  'environment',
-  'region',
-  'tenant',
-  'correlation_id',
-  'parent_execution_id',
-  'root_execution_id',
-  'child_execution_ids',
-  'variables',
-  'quota_usage',
-  'artifacts',
+  ...executionCourseColumns,
+  ...detailColumns,
+  ...['progress_ratio', 'phase', 'substatus', 'last_checkpoint', 'health_indicators'],
+  ...['trigger_type', 'trigger_source', 'triggered_by', ms('trigger_time'), 'trigger_parameters'],
+  ...['schedule_cron', 'schedule_timezone', 'trigger_event_type', 'trigger_event_id'],
+  ...['environment', 'region', 'tenant', 'correlation_id', 'parent_execution_id', 'root_execution_id'],
+  ...['child_execution_ids', 'quota_usage', 'artifacts', 'error_type', 'error_code', 'error_stack'],
   `CAST(arrayMap(e -> (e.type, e.code, e.message, e.task_id, toUnixTimestamp64Milli(e.at)), errors),
     'Array(Tuple(type String, code String, message String, task_id String, at_ms Nullable(Int64)))') AS error_entries`,
-  'tags',
-  'labels',
+  ...['retry_reason', 'tags', 'labels'],
 ];
-
 const taskColumns = [
-  ...sharedColumns,
-  'task_id',
-  'task_name',
-  'task_type',
-  'map_index',
-  'step_order',
-  ms('ready_at'),
-  ms('dispatched_at'),
-  'pool',
-  'queue',
-  'worker_id',
-  'dependencies.task_id AS dependency_ids',
-  'dependents',
-  'concurrency',
-  'cache_status',
-  'cpu_ratio_mean',
-  'io_wait_us',
-  'gc_pause_us',
+  ...taskCourseColumns,
+  ...detailColumns,
+  ...['input_truncated', 'output_truncated', 'pool', 'queue', 'concurrency', 'cache_status'],
+  ...['cpu_ratio_mean', 'io_wait_us', 'gc_pause_us'],
 ];
 
 /**
- * Of a record that was written again the newest row, as FINAL has it: for some rows of many columns FINAL takes longer than
- * all the rest, and more so with every day that has parts of its own.
+ * In no order, and with records that were written again: of many columns and few rows, merging and sorting take the engine
+ * longer than finding them, and each column longer than what stands in it.
  */
-const aboutRun = (columns: readonly string[], table: string, names: string): string => `SELECT ${columns.join(', ')}
+const aboutRun = (columns: readonly string[], table: string): string => `SELECT ${columns.join(', ')}
 FROM ${table}
-WHERE workspace = {workspace: String} AND execution_id = {execution: String} AND ({source: String} = '' OR source = {source: String})
-ORDER BY fold_version DESC, source, event_time, partition, offset
-LIMIT 1 BY source, ${names}stream, partition, offset
+WHERE workspace = {workspace: String} AND source = {source: String} AND execution_id = {execution: String}
+  AND event_time >= fromUnixTimestamp64Milli({fromMs: Int64}) AND event_time <= fromUnixTimestamp64Milli({toMs: Int64})
 LIMIT {limit: UInt32} SETTINGS final = 0`;
 
 export const executionEventsQuestion: Question<RunAsk, ExecutionEventRow> = {
   name: 'execution_events',
-  sql: () => aboutRun(executionColumns, 'execution_events', ''),
+  sql: () => aboutRun(executionColumns, 'execution_events'),
+};
+
+export const executionCourseQuestion: Question<RunAsk, ExecutionCourseRow> = {
+  name: 'execution_course',
+  sql: () => aboutRun(executionCourseColumns, 'execution_events'),
 };
 
 export const taskEventsQuestion: Question<RunAsk, TaskEventRow> = {
   name: 'task_events',
-  sql: () => aboutRun(taskColumns, 'task_events', 'task_id, map_index, '),
+  sql: () => aboutRun(taskColumns, 'task_events'),
+};
+
+export const taskCourseQuestion: Question<RunAsk, TaskCourseRow> = {
+  name: 'task_course',
+  sql: () => aboutRun(taskCourseColumns, 'task_events'),
 };

@@ -10,21 +10,6 @@ export interface WorkflowAsk {
   workflow: string;
 }
 
-export interface WorkflowSourceRow {
-  source: string;
-  /** Rows of the list, which may hold an execution more than once. */
-  listed: number;
-}
-
-/** Without merging, as all questions about lists: a repeated row is left out later. */
-export const workflowSourcesQuestion: Question<WorkflowAsk, WorkflowSourceRow> = {
-  name: 'workflow_sources',
-  sql: () => `SELECT source, count() AS listed FROM execution_list
-WHERE workspace = {workspace: String} AND workflow_id = {workflow: String} AND state = ''
-GROUP BY source ORDER BY source
-SETTINGS final = 0`,
-};
-
 export interface RecentRunsAsk extends WorkflowAsk {
   source: string;
   fromMs: number;
@@ -48,40 +33,19 @@ LIMIT {limit: UInt32}
 SETTINGS final = 0`,
 };
 
-export interface RunAsk {
-  execution: string;
-}
-
-export interface RunPlaceRow {
-  source: string;
-  workflow_id: string;
-  first_ms: number;
-}
-
-/** Whose an execution is, by its own records, or by those of its tasks where there are no others. */
-export const runPlacesQuestion: Question<RunAsk, RunPlaceRow> = {
-  name: 'run_places',
-  sql: () => `SELECT source, argMax(workflow, is_own) AS workflow_id, toUnixTimestamp64Milli(min(event_time)) AS first_ms
-FROM (
-  SELECT source, workflow_id AS workflow, event_time, 1 AS is_own FROM execution_events
-  WHERE workspace = {workspace: String} AND execution_id = {execution: String}
-  UNION ALL
-  SELECT source, workflow_id AS workflow, event_time, 0 AS is_own FROM task_events
-  WHERE workspace = {workspace: String} AND execution_id = {execution: String})
-GROUP BY source ORDER BY source
-SETTINGS final = 0`,
-};
-
 export interface RunsAsk {
   executions: readonly string[];
   /** '' asks for whichever source there is. */
   source: string;
   /** Nothing that is asked for happened before. */
   fromMs: number;
+  /** Nor after this. */
+  toMs: number;
 }
 
 const ofRuns = `workspace = {workspace: String} AND ({source: String} = '' OR source = {source: String})
-  AND execution_id IN {executions: Array(String)} AND event_time >= fromUnixTimestamp64Milli({fromMs: Int64})`;
+  AND execution_id IN {executions: Array(String)}
+  AND event_time >= fromUnixTimestamp64Milli({fromMs: Int64}) AND event_time <= fromUnixTimestamp64Milli({toMs: Int64})`;
 
 export interface RunSizeRow {
   execution_id: string;

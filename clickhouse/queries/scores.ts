@@ -27,6 +27,8 @@ export interface ScoreRange {
   toMs: number;
   shard: number;
   shards: number;
+  /** Most of it is scored already: only what has no scores, or has ended anew since, gets some. */
+  isLate?: boolean;
 }
 
 const inShard = 'cityHash64(workspace, source) % {shards: UInt32} = {shard: UInt32}';
@@ -80,11 +82,12 @@ const hourOfWeek = '(toDayOfWeek(ended_at) - 1) * 24 + toHour(ended_at)';
  */
 export async function scoreEnds(database: Database, range: ScoreRange): Promise<number> {
   let rows = 0;
-  for (const kind of kinds) rows += await database.insertSelect(scoringOf(kind), paramsOf(range), bounded);
+  for (const kind of kinds)
+    rows += await database.insertSelect(scoringOf(kind, range.isLate ?? false), paramsOf(range), bounded);
   return rows;
 }
 
-function scoringOf({ table, task, map, worker }: Kind): string {
+function scoringOf({ table, task, map, worker }: Kind, isLate: boolean): string {
   const { unusualFrom, leastDeviation, leastDifferenceMs, leastDifferenceBytes } = scoreDefaults;
   const deviation = (quantile: string) =>
     `greatest(${leastDeviation}, 1.4826 * usual.spread, abs(log(greatest(0.001, ${quantile}) / greatest(0.001, usual.p50))) / 1.645)`;
@@ -99,7 +102,12 @@ WITH
       argMax((duration_us, queue_us, cpu_us, memory_peak_bytes), event_time) AS told
     FROM ${table}
     WHERE ${inRange} AND state IN ${ends} AND ${inShard}
-    GROUP BY workspace, source, execution_id, task, map, attempt),
+    GROUP BY workspace, source, execution_id, task, map, attempt${
+      isLate
+        ? `
+    HAVING ${isNotScored(task)}`
+        : ''
+    }),
   measured AS (
     SELECT * EXCEPT (told), tupleElement(one, 1) AS measure, assumeNotNull(tupleElement(one, 2)) AS value
     FROM ended ARRAY JOIN [('duration', told.1 / 1000), ('queue', told.2 / 1000), ('cpu', told.3 / 1000), ('memory', toFloat64(told.4))] AS one
@@ -150,6 +158,15 @@ SELECT workspace, workflow, task, one.1, ended_at, source, execution_id, map, at
     if(worker != '', [concat('It ran on worker ', worker)], []),
     if(version != '', [concat('Its version is ', version)], [])), 1, 3))
 FROM grouped ARRAY JOIN all AS one`;
+}
+
+/** By hashes: a set of names would take ten times the memory, and one in 10^12 of a million ends to be taken for another is bearable. */
+function isNotScored(task: string): string {
+  const hashOf = (...columns: string[]) => `cityHash64(workspace, source, execution_id, ${columns.join(', ')})`;
+  const isKind = task === "''" ? "task_id = ''" : "task_id != ''";
+  return `${hashOf('task', 'map', 'attempt', 'ended_at')} NOT IN (
+      SELECT DISTINCT ${hashOf('task_id', 'map_index', 'attempt', 'ended_at')} FROM scores
+      WHERE ended_at >= fromUnixTimestamp({from: UInt32}) AND ended_at < fromUnixTimestamp({to: UInt32}) AND ${inShard} AND ${isKind})`;
 }
 
 /** For instance: It took 12 s, 3.4 times the usual 3.5 s. */

@@ -1,4 +1,6 @@
+import { latestInstantMs } from '../../schemas/events.ts';
 import type { Question } from '../question.ts';
+import { mergedExecutions, ofOpen } from './listed-executions.ts';
 
 /** Executions of one workflow: how many there are, which come after many others, and what they were given and gave. */
 
@@ -8,28 +10,26 @@ interface WorkflowRange {
   toMs: number;
 }
 
+/** As far as instants of telemetry reach. */
+export const always = { fromMs: 0, toMs: latestInstantMs };
+
 const inRange = `at >= fromUnixTimestamp64Milli({fromMs: Int64}) AND at < fromUnixTimestamp64Milli({toMs: Int64})`;
 const ofWorkflow = `workspace = {workspace: String} AND workflow_id = {workflow: String} AND state = ''`;
 
-export interface SourceCount {
-  source: string;
-  executions: number;
-}
-
-/** By source, those that were first seen in a range. An execution may be listed at several times; it counts once. */
-export const executionCountsQuestion: Question<WorkflowRange, SourceCount> = {
-  name: 'execution_counts',
+/** How many were first seen in a range. An execution may be listed at several times; it counts once. */
+export const executionCountQuestion: Question<WorkflowRange & { source: string }, { executions: number }> = {
+  name: 'execution_count',
   keepMs: 1000,
-  sql: () => `SELECT source, uniqExact(execution_id) AS executions FROM execution_list
-WHERE ${ofWorkflow} AND ${inRange}
-GROUP BY source ORDER BY source LIMIT 1000 SETTINGS final = 0`,
+  sql: () =>
+    `SELECT uniqExact(execution_id) AS executions FROM execution_list WHERE ${ofWorkflow} AND ${inRange} AND source = {source: String} SETTINGS final = 0`,
 };
 
-/** The sources of a workflow, whenever it ran. */
-export const workflowSourcesQuestion: Question<{ workflow: string }, { source: string }> = {
+/** The sources of a workflow in a range. */
+export const workflowSourcesQuestion: Question<WorkflowRange, { source: string }> = {
   name: 'workflow_sources',
+  keepMs: 1000,
   sql: () =>
-    `SELECT DISTINCT source FROM execution_list WHERE ${ofWorkflow} ORDER BY source LIMIT 1000 SETTINGS final = 0`,
+    `SELECT source FROM execution_list WHERE ${ofWorkflow} AND ${inRange} GROUP BY source ORDER BY source LIMIT 1000 SETTINGS final = 0`,
 };
 
 export interface OpenCount {
@@ -42,9 +42,10 @@ export interface OpenCount {
 export const openCountsQuestion: Question<{ workflow: string; source: string }, OpenCount> = {
   name: 'open_counts',
   keepMs: 1000,
-  sql: () => `SELECT state, last_end_state, count() AS executions FROM executions_latest
-WHERE workspace = {workspace: String} AND source = {source: String} AND is_open AND workflow_id = {workflow: String}
-GROUP BY state, last_end_state`,
+  sql: () => `SELECT tupleElement(now, 'state') AS state, tupleElement(last_end, 'state') AS last_end_state, count() AS executions
+FROM ${mergedExecutions(['now', 'workflow', 'last_end'], ofOpen.named)}
+WHERE ${ofOpen.standing}
+GROUP BY state, last_end_state SETTINGS final = 0`,
 };
 
 export interface SkippingAsk extends WorkflowRange {
@@ -53,10 +54,10 @@ export interface SkippingAsk extends WorkflowRange {
   limit: number;
 }
 
-/** Names of executions behind the newest ones: each stands where it was first seen, which is the least of its places. */
-export const skippingQuestion: Question<SkippingAsk, { at_ms: number; execution_id: string }> = {
+/** Names of executions behind the newest ones, and how many there are: each stands where it was first seen, which is the least of its places. */
+export const skippingQuestion: Question<SkippingAsk, { at_ms: number; execution_id: string; total: number }> = {
   name: 'execution_page_behind',
-  sql: () => `SELECT toUnixTimestamp64Milli(min(at)) AS at_ms, execution_id FROM execution_list
+  sql: () => `SELECT toUnixTimestamp64Milli(min(at)) AS at_ms, execution_id, toFloat64(count() OVER ()) AS total FROM execution_list
 WHERE ${ofWorkflow} AND ${inRange} AND source = {source: String}
 GROUP BY execution_id ORDER BY at_ms DESC, execution_id DESC LIMIT {limit: UInt32} OFFSET {skip: UInt32} SETTINGS final = 0`,
 };
@@ -68,14 +69,23 @@ export interface PayloadRow {
   output: string;
 }
 
-/** What the record that gave an execution its state says of its input and output. */
-export const payloadsQuestion: Question<{ source: string; executions: readonly string[] }, PayloadRow> = {
+/** Nothing that is asked for happened outside of these times. */
+export interface PayloadsAsk {
+  source: string;
+  executions: readonly string[];
+  fromMs: number;
+  toMs: number;
+}
+
+/** What the record that gave an execution its state says of its input and output; of one that was written again, the newest row. */
+export const payloadsQuestion: Question<PayloadsAsk, PayloadRow> = {
   name: 'execution_payloads',
   sql: () => `SELECT execution_id, told.1 AS input, told.2 AS variables, told.3 AS output FROM (
-  SELECT execution_id, argMax((e.input, e.variables, e.output),
-    (e.attempt, e.state IN ('completed', 'failed', 'cancelled', 'timeout', 'partial'), e.event_time, e.partition, e.offset)) AS told
-  FROM execution_events AS e FINAL
+  SELECT execution_id, argMax((e.input, e.variables, e.output), (e.attempt,
+    e.state IN ('completed', 'failed', 'cancelled', 'timeout', 'partial'), e.event_time, e.partition, e.offset, e.fold_version)) AS told
+  FROM execution_events AS e
   WHERE workspace = {workspace: String} AND source = {source: String} AND execution_id IN {executions: Array(String)}
+    AND event_time >= fromUnixTimestamp64Milli({fromMs: Int64}) AND event_time <= fromUnixTimestamp64Milli({toMs: Int64})
   GROUP BY execution_id
-)`,
+) SETTINGS final = 0`,
 };

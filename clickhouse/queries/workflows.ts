@@ -1,4 +1,5 @@
 import type { Question } from '../question.ts';
+import { endBit, timeBits } from '../tables/entities.ts';
 
 /** Workflows as telemetry shows them, for those that nobody has declared. */
 
@@ -56,15 +57,58 @@ export interface SeenTask {
   failed: number;
 }
 
-/** Tasks of some executions, each with what it waits for by its newest record. */
+/** What a workflow is made of is learned from many executions, and hardly changes with the next one. */
+const learnedKeepMs = 5000;
+
+/** The newest first; one that is listed at several times may be given as often. */
+export const newestExecutionsQuestion: Question<
+  { workflow: string; source: string; limit: number },
+  { execution_id: string }
+> = {
+  name: 'newest_executions',
+  keepMs: learnedKeepMs,
+  sql: () => `SELECT execution_id FROM execution_list
+WHERE workspace = {workspace: String} AND workflow_id = {workflow: String} AND state = '' AND source = {source: String}
+ORDER BY at DESC, source DESC, execution_id DESC LIMIT {limit: UInt32} SETTINGS final = 0`,
+};
+
+export interface ExecutionHead {
+  workflow_name: string;
+  workflow_version: string;
+}
+
+export const executionHeadQuestion: Question<{ source: string; execution: string }, ExecutionHead> = {
+  name: 'execution_head',
+  keepMs: learnedKeepMs,
+  sql: () => `SELECT workflow_name, tupleElement(workflow, 'workflow_version') AS workflow_version FROM executions FINAL
+WHERE workspace = {workspace: String} AND source = {source: String} AND execution_id = {execution: String}`,
+};
+
+/**
+ * Tasks of some executions, each with what it waits for by its newest record. From the table rather than from the view of
+ * tasks, all of whose columns would be planned; how its numbers are made is said where the table is.
+ */
 export const seenTasksQuestion: Question<{ source: string; executions: readonly string[] }, SeenTask> = {
   name: 'seen_tasks',
-  sql: () => `SELECT t.task_id AS task_id, argMax(t.task_name, t.last_event_at) AS task_name, argMax(t.task_type, t.last_event_at) AS task_type,
-  argMax(t.pool, t.last_event_at) AS pool, max(t.step_order) AS step_order,
-  CAST(arrayMap(d -> (d.task_id, d.optional), argMax(t.dependencies, (length(t.dependencies) > 0, t.last_event_at))), 'Array(Tuple(task_id String, optional Bool))') AS after,
-  toUInt32(max(t.attempt)) AS attempts_most, max(t.max_attempts) AS max_attempts, uniqExact(t.execution_id) AS runs,
-  medianExact(t.duration_ms) AS median_ms, countIf(t.state IN ('failed', 'timeout')) AS failed
-FROM tasks_latest AS t
-WHERE t.workspace = {workspace: String} AND t.source = {source: String} AND t.execution_id IN {executions: Array(String)}
-GROUP BY t.task_id ORDER BY step_order, min(t.first_seen_at), task_id LIMIT 2000`,
+  keepMs: learnedKeepMs,
+  sql: () => `SELECT task_id, argMax(told.1, told_at) AS task_name, argMax(told.2, told_at) AS task_type, argMax(told.3, told_at) AS pool,
+  max(told.4) AS step_order,
+  CAST(arrayMap(d -> (d.1, d.3), argMax(told.5, (length(told.5) > 0, told_at))), 'Array(Tuple(task_id String, optional Bool))') AS after,
+  toUInt32(max(told.6)) AS attempts_most, max(told.7) AS max_attempts, uniqExact(execution_id) AS runs,
+  medianExact(told.8) AS median_ms, countIf(told.9 IN ('failed', 'timeout')) AS failed
+FROM (
+  SELECT execution_id, task_id, map_index, min(t.first_seen_at) AS seen_at, max(t.last_event_at) AS told_at,
+    argMax((t.task_name, t.task_type, t.pool, t.step_order, t.dependencies, t.attempt, t.max_attempts, t.took_ms, t.state), t.attempt) AS told
+  FROM (
+    SELECT execution_id, task_id, map_index, attempt, first_seen_at, last_event_at, task_name, task_type, pool, step_order,
+      dependencies, max_attempts, tupleElement(now, 'state') AS state, tupleElement(now, 'rank') AS rank,
+      toInt64(bitAnd(rank, ${timeBits})) - toInt64(bitAnd(bitNot(earliest_start), ${timeBits})) AS since_start_ms,
+      multiIf(bitAnd(rank, ${endBit}) = 0, NULL, isNotNull(tupleElement(now, 'duration_us')), tupleElement(now, 'duration_us') / 1000,
+        earliest_start = 0 OR since_start_ms < 0, NULL, toFloat64(since_start_ms)) AS took_ms
+    FROM task_attempts FINAL
+    WHERE workspace = {workspace: String} AND source = {source: String} AND execution_id IN {executions: Array(String)}
+  ) AS t
+  GROUP BY execution_id, task_id, map_index
+)
+GROUP BY task_id ORDER BY step_order, min(seen_at), task_id LIMIT 2000`,
 };

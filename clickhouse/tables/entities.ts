@@ -24,6 +24,10 @@ export interface Words {
   low: number;
 }
 
+/** Of a rank, and of a start in the same form: the time in ms, and of a rank the bit that says of an end. */
+export const timeBits = 2 ** 43 - 1;
+export const endBit = 2 ** 43;
+
 /** What stands before values that change over time: the greatest wins. The migration of `executions` explains both. */
 export interface Ranked {
   rank: Words;

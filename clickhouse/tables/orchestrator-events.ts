@@ -1,11 +1,11 @@
+import type { Origin } from '../../schemas/events.ts';
 import type {
   ComponentHealth,
   ComponentIssue,
   OrchestratorError,
   OrchestratorEvent,
-  Origin,
   QueueInfo,
-} from '../../schemas/events.ts';
+} from '../../schemas/orchestrator-events.ts';
 import {
   array,
   bool,

@@ -1,4 +1,4 @@
-import type { OrchestratorKind } from '../../schemas/events.ts';
+import type { OrchestratorKind } from '../../schemas/orchestrator-events.ts';
 
 /**
  * What minutes, hours and days of orchestrators hold, kind by kind. A measure is called like the column of the report that

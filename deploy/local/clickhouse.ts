@@ -96,17 +96,19 @@ function spawnEngine(dataDir: string, args: string[], greeting: ChildGreeting): 
 
 /**
  * The engine keeps no log tables unless told to (they cost more CPU than the telemetry of a small
- * installation), and the caches are cut to what a laptop can spare.
+ * installation), and the caches are cut to what a laptop can spare. Its level of logging stands there twice, because the
+ * library of the engine takes it from a place of its own, and without one traces every step of every query.
  */
 function renderConfig(dataDir: string, options: ClickHouseOptions): string {
-  const memoryBytes = options.memoryBytes ?? 4_000_000_000;
+  const { memoryBytes = 4_000_000_000, logLevel = 'warning' } = options;
   return `<clickhouse>
   <users_config>users.xml</users_config>
   <user_files_path>${dataDir}/user_files/</user_files_path>
   <tmp_path>${dataDir}/tmp/</tmp_path>
   <format_schema_path>${dataDir}/format_schemas/</format_schema_path>
+  <log-level>${logLevel}</log-level>
   <logger>
-    <level>${options.logLevel ?? 'warning'}</level>
+    <level>${logLevel}</level>
     <log>${dataDir}/clickhouse.log</log>
     <errorlog>${dataDir}/clickhouse.err.log</errorlog>
     <size>10M</size>

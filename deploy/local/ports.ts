@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
 
 export type PortName =
@@ -34,10 +35,15 @@ export async function choosePorts(wanted: Readonly<Record<PortName, number>>): P
   return { ports, notes };
 }
 
-/** A port that nobody listens on just now; the system hands them out in turn, so a race is rare. */
+/** Below the ports that systems hand out: one of those may be an outgoing connection's before a server has come to listen. */
+const leastPort = 15_000;
+const mostPort = 32_000;
+const tries = 100;
+
+/** A port that nobody listens on just now, drawn so that two who look for one at the same time hardly find the same. */
 export async function findFreePort(taken: ReadonlySet<number> = new Set()): Promise<number> {
-  for (;;) {
-    const port = await listenOnce(0);
+  for (let trial = 0; ; trial++) {
+    const port = await listenOnce(trial < tries ? randomInt(leastPort, mostPort) : 0);
     if (port !== undefined && !taken.has(port)) return port;
   }
 }

@@ -6,6 +6,7 @@ import { forgetRunningServers, writeRunningServers } from '../../pipelines/serve
 import { formatProblems, parseSettings, type Settings } from '../../schemas/settings.ts';
 import { openDataFolder } from './data-folder.ts';
 import { type LocalStack, serverSettings, startOwnProcess, startServers } from './local-stack.ts';
+import { pipelineFlags } from './node-process.ts';
 import { watchNpm } from './npm-parent.ts';
 import { Screen } from './screen.ts';
 import { type PipelineStatus, readPipelineStatus, renderStatus } from './status-line.ts';
@@ -117,6 +118,7 @@ async function startProcesses(
     script: 'pipelines/main.ts',
     metricsPort: stack.ports.metrics,
     stopTimeoutMs: 4_500,
+    flags: pipelineFlags,
   };
   await startOwnProcess(pipelines, stack, place);
   const query = {

@@ -1,5 +1,6 @@
 import type { Database } from '../../clickhouse/client.ts';
-import type { OrchestratorEvent, TelemetryEvent } from '../../schemas/events.ts';
+import type { TelemetryEvent } from '../../schemas/events.ts';
+import type { OrchestratorEvent } from '../../schemas/orchestrator-events.ts';
 import { type Coverage, compareCells, LedgerTally, type Recompute } from './compare.ts';
 import { type CompareRow, createRowComparison } from './raw-rows.ts';
 import { type AcceptedRecord, acceptedRecord, recompute } from './recompute.ts';

@@ -1,4 +1,5 @@
-import { orchestratorKinds, type TelemetryEvent } from '../../schemas/events.ts';
+import type { TelemetryEvent } from '../../schemas/events.ts';
+import { orchestratorKinds } from '../../schemas/orchestrator-events.ts';
 import type { StoredTable } from './stored.ts';
 
 /** Where a record stands in the log, and the version of the code that is said to have folded it. */

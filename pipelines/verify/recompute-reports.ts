@@ -4,7 +4,7 @@ import {
   orchestratorMeasures,
   reportsMeasure,
 } from '../../clickhouse/tables/orchestrator-measures.ts';
-import type { OrchestratorEvent } from '../../schemas/events.ts';
+import type { OrchestratorEvent } from '../../schemas/orchestrator-events.ts';
 import { type CellValues, cellKey, type Recomputation, type RecomputeOptions } from './recompute.ts';
 
 /**

@@ -354,3 +354,65 @@ export const RuleAnswer = Type.Object({
 });
 
 export const RulesAnswer = Type.Object({ items: Type.Array(RuleAnswer) });
+
+export const backTestBounds = { mostDays: 31, mostIncidents: 1000 } as const;
+
+export const BackTestQuery = Type.Object({ ...rangeParameters }, closed);
+
+const LabelledIncident = Type.Object(
+  {
+    from: InstantText,
+    to: InstantText,
+    workflow_id: Type.Optional(Id),
+    task_id: Type.Optional(Id),
+    subject_id: Type.Optional(Id),
+  },
+  { ...closed, description: 'something that is known to have happened; what is left out may be anything' },
+);
+
+export const BackTestBody = Type.Object(
+  {
+    enabled: Type.Optional(Type.Boolean()),
+    severity: Type.Optional(oneOf(alertSeverities)),
+    threshold: Type.Optional(Type.Number({ description: 'in the unit of the rule' })),
+    metric: Type.Optional(Type.String({ maxLength: 200, description: 'refused where mistaken' })),
+    unit: Type.Optional(Type.String({ maxLength: 200, description: 'refused where mistaken' })),
+    for_ms: Type.Optional(Type.Number({ description: 'how long it has to last before the alert fires' })),
+    incidents: Type.Optional(Type.Array(LabelledIncident, { maxItems: backTestBounds.mostIncidents })),
+  },
+  {
+    ...closed,
+    examples: [
+      {
+        threshold: 0.3,
+        incidents: [{ from: '2026-11-27T09:00:00Z', to: '2026-11-27T10:00:00Z', workflow_id: 'orders_etl' }],
+      },
+    ],
+  },
+);
+
+export const BackTestAnswer = Type.Object({
+  rule_id: Type.String(),
+  windows: Count,
+  told_from: Instant,
+  alerts: Type.Array(
+    Type.Object({
+      alert_id: Type.String({ description: 'that of the live alert, where the rule was as the draft has it' }),
+      title: Type.String(),
+      subject_id: Type.String(),
+      workflow_id: maybeText,
+      task_id: maybeText,
+      fired_at: Instant,
+      resolved_at: maybeInstant,
+      value: maybeNumber,
+      threshold: maybeNumber,
+      is_right: Type.Union([Type.Boolean(), Type.Null()], {
+        description: 'whether it tells of one of the incidents; null without any',
+      }),
+    }),
+  ),
+  pages_per_week: Type.Number({ minimum: 0 }),
+  precision: maybeNumber,
+  recall: maybeNumber,
+  suggested_threshold: maybeNumber,
+});

@@ -1,18 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { Database } from '../../clickhouse/client.ts';
-import {
-  alertWindowMs,
-  readScheduledStarts,
-  readWindows,
-  type WindowInput,
-} from '../../clickhouse/queries/alert-inputs.ts';
 import { readSettings } from '../../pipelines/process.ts';
 import { databaseOptions, readRunningServers } from '../../pipelines/servers.ts';
 import { type AlertRuleId, type AlertRuleSetting, alertRuleIds } from '../../schemas/alerts.ts';
-import { backTest, findDraftProblems, type LabelledIncident } from './back-test.ts';
-import { floorWindow } from './evaluator.ts';
-import { Seasons } from './seasons.ts';
+import { type BackTestResult, backTestHistory, findDraftProblems, type LabelledIncident } from './back-test.ts';
 
 const help = `npm run backtest: what a draft of a rule would have told in stored history.
 
@@ -24,6 +16,7 @@ const help = `npm run backtest: what a draft of a rule would have told in stored
   --threshold T      in the unit of the rule
   --for MINUTES      how long the condition has to hold
   --days D           history that is looked at (default 7); its first fifth is learned from
+  --to INSTANT       where that ends (default: now)
   --workspace W      (default: default)
   --incidents FILE   JSON lines of what is known to have happened: {"fromMs", "toMs", "workflowId", "taskId", "subjectId"}
   --json             everything, for machines
@@ -31,7 +24,6 @@ const help = `npm run backtest: what a draft of a rule would have told in stored
 
 const badUsageExitCode = 2;
 const dayMs = 86_400_000;
-const windowsPerRead = 24;
 
 function readOptions() {
   const { values } = parseArgs({
@@ -40,6 +32,7 @@ function readOptions() {
       threshold: { type: 'string' },
       for: { type: 'string' },
       days: { type: 'string', default: '7' },
+      to: { type: 'string' },
       workspace: { type: 'string', default: 'default' },
       incidents: { type: 'string' },
       json: { type: 'boolean' },
@@ -60,33 +53,13 @@ function readOptions() {
   if (problems.length > 0) throw new Error(problems.join('\n'));
   const days = Number(values.days);
   if (!(days > 0 && days <= 90)) throw new Error('--days has to be a number up to 90');
-  return { draft, days, incidentsFile: values.incidents, json: values.json ?? false };
-}
-
-interface History {
-  windows: WindowInput[];
-  seasons: Seasons;
-}
-
-async function readHistory(database: Database, days: number): Promise<History> {
-  const toMs = floorWindow(Date.now());
-  const fromMs = floorWindow(toMs - days * dayMs);
-  const all = { shard: 0, shards: 1 };
-  const seasons = new Seasons(database);
-  await seasons.prepare({ fromMs, toMs, ...all });
-  let scheduled = await readScheduledStarts(database, fromMs - 35 * dayMs, fromMs, all);
-  const windows: WindowInput[] = [];
-  for (let atMs = fromMs; atMs < toMs; atMs += windowsPerRead * alertWindowMs) {
-    const untilMs = Math.min(toMs, atMs + windowsPerRead * alertWindowMs);
-    const read = await readWindows(database, { fromMs: atMs, toMs: untilMs, ...all }, scheduled);
-    scheduled = [...(read.at(-1)?.scheduled ?? scheduled)];
-    windows.push(...read);
-  }
-  return { windows, seasons };
+  const toMs = values.to === undefined ? Date.now() : Date.parse(values.to);
+  if (Number.isNaN(toMs)) throw new Error('--to has to be an instant as ISO 8601 has it');
+  return { draft, days, toMs, incidentsFile: values.incidents, json: values.json ?? false };
 }
 
 async function run(): Promise<void> {
-  const { draft, days, incidentsFile, json } = readOptions();
+  const { draft, days, toMs, incidentsFile, json } = readOptions();
   const incidents =
     incidentsFile === undefined
       ? []
@@ -98,8 +71,7 @@ async function run(): Promise<void> {
     databaseOptions(readSettings({ ...readRunningServers(process.env.WEIR_DATA_DIR ?? '.weir'), ...process.env })),
   );
   try {
-    const { windows, seasons } = await readHistory(database, days);
-    const result = backTest(windows, draft, incidents, seasons.of);
+    const result = await backTestHistory(database, { fromMs: toMs - days * dayMs, toMs }, draft, incidents);
     if (json) console.log(JSON.stringify(result, null, 2));
     else for (const line of describe(result)) console.log(line);
   } finally {
@@ -107,7 +79,7 @@ async function run(): Promise<void> {
   }
 }
 
-function* describe(result: ReturnType<typeof backTest>): Generator<string> {
+function* describe(result: BackTestResult): Generator<string> {
   const share = (value: number | null) => (value === null ? 'unknown' : `${Math.round(value * 100)} %`);
   const time = (ms: number | null) => (ms === null ? 'now' : new Date(ms).toISOString().slice(0, 16));
   yield `${result.ruleId}: ${result.alerts.length} alerts in ${result.windows} windows, ${result.pagesPerWeek.toFixed(1)} a week`;

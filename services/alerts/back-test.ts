@@ -1,10 +1,13 @@
+import { setImmediate as yieldTurn } from 'node:timers/promises';
 import type { WindowInput } from '../../clickhouse/queries/alert-inputs.ts';
+import type { RowReader } from '../../clickhouse/question.ts';
 import type { AlertChangeRow, JudgementRow } from '../../clickhouse/tables/alerts.ts';
 import type { AlertRuleId, AlertRuleSetting } from '../../schemas/alerts.ts';
 import { Judge } from './judge.ts';
 import type { SeasonOf } from './judge-runs.ts';
 import { findSettingProblems, RuleBook, ruleOf } from './rules.ts';
 import { AlertMachine } from './state.ts';
+import { floorWindow, WindowReader } from './window-reader.ts';
 
 /**
  * What a draft of a rule would have done: the judge and the alert machine that run live, over windows of history. So that a
@@ -43,6 +46,8 @@ export interface BackTestAlert {
 export interface BackTestResult {
   ruleId: AlertRuleId;
   windows: number;
+  /** What is usual is learned until then. */
+  toldFromMs: number;
   alerts: BackTestAlert[];
   pagesPerWeek: number;
   /** Null without labelled incidents. */
@@ -60,31 +65,82 @@ const weekMs = 7 * 86_400_000;
 export const findDraftProblems = ({ ruleId, setting }: Draft): string[] => findSettingProblems(ruleId, setting);
 
 export function backTest(
-  windows: readonly WindowInput[],
+  windows: Iterable<WindowInput>,
   draft: Draft,
   incidents: readonly LabelledIncident[] = [],
   seasonOf?: SeasonOf,
 ): BackTestResult {
-  const book = new RuleBook(new Map([[draft.workspace, new Map([[draft.ruleId, draft.setting]])]]));
-  const judge = new Judge({ bookOf: () => book, ...(seasonOf && { seasonOf }) });
-  const rounds = windows.map((window) => ({ roundMs: window.endMs, judgements: judge.judge(window) }));
-  const changes = playRounds(rounds);
-  const fromMs = startOf(windows);
-  const alerts = collectAlerts(changes, draft).filter(({ firedAtMs }) => firedAtMs >= fromMs);
-  const judged = label(alerts, incidents);
-  const known = incidents.filter(({ toMs }) => toMs >= fromMs);
-  const endMs = windows.at(-1)?.endMs ?? fromMs;
-  const right = judged.filter(({ isRight }) => isRight === true).length;
-  const found = known.filter((incident) => judged.some((alert) => tellsOf(alert, incident))).length;
-  return {
-    ruleId: draft.ruleId,
-    windows: windows.length,
-    alerts: judged,
-    pagesPerWeek: endMs > fromMs ? (judged.length * weekMs) / (endMs - fromMs) : 0,
-    precision: known.length === 0 || judged.length === 0 ? null : right / judged.length,
-    recall: known.length === 0 ? null : found / known.length,
-    suggestedThreshold: suggestThreshold(judged, draft),
-  };
+  const run = new BackTest(draft, seasonOf);
+  for (const window of windows) run.take(window);
+  return run.conclude(incidents);
+}
+
+/** Takes windows in their order, as they are read: weeks of them need not be held at once. */
+class BackTest {
+  readonly #draft: Draft;
+  readonly #judge: Judge;
+  readonly #machine = new AlertMachine();
+  readonly #startsMs: number[] = [];
+  readonly #changes: AlertChangeRow[] = [];
+  #endMs = 0;
+
+  constructor(draft: Draft, seasonOf?: SeasonOf) {
+    const book = new RuleBook(new Map([[draft.workspace, new Map([[draft.ruleId, draft.setting]])]]));
+    this.#draft = draft;
+    this.#judge = new Judge({ bookOf: () => book, ...(seasonOf && { seasonOf }) });
+  }
+
+  take(window: WindowInput): void {
+    this.#startsMs.push(window.startMs);
+    this.#endMs = window.endMs;
+    const changes = this.#machine.play({ roundMs: window.endMs, judgements: this.#judge.judge(window) });
+    for (const change of changes) if (change.ruleId === this.#draft.ruleId) this.#changes.push(change);
+  }
+
+  conclude(incidents: readonly LabelledIncident[]): BackTestResult {
+    const draft = this.#draft;
+    const fromMs = this.#startsMs[Math.floor(this.#startsMs.length * warmUpShare)] ?? 0;
+    const endMs = this.#startsMs.length === 0 ? fromMs : this.#endMs;
+    const alerts = collectAlerts(this.#changes, draft).filter(({ firedAtMs }) => firedAtMs >= fromMs);
+    const judged = label(alerts, incidents);
+    const known = incidents.filter(({ toMs }) => toMs >= fromMs);
+    const right = judged.filter(({ isRight }) => isRight === true).length;
+    const found = known.filter((incident) => judged.some((alert) => tellsOf(alert, incident))).length;
+    return {
+      ruleId: draft.ruleId,
+      windows: this.#startsMs.length,
+      toldFromMs: fromMs,
+      alerts: judged,
+      pagesPerWeek: endMs > fromMs ? (judged.length * weekMs) / (endMs - fromMs) : 0,
+      precision: known.length === 0 || judged.length === 0 ? null : right / judged.length,
+      recall: known.length === 0 ? null : found / known.length,
+      suggestedThreshold: suggestThreshold(judged, draft),
+    };
+  }
+}
+
+/** Stored history, as far as the reader sees it, window after window. */
+export interface BackTestRange {
+  fromMs: number;
+  toMs: number;
+}
+
+/** What the command and the API answer: history is read in parts, so others have their turn in between. */
+export async function backTestHistory(
+  reader: RowReader,
+  range: BackTestRange,
+  draft: Draft,
+  incidents: readonly LabelledIncident[] = [],
+): Promise<BackTestResult> {
+  const history = new WindowReader(reader);
+  const run = new BackTest(draft, history.seasonOf);
+  for await (const windows of history.readFrom(floorWindow(range.fromMs), floorWindow(range.toMs))) {
+    for (const window of windows) {
+      run.take(window);
+      await yieldTurn();
+    }
+  }
+  return run.conclude(incidents);
 }
 
 /** Alerts from a log of judgements, exactly as the evaluator computes them. */
@@ -93,10 +149,6 @@ export function playRounds(
 ): AlertChangeRow[] {
   const machine = new AlertMachine();
   return rounds.flatMap((round) => machine.play(round));
-}
-
-function startOf(windows: readonly WindowInput[]): number {
-  return windows[Math.floor(windows.length * warmUpShare)]?.startMs ?? 0;
 }
 
 function collectAlerts(changes: readonly AlertChangeRow[], draft: Draft): BackTestAlert[] {

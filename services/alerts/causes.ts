@@ -11,6 +11,10 @@ const causeDefaults = {
   rememberedMs: 45 * 60_000,
   /** Runs that began all at once keep a pool busy for longer than they begin. */
   surgeMs: 90 * 60_000,
+  /** While what waits because of it still does, a surge is not over; but not for ever. */
+  aliveMs: 6 * 3_600_000,
+  /** Values that old may still be looked at. */
+  lookMs: 6 * 3_600_000,
 } as const;
 
 /** From what explains others to what others explain. */
@@ -40,8 +44,8 @@ const explainedBy: Record<Layer, readonly Layer[]> = {
   pool: [],
   worker: ['pool'],
   crowd: ['pool', 'worker'],
-  failure: ['pool'],
-  slow: ['pool', 'worker', 'crowd', 'surge'],
+  failure: ['pool', 'slow'],
+  slow: ['pool', 'worker', 'crowd', 'scheduler', 'surge'],
   surge: ['failure', 'leader'],
   load: ['pool', 'worker', 'failure', 'slow', 'surge', 'leader', 'scheduler', 'crowd'],
   queue: ['pool', 'worker', 'load', 'failure', 'slow', 'surge', 'leader', 'scheduler', 'crowd'],
@@ -80,6 +84,11 @@ interface Breach {
   bornMs: number;
   bornSize: number;
   seenMs: number;
+  /** When it, or something that it explains, last breached. */
+  aliveMs: number;
+  /** From when on there were values that made it breach. */
+  sinceMs: number;
+  isTimeout: boolean;
   /** Series that explains it, itself when nothing does. */
   root: string;
 }
@@ -97,9 +106,8 @@ export class Causes {
 
   /** Names the cause of each row that is more than quiet; rows and findings go together. */
   assign(rows: readonly { row: JudgementRow; finding: Finding }[], nowMs: number): void {
-    for (const [name, { seenMs, layer }] of this.#recent) {
-      const { rememberedMs, surgeMs } = causeDefaults;
-      if (nowMs - seenMs > (layer === 'surge' ? surgeMs : rememberedMs)) this.#recent.delete(name);
+    for (const [name, breach] of this.#recent) {
+      if (nowMs - causeDefaults.lookMs > explainsUntil(breach)) this.#recent.delete(name);
     }
     const loud = rows.filter(({ row }) => row.verdict === 'breach');
     for (const { row, finding } of loud) {
@@ -114,7 +122,14 @@ export class Causes {
       const root = this.#findRoot(breach, new Set());
       row.cause = root === breach.name ? '' : root;
       if (known !== undefined) known.root = root;
+      if (row.verdict === 'breach' && congestion.has(breach.layer)) this.#keepAlive(root, nowMs);
     }
+  }
+
+  /** A surge is over before what it left in queues is; whatever else ends takes what it brought about with it. */
+  #keepAlive(root: string, nowMs: number): void {
+    const cause = this.#recent.get(root);
+    if (cause?.layer === 'surge') cause.aliveMs = Math.min(nowMs, cause.seenMs + causeDefaults.aliveMs);
   }
 
   #findRoot(breach: Breach, seen: Set<string>): string {
@@ -126,7 +141,8 @@ export class Causes {
 
   #findCause(breach: Breach, seen: ReadonlySet<string>): Breach | null {
     const others = [...this.#recent.values()].filter(
-      (other) => other.workspace === breach.workspace && !seen.has(other.name),
+      (other) =>
+        other.workspace === breach.workspace && !seen.has(other.name) && breach.sinceMs <= explainsUntil(other),
     );
     const twin = this.#findTwin(breach, others);
     if (twin !== null) return twin;
@@ -158,7 +174,9 @@ export class Causes {
   #isNear(breach: Breach, other: Breach): boolean {
     if (breach.executionId !== '' && other.executionId !== '') return breach.executionId === other.executionId;
     if (breach.source !== other.source) return false;
-    if (other.layer === 'leader' || other.layer === 'scheduler' || breach.layer === 'health') {
+    // That a task takes longer than it may is explained by its own slowness, not by that of others.
+    if (breach.layer === 'failure' && other.layer === 'slow') return breach.isTimeout && breach.series === other.series;
+    if ([breach.layer, other.layer].some((layer) => ofOrchestrators.has(layer))) {
       return (
         breach.orchestratorId === '' || other.orchestratorId === '' || breach.orchestratorId === other.orchestratorId
       );
@@ -173,6 +191,15 @@ export class Causes {
     return workflowId === '' ? new Set() : this.#poolsOf(workspace, source, workflowId);
   }
 }
+
+/** What concerns everything that an orchestrator runs. */
+const ofOrchestrators: ReadonlySet<Layer> = new Set(['leader', 'scheduler', 'health']);
+
+/** What is full, or waits, because of others. */
+const congestion: ReadonlySet<Layer> = new Set(['load', 'queue', 'wait', 'missing', 'execution']);
+
+const explainsUntil = ({ aliveMs, layer }: Breach): number =>
+  aliveMs + (layer === 'surge' ? causeDefaults.surgeMs : causeDefaults.rememberedMs);
 
 /** How a judgement is named where another is explained by it: rule and series. */
 export const causeName = ({ ruleId, series }: Pick<JudgementRow, 'ruleId' | 'series'>): string => `${ruleId} ${series}`;
@@ -194,6 +221,9 @@ function toBreach(row: JudgementRow, finding: Finding, nowMs: number): Breach {
     bornMs: nowMs,
     bornSize: finding.value ?? 0,
     seenMs: nowMs,
+    aliveMs: nowMs,
+    sinceMs: Math.max(finding.sinceMs ?? nowMs, nowMs - causeDefaults.lookMs),
+    isTimeout: finding.isTimeout ?? false,
     root: name,
   };
 }

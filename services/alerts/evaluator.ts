@@ -2,15 +2,11 @@ import type { Database } from '../../clickhouse/client.ts';
 import {
   alertWindowMs,
   countBackfilledCells,
-  type InputRange,
   readAlertWatermark,
   readJudgements,
   readLastRound,
   readOldestOpenAlert,
   readOldestWindow,
-  readScheduledStarts,
-  readWindows,
-  type ScheduledWorkflow,
   storeChanges,
   storeJudgements,
   storeRound,
@@ -20,8 +16,8 @@ import type { AlertChangeRow, JudgementRow } from '../../clickhouse/tables/alert
 import type { AlertMetrics } from './alert-metrics.ts';
 import { Judge } from './judge.ts';
 import type { RuleBook } from './rules.ts';
-import { Seasons } from './seasons.ts';
 import { type ActsOf, AlertMachine } from './state.ts';
+import { floorWindow, WindowReader, windowsPerRead } from './window-reader.ts';
 
 export const evaluatorDefaults = {
   /** Late telemetry is waited for this long beyond the watermark. */
@@ -29,13 +25,15 @@ export const evaluatorDefaults = {
   /** History that is judged before the first window, so that what is usual is known. */
   warmUpMs: 7 * 86_400_000,
   /** Windows that are read at once. */
-  windowsPerRead: 24,
+  windowsPerRead,
   /** Changes of windows that ended longer ago are told only as far as they still hold. */
   freshMs: 15 * 60_000,
   intervalMs: 5_000,
   /** Cells older than this that were written so lately: history is being loaded, and is waited for at the start. */
   historyMs: 3 * 3_600_000,
   settledSeconds: 30,
+  /** A first start whose newest closed window is older is still behind: partitions that nobody has read yet hold nothing back. */
+  behindMs: 30 * 60_000,
   mostBackfilled: 500,
 } as const;
 
@@ -62,10 +60,9 @@ export interface EvaluatorOptions {
 export class Evaluator {
   readonly #options: EvaluatorOptions;
   readonly #limits: { [Name in keyof typeof evaluatorDefaults]: number };
-  readonly #seasons: Seasons;
+  readonly #windows: WindowReader;
   #judge: Judge;
   #machine: AlertMachine;
-  #scheduled: readonly ScheduledWorkflow[] = [];
   /** End of the newest window that was judged; null before the start. */
   #roundMs: number | null = null;
   #waitingFor = '';
@@ -77,13 +74,13 @@ export class Evaluator {
   constructor(options: EvaluatorOptions) {
     this.#options = options;
     this.#limits = { ...evaluatorDefaults, ...options.limits };
-    this.#seasons = new Seasons(options.database);
+    this.#windows = new WindowReader(options.database, options);
     this.#judge = this.#createJudge();
     this.#machine = new AlertMachine(options.actsOf);
   }
 
   #createJudge(): Judge {
-    return new Judge({ bookOf: this.#options.bookOf, seasonOf: this.#seasons.of });
+    return new Judge({ bookOf: this.#options.bookOf, seasonOf: this.#windows.seasonOf });
   }
 
   /** '' when windows are judged as they close, and otherwise why not yet. */
@@ -108,7 +105,7 @@ export class Evaluator {
       return true;
     }
     const toMs = Math.min(closedMs, this.#roundMs + this.#limits.windowsPerRead * alertWindowMs);
-    const windows = await this.#read(this.#roundMs, toMs);
+    const windows = await this.#windows.read(this.#roundMs, toMs);
     try {
       for (const window of windows) await this.#judgeRound(window, closedMs);
     } catch (error) {
@@ -132,10 +129,13 @@ export class Evaluator {
   }
 
   async #isLoading(closedMs: number): Promise<boolean> {
-    const { historyMs, settledSeconds, mostBackfilled } = this.#limits;
-    const cells = await countBackfilledCells(this.#options.database, closedMs - historyMs, settledSeconds);
-    this.#waitingFor = cells > mostBackfilled ? 'history is being loaded' : '';
-    return cells > mostBackfilled;
+    const { database, shards, shard, nowMs } = this.#options;
+    const { historyMs, settledSeconds, mostBackfilled, behindMs } = this.#limits;
+    const cells = await countBackfilledCells(database, closedMs - historyMs, settledSeconds);
+    const isBehind = nowMs() - closedMs > behindMs && (await readLastRound(database, shards, shard)) === null;
+    const isLoading = cells > mostBackfilled || isBehind;
+    this.#waitingFor = isLoading ? 'history is being loaded' : '';
+    return isLoading;
   }
 
   /** Goes on where the last evaluator of this shard came to, knowing what it knew: what is usual, and what is open. */
@@ -149,10 +149,8 @@ export class Evaluator {
     const goOnMs = Math.max(lastMs ?? 0, floorWindow(oldestMs) + Math.min(86_400_000, (closedMs - oldestMs) / 2));
     const fromMs = floorWindow(Math.max(oldestMs, goOnMs - warmUpMs));
     const roundMs = floorWindow(goOnMs);
-    this.#scheduled = await readScheduledStarts(database, fromMs - 35 * 86_400_000, fromMs, { shard, shards });
-    for (let atMs = fromMs; atMs < roundMs; atMs += this.#limits.windowsPerRead * alertWindowMs) {
-      const toMs = Math.min(roundMs, atMs + this.#limits.windowsPerRead * alertWindowMs);
-      for (const window of await this.#read(atMs, toMs)) this.#judge.judge(window);
+    for await (const windows of this.#windows.readFrom(fromMs, roundMs, this.#limits.windowsPerRead)) {
+      for (const window of windows) this.#judge.judge(window);
     }
     await this.#replay(roundMs);
     return roundMs;
@@ -177,14 +175,6 @@ export class Evaluator {
     this.#held = [...newest.values()].filter(
       ({ state, eventTimeMs }) => state !== 'resolved' || eventTimeMs > roundMs - this.#limits.freshMs,
     );
-  }
-
-  async #read(fromMs: number, toMs: number): Promise<WindowInput[]> {
-    const { database, shard, shards } = this.#options;
-    const range: InputRange = { fromMs, toMs, shard, shards };
-    const [windows] = await Promise.all([readWindows(database, range, this.#scheduled), this.#seasons.prepare(range)]);
-    this.#scheduled = windows.at(-1)?.scheduled ?? this.#scheduled;
-    return windows;
   }
 
   async #judgeRound(window: WindowInput, closedMs: number): Promise<void> {
@@ -228,8 +218,6 @@ export class Evaluator {
     this.#held = [];
   }
 }
-
-export const floorWindow = (ms: number): number => ms - (ms % alertWindowMs);
 
 const countBreaches = (judgements: readonly JudgementRow[]): number =>
   judgements.filter(({ verdict }) => verdict === 'breach').length;

@@ -28,6 +28,10 @@ export interface Finding {
   p: number | null;
   /** Alike for failures that have one cause. */
   errorKey: string;
+  /** Of failures: the task took longer than it may, so that it is slow explains them. */
+  isTimeout?: boolean;
+  /** Where values of earlier windows were looked at too: the end of the oldest of these. */
+  sinceMs?: number;
   /** The subject itself lost something, so nothing else need explain it. */
   isIntrinsic: boolean;
 }

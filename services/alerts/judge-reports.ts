@@ -24,6 +24,8 @@ const reportDefaults = {
   /** Times the record that alarm soon; what is less far has to last as a full pool has. */
   farTimes: 2.5,
   farWindows: 2,
+  /** Times the threshold from which one window of slow decisions says enough. */
+  farLatency: 2,
   /** Below this a worker is not well. */
   workerHealth: 0.7,
   workerCpu: 0.85,
@@ -148,8 +150,13 @@ export class ReportJudge {
       ...finding,
       value: latencyMs,
       score: record?.score ?? null,
-      // Where seconds are usual only a record is news; once it fires, staying there keeps it.
-      strength: latencyMs <= finding.rule.threshold ? 'none' : isBeyond ? 'strong' : 'weak',
+      // Where seconds are usual only a record is news, and by itself only one that is far out; staying there keeps it.
+      strength:
+        latencyMs <= finding.rule.threshold
+          ? 'none'
+          : isBeyond && latencyMs > reportDefaults.farLatency * finding.rule.threshold
+            ? 'strong'
+            : 'weak',
       isIntrinsic: true,
       facts: [
         `Decisions take ${describeDuration(latencyMs)} on average`,
@@ -205,7 +212,8 @@ export class ReportJudge {
     const isBeyond = waitRecord !== null && waitRecord.above > 0.25 && memory.fullWindows > reportDefaults.fullWindows;
     return {
       ...finding,
-      value: load ?? null,
+      // Of no slots none is free.
+      value: load ?? (slots === 0 ? 1 : null),
       score: waitRecord?.score ?? null,
       strength: isLost || isCut ? 'strong' : !isFull ? 'none' : isBeyond ? 'strong' : 'none',
       isIntrinsic: isLost || isCut,
@@ -215,7 +223,9 @@ export class ReportJudge {
           ? [`It has ${rounded(slots ?? 0)} slots, and usual are at least ${rounded(slotRecord?.low ?? 0)}`]
           : []),
         ...(load === undefined
-          ? []
+          ? waiting > 0
+            ? [`${rounded(waiting)} tasks wait`]
+            : []
           : [`${describeShare(load)} of its slots are in use, ${rounded(waiting)} tasks wait`]),
       ],
     };

@@ -4,6 +4,7 @@ import type { AlertRuleId } from '../../schemas/alerts.ts';
 import { FailureRate } from './detectors/failure-rate.ts';
 import { Level, type LevelFinding } from './detectors/level.ts';
 import { RecordExcess } from './detectors/record-excess.ts';
+import { ReleaseTrial, type TrialFinding } from './detectors/release-trial.ts';
 import type { Finding } from './finding.ts';
 import type { UsualRun } from './judge-schedules.ts';
 import type { EffectiveRule, Rules } from './rules.ts';
@@ -14,6 +15,10 @@ const runDefaults = {
   /** Windows less likely than these are strong, and weak. */
   durationStrong: 1e-4,
   durationWeak: 5e-3,
+  /** A version is tried by each of its tasks once, window after window. */
+  releaseStrong: 1e-6,
+  /** What was found stays so for as long as it is this unlikely. */
+  releaseWeak: 1e-4,
   failureStrong: 1e-4,
   failureWeak: 1e-2,
   /** Times the usual rate that failures have to reach. */
@@ -32,14 +37,17 @@ const zeroBucket = -32_768;
 /** What is remembered of one workflow or task. */
 class RunMemory {
   readonly durations = new Level();
-  readonly waits = new RecordExcess(1000);
+  /** Of tasks; workflows wait for nothing by themselves. */
+  waits: RecordExcess | null = null;
   readonly failures = new FailureRate();
   /** Windows in a row with longer waits than ever. */
   longWaits = 0;
+  /** The version that what is usual comes from, and a newer one while it is new. */
   version = '';
-  versionSinceMs = 0;
-  /** Whether its failures were those of something it calls; kept while they last, so that one alert tells of them. */
-  dependencyFails = false;
+  trial: ReleaseTrial | null = null;
+  /** Failures of something it calls over its own, the older ones counting less: what most of them are, one alert tells of. */
+  dependencyFailures = 0;
+  failedMs = 0;
 }
 
 /** Tasks that wait for people, or for a time or event. */
@@ -68,10 +76,7 @@ export class RunJudge {
   *judge(run: RunWindow, endMs: number, orchestratorId: string): Generator<Finding> {
     const series = runSeries(run);
     const memory = this.#remember(`${run.workspace} ${series}`, endMs);
-    if (run.version !== '' && run.version !== memory.version) {
-      if (memory.version !== '') memory.versionSinceMs = endMs;
-      memory.version = run.version;
-    }
+    noteVersion(memory, run.version, endMs);
     const kind = run.taskId === '' ? ('workflow' as const) : ('task' as const);
     const subject: AlertSubject = {
       workspace: run.workspace,
@@ -117,11 +122,11 @@ export class RunJudge {
     const found = memory.failures.judge(run.finished, run.failures, endMs, runDefaults.mostAgeMs);
     const { failureStrong, failureWeak, failureEffect } = runDefaults;
     const ratio = found.failures / found.n;
-    if (run.failures > 0) memory.dependencyFails = isDependencyError(run.error);
+    noteFailures(memory, run, endMs);
     const ruleId =
       subject.subjectKind === 'workflow'
         ? 'HIGH_FAILURE_RATE'
-        : memory.dependencyFails
+        : memory.dependencyFailures > 0
           ? 'DEPENDENCY_ISSUES'
           : 'TASK_HIGH_FAILURE_RATE';
     const rule = this.#rule(ruleId, subject);
@@ -142,6 +147,8 @@ export class RunJudge {
       strength,
       p: found.p,
       errorKey: strength === 'none' ? '' : run.error,
+      isTimeout: isOwnTimeout(run.error),
+      sinceMs: found.sinceMs,
     };
   }
 
@@ -150,8 +157,14 @@ export class RunJudge {
     const logs = logsOf(run.durations, season.log);
     if (logs.length === 0) return;
     const found = memory.durations.judge(logs, endMs);
-    if (found === null) return;
     const rule = this.#rule(subject.taskId === '' ? 'EXCESSIVE_DURATION' : 'PERFORMANCE_DEGRADATION', subject);
+    // How long a workflow takes depends on what else runs, so a version is tried by its tasks.
+    const release = subject.taskId === '' ? null : judgeRelease(memory, run, logs, rule, season.log);
+    if (release !== null) {
+      yield { ...plain(rule, series, subject, run), baselineId: season.baselineId, ...release };
+      return;
+    }
+    if (found === null) return;
     const expected = found.expected * Math.exp(season.log);
     yield {
       ...plain(rule, series, subject, run),
@@ -170,6 +183,7 @@ export class RunJudge {
     if (logs.length === 0) return;
     const n = logs.reduce((sum, [, count]) => sum + count, 0);
     const waitMs = logs.reduce((sum, [log, count]) => sum + Math.exp(log) * count, 0) / n;
+    memory.waits ??= new RecordExcess(1000);
     const found = memory.waits.judge(waitMs, endMs);
     if (found === null) return;
     const rule = this.#rule('RESOURCE_CONSTRAINT', subject);
@@ -237,12 +251,73 @@ function describeLevel(found: LevelFinding, expectedMs: number, rule: EffectiveR
     baselineId,
     strength,
     p: found.pHigh,
+    sinceMs: found.sinceMs,
   };
 }
 
-function describeVersion(memory: RunMemory, endMs: number): string[] {
-  const isNew = memory.versionSinceMs > 0 && endMs - memory.versionSinceMs < 6 * 3_600_000;
-  return isNew ? [`Version ${memory.version} runs since ${new Date(memory.versionSinceMs).toISOString()}`] : [];
+/** Runs of the version before end while the new one begins, so windows of either come by turns. */
+function noteVersion(memory: RunMemory, version: string, endMs: number): void {
+  const { trial } = memory;
+  if (trial?.isOver(endMs)) {
+    if (version === trial.version) memory.version = version;
+    memory.trial = null;
+  }
+  if (version === '' || version === memory.version || version === memory.trial?.version) return;
+  const usual = memory.version === '' ? null : memory.durations.describe();
+  if (usual === null) memory.version = version;
+  else memory.trial = new ReleaseTrial(version, endMs, { ...usual, failureRatio: memory.failures.expected });
+}
+
+type ReleaseFinding = Pick<
+  Finding,
+  'value' | 'threshold' | 'expected' | 'score' | 'effect' | 'strength' | 'p' | 'facts' | 'sinceMs'
+>;
+
+/** What a window adds to what is known of a new version; null where that is no worse. */
+function judgeRelease(
+  { trial, failures, version }: RunMemory,
+  run: RunWindow,
+  logs: readonly (readonly [number, number])[],
+  rule: EffectiveRule,
+  season: number,
+): ReleaseFinding | null {
+  if (trial === null || run.version !== trial.version) return null;
+  const found = trial.add(logs, run.finished, run.failures, (...counts) => failures.tail(...counts));
+  const { releaseStrong, releaseWeak } = runDefaults;
+  const bound = trial.isFound ? releaseWeak : releaseStrong;
+  if (found === null || found.p >= bound || found.effect < rule.threshold) return null;
+  trial.isFound = true;
+  return describeRelease(found, trial, version, rule, season);
+}
+
+function describeRelease(
+  { n, effect, score, expected }: TrialFinding,
+  trial: ReleaseTrial,
+  before: string,
+  rule: EffectiveRule,
+  season: number,
+): ReleaseFinding {
+  const expectedMs = expected * Math.exp(season);
+  return {
+    value: expectedMs * effect,
+    threshold: expectedMs * rule.threshold,
+    expected: expectedMs,
+    score,
+    effect,
+    strength: 'strong',
+    // Few are tried, and each once: what may be said falsely is bounded by that.
+    p: null,
+    sinceMs: trial.beganMs,
+    facts: [
+      `Version ${trial.version} takes ${describeDuration(expectedMs * effect)} over ${n} runs, version ${before} took ${describeDuration(expectedMs)}`,
+      `It runs since ${new Date(trial.beganMs).toISOString()}`,
+    ],
+  };
+}
+
+function describeVersion({ trial }: RunMemory, endMs: number): string[] {
+  if (trial === null || endMs - trial.beganMs > 6 * 3_600_000) return [];
+  return [`Version ${trial.version} runs since ${new Date(trial.beganMs).toISOString()}`];
 }
 
 function describeShift({ shift }: LevelFinding): string[] {
@@ -264,11 +339,23 @@ function logsOf(buckets: Buckets, season: number): [log: number, n: number][] {
   return logs;
 }
 
+const failureHalfLifeMs = 30 * 60_000;
+
+function noteFailures(memory: RunMemory, { failures, error }: RunWindow, endMs: number): void {
+  if (failures === 0) return;
+  const left = memory.dependencyFailures * 0.5 ** ((endMs - memory.failedMs) / failureHalfLifeMs);
+  memory.dependencyFailures = left + (isDependencyError(error) ? failures : -failures);
+  memory.failedMs = endMs;
+}
+
 /** Errors of what a task calls, rather than of the task itself. */
 const dependencyErrors =
   /connection|econn|etimedout|enotfound|unavailable|rate.?limit|too many requests|throttl|bad gateway|gateway timeout|dns|\b(429|502|503|504)\b/i;
 
-const isDependencyError = (error: string): boolean => dependencyErrors.test(error);
+/** The task itself took longer than it may. */
+const isOwnTimeout = (error: string): boolean => /^\w*TaskTimeout\b|StartToClose|DeadlineExceeded/.test(error);
+
+const isDependencyError = (error: string): boolean => dependencyErrors.test(error) && !isOwnTimeout(error);
 
 /** Errors of an execution that a task started and waited for. */
 const isChildError = (error: string): boolean => /^ChildFailed\b/.test(error);

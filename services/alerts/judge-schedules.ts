@@ -1,7 +1,8 @@
 import type { OpenRun, RunWindow, ScheduledWorkflow, WindowInput } from '../../clickhouse/queries/alert-inputs.ts';
 import type { AlertSubject } from '../../clickhouse/tables/alerts.ts';
 import type { AlertRuleId } from '../../schemas/alerts.ts';
-import { Throughput } from './detectors/throughput.ts';
+import { latestInstantMs } from '../../schemas/events.ts';
+import { Throughput, type ThroughputFinding } from './detectors/throughput.ts';
 import type { Finding } from './finding.ts';
 import { runSeries, unhurriedTypes } from './judge-runs.ts';
 import type { Rules } from './rules.ts';
@@ -20,6 +21,8 @@ const scheduleDefaults = {
   /** Times the most that ever began in one window; and from where it is a surge whatever chance says of bursts. */
   surgeRecords: 1.5,
   plainSurgeRecords: 2.5,
+  /** Runs of an hour; where no more may run at once than usual, a surge shows in how long it goes on. */
+  leastPooledSurge: 20,
   dropBelow: 1e-7,
   dropShare: 0.25,
   leastExpected: 10,
@@ -34,19 +37,19 @@ export interface UsualRun {
   shareBeyond(ms: number): number;
 }
 
+/** Windows are not kept beyond their round, so what is remembered names what it is about. */
+type WorkflowNames = Pick<RunWindow, 'workspace' | 'source' | 'workflowId'>;
+
 export type UsualOf = (workspace: string, workflowSeries: string) => UsualRun | null;
 
 const forgottenAfterMs = 14 * 86_400_000;
-/** Stands for never, which no date can say. */
-const farMs = Date.UTC(2200, 0);
-
 export class ScheduleJudge {
   readonly #book: Rules;
   readonly #usualOf: UsualOf;
   readonly #times = new ScheduleTimes();
   readonly #starts = new Map<
     string,
-    { throughput: Throughput; run: RunWindow; seenMs: number; isScheduled: boolean }
+    { throughput: Throughput; workflow: WorkflowNames; seenMs: number; isScheduled: boolean }
   >();
   /** Findings of executions that may have to be ended when these have. */
   readonly #openBefore = new Map<string, Finding>();
@@ -56,10 +59,7 @@ export class ScheduleJudge {
     this.#usualOf = usualOf;
   }
 
-  *judge(
-    window: WindowInput,
-    orchestratorOf: (run: RunWindow | OpenRun | ScheduledWorkflow) => string,
-  ): Generator<Finding> {
+  *judge(window: WindowInput, orchestratorOf: (run: WorkflowNames) => string): Generator<Finding> {
     const scheduled = new Map(
       window.scheduled.map((one) => [`${one.workspace} ${runSeries({ ...one, taskId: '' })}`, one]),
     );
@@ -104,7 +104,7 @@ export class ScheduleJudge {
       strength: lateMs >= finding.rule.threshold ? 'strong' : 'none',
       isIntrinsic: true,
       facts: [
-        `It was due at ${new Date(Math.min(dueMs, farMs)).toISOString()} (${[workflow.cron, workflow.timeZone].join(' ').trim()})`,
+        `It was due at ${new Date(Math.min(dueMs, latestInstantMs)).toISOString()} (${[workflow.cron, workflow.timeZone].join(' ').trim()})`,
         `It last began at ${new Date(workflow.lastStartMs).toISOString()}`,
       ],
     };
@@ -113,7 +113,7 @@ export class ScheduleJudge {
   *#judgeStarts(
     window: WindowInput,
     scheduled: ReadonlyMap<string, ScheduledWorkflow>,
-    orchestratorOf: (run: RunWindow) => string,
+    orchestratorOf: (run: WorkflowNames) => string,
   ): Generator<Finding> {
     const begun = new Map<string, number>();
     for (const run of window.runs) {
@@ -122,44 +122,39 @@ export class ScheduleJudge {
       begun.set(key, run.started);
       const known = this.#starts.get(key);
       const isScheduled = scheduled.has(key);
-      if (known === undefined)
-        this.#starts.set(key, { throughput: new Throughput(), run, seenMs: window.endMs, isScheduled });
-      else Object.assign(known, { seenMs: window.endMs, isScheduled });
+      if (known === undefined) {
+        const { workspace, source, workflowId } = run;
+        const workflow = { workspace, source, workflowId };
+        this.#starts.set(key, { throughput: new Throughput(), workflow, seenMs: window.endMs, isScheduled });
+      } else Object.assign(known, { seenMs: window.endMs, isScheduled });
     }
     for (const [key, known] of this.#starts) {
       if (window.endMs - known.seenMs > forgottenAfterMs) this.#starts.delete(key);
       const found = known.throughput.judge(begun.get(key) ?? 0, window.endMs);
       if (found === null) continue;
-      const { surgeBelow, surgeTimes, leastSurge, dropBelow, dropShare, leastExpected } = scheduleDefaults;
-      const { surgeRecords, plainSurgeRecords } = scheduleDefaults;
-      const isSurge =
-        found.count >= leastSurge &&
-        found.count >= surgeTimes * found.expected &&
-        found.count >= (found.pHigh < surgeBelow ? surgeRecords : plainSurgeRecords) * found.highest;
+      const isSurge = isFarAbove(found);
+      const isLongSurge = !isSurge && isLongAbove(found);
       // What does not begin by the clock is told as a missing run.
-      const isDrop =
-        !known.isScheduled &&
-        found.pLow < dropBelow &&
-        found.pooledExpected >= leastExpected &&
-        found.pooledCount <= dropShare * found.pooledExpected;
+      const isDrop = !known.isScheduled && isFarBelow(found);
+      const isPooled = isDrop || isLongSurge;
+      const count = isPooled ? found.pooledCount : found.count;
+      const expected = isDrop ? found.pooledLeast : isPooled ? found.pooledExpected : found.expected;
       const finding = this.#start(
         'ANOMALY',
-        runSeries(known.run),
-        workflowSubject(known.run, orchestratorOf(known.run)),
+        runSeries({ ...known.workflow, taskId: '' }),
+        workflowSubject(known.workflow, orchestratorOf(known.workflow)),
       );
       yield {
         ...finding,
         metric: 'started_count',
-        value: isDrop ? found.pooledCount : found.count,
-        expected: isDrop ? found.pooledExpected : found.expected,
+        value: count,
+        expected,
         threshold: null,
-        effect: isDrop ? found.pooledCount / found.pooledExpected : found.count / found.expected,
-        strength: isSurge || isDrop ? 'strong' : 'none',
-        p: Math.min(found.pHigh, found.pLow),
+        effect: count / expected,
+        strength: isSurge || isPooled ? 'strong' : 'none',
+        p: Math.min(found.pHigh, found.pLow, found.pPooledHigh),
         facts: [
-          isDrop
-            ? `${rounded(found.pooledCount)} runs began in an hour, usual are ${rounded(found.pooledExpected)}`
-            : `${rounded(found.count)} runs began in five minutes, usual are ${rounded(found.expected)}`,
+          `${rounded(count)} runs began in ${isPooled ? 'an hour' : 'five minutes'}, usual are ${rounded(expected)}`,
         ],
       };
     }
@@ -250,11 +245,32 @@ export class ScheduleJudge {
   }
 }
 
-function workflowSubject(
-  run: Pick<RunWindow, 'workspace' | 'source' | 'workflowId'>,
-  orchestratorId: string,
-): AlertSubject {
-  const { workspace, source, workflowId } = run;
+function isFarAbove({ count, expected, pHigh, highest }: ThroughputFinding): boolean {
+  const { surgeBelow, surgeTimes, leastSurge, surgeRecords, plainSurgeRecords } = scheduleDefaults;
+  return (
+    count >= leastSurge &&
+    count >= surgeTimes * expected &&
+    count >= (pHigh < surgeBelow ? surgeRecords : plainSurgeRecords) * highest
+  );
+}
+
+function isLongAbove({ pooledCount, pooledExpected, pPooledHigh, pooledHighest }: ThroughputFinding): boolean {
+  const { surgeBelow, surgeTimes, leastPooledSurge, surgeRecords } = scheduleDefaults;
+  return (
+    pPooledHigh < surgeBelow &&
+    pooledCount >= leastPooledSurge &&
+    pooledCount >= surgeTimes * pooledExpected &&
+    pooledCount >= surgeRecords * pooledHighest
+  );
+}
+
+function isFarBelow({ pooledCount, pooledLeast, pLow }: ThroughputFinding): boolean {
+  const { dropBelow, dropShare, leastExpected } = scheduleDefaults;
+  return pLow < dropBelow && pooledLeast >= leastExpected && pooledCount <= dropShare * pooledLeast;
+}
+
+function workflowSubject(names: WorkflowNames, orchestratorId: string): AlertSubject {
+  const { workspace, source, workflowId } = names;
   const none = { executionId: '', taskId: '' };
   return { workspace, source, subjectKind: 'workflow', subjectId: workflowId, workflowId, orchestratorId, ...none };
 }

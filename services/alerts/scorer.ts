@@ -9,7 +9,8 @@ import {
   scoreEnds,
   storeScoredThrough,
 } from '../../clickhouse/queries/scores.ts';
-import { evaluatorDefaults, floorWindow } from './evaluator.ts';
+import { evaluatorDefaults } from './evaluator.ts';
+import { floorWindow } from './window-reader.ts';
 
 export const scorerDefaults = {
   latenessMs: evaluatorDefaults.latenessMs,
@@ -30,7 +31,7 @@ export function createScoreMetrics(registry: Registry): ScoreMetrics {
   return {
     scores: new Counter({
       name: 'weir_scores_total',
-      help: 'Scores of finished executions and attempts that were written; those of an hour are written again when it is over.',
+      help: 'Scores of finished executions and attempts that were written.',
       registers,
     }),
     lagSeconds: new Gauge({
@@ -93,7 +94,7 @@ export class Scorer {
 const hourMs = 3_600_000;
 const floorTo = (ms: number, stepMs: number): number => ms - (ms % stepMs);
 
-/** Up to the end of the hour at most; an hour that is over is scored as a whole, with what came late. */
+/** Up to the end of the hour at most; of an hour that is over what came late is scored too. */
 export function planRange(
   fromMs: number,
   closedMs: number,
@@ -102,5 +103,6 @@ export function planRange(
   const hourFromMs = floorTo(fromMs, scorerDefaults.mostMs);
   const hourToMs = hourFromMs + scorerDefaults.mostMs;
   const isOver = closedMs >= hourToMs;
-  return { fromMs: isOver ? hourFromMs : fromMs, toMs: isOver ? hourToMs : closedMs, shard, shards };
+  const isLate = isOver && fromMs > hourFromMs;
+  return { fromMs: isOver ? hourFromMs : fromMs, toMs: isOver ? hourToMs : closedMs, shard, shards, isLate };
 }

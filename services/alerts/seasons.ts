@@ -1,6 +1,6 @@
-import type { Database } from '../../clickhouse/client.ts';
 import { alertWindowMs, type InputRange, type RunWindow } from '../../clickhouse/queries/alert-inputs.ts';
 import { readSeasons, type SeasonRow } from '../../clickhouse/queries/baselines.ts';
+import type { RowReader } from '../../clickhouse/question.ts';
 import { runSeries, type SeasonOf } from './judge-runs.ts';
 
 const hourMs = 3_600_000;
@@ -11,10 +11,10 @@ const mondayMs = 4 * 24 * hourMs;
  * holds depends on the window alone, and baselines are never rewritten, so windows judged again are judged alike.
  */
 export class Seasons {
-  readonly #database: Database;
+  readonly #database: RowReader;
   #bySeries = new Map<string, SeasonRow[]>();
 
-  constructor(database: Database) {
+  constructor(database: RowReader) {
     this.#database = database;
   }
 

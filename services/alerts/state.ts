@@ -23,8 +23,8 @@ const stateDefaults = {
   silentMs: 2 * 3_600_000,
   /** A breach this soon after the end goes on with the same alert. */
   reopenMs: 30 * 60_000,
-  /** What an alert explains, from its end on. */
-  explainsMs: 90 * 60_000,
+  /** What an alert explains, from its end on: as long as causes are looked for. */
+  explainsMs: 12 * 3_600_000,
   /** Growth of the effect that is told again. */
   escalationTimes: 2,
   /** While nobody acknowledges a critical alert, it is told again. */

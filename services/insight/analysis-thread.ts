@@ -4,12 +4,14 @@ import { WorkspaceReader } from '../../clickhouse/question.ts';
 import { AnalysisFailure } from './analysis-failure.ts';
 import type { ThreadAnswer, ThreadAsk, ThreadFailure } from './analysis-threads.ts';
 import { makeAnswers } from './analysis-work.ts';
+import { PastRuns } from './past-runs.ts';
 
 /**
  * A thread that loads executions and computes, so that whoever asked goes on answering others. It has a connection of
  * its own, because rows handed from thread to thread would be copied. It has one thing to do at a time.
  */
 const database = new Database((workerData as { database: DatabaseOptions }).database);
+const past = new PastRuns();
 const port = parentPort;
 
 port?.on('message', (asked: ThreadAsk) => {
@@ -20,7 +22,7 @@ async function answer({ workspace, requestId, ask }: ThreadAsk): Promise<ThreadA
   const questions: ThreadAnswer['questions'] = [];
   const reader = new WorkspaceReader(database, { workspace, requestId }, (asked) => questions.push(asked));
   try {
-    return { made: await makeAnswers(reader, ask), questions };
+    return { made: await makeAnswers(reader, ask, past), questions };
   } catch (error) {
     return { failure: describeFailure(error), questions };
   }

@@ -14,8 +14,9 @@ import { groupBy } from '../analysis/robust-statistics.ts';
 import { timeRun } from '../analysis/timed-run.ts';
 import { workflowPathDefaults } from '../analysis/workflow-critical-path.ts';
 import { patternDefaults } from '../analysis/workflow-patterns.ts';
-import { timeWorkflow } from '../analysis/workflow-runs.ts';
+import { timeWorkflow, type WorkflowRuns } from '../analysis/workflow-runs.ts';
 import { frameAnswer } from './kept-answer.ts';
+import type { PastRuns } from './past-runs.ts';
 import { loadOneRun, loadRecentRuns, type RecentRuns, type RunsWish } from './recent-runs.ts';
 
 /** Newest executions that analyses look at, where nobody asks for others. */
@@ -53,8 +54,8 @@ export interface MadeAnswer {
   text: string;
 }
 
-export function makeAnswers(reader: WorkspaceReader, ask: AnalysisAsk): Promise<MadeAnswer[]> {
-  return ask.about === 'workflow' ? answerWorkflow(reader, ask) : answerExecution(reader, ask);
+export function makeAnswers(reader: WorkspaceReader, ask: AnalysisAsk, past: PastRuns): Promise<MadeAnswer[]> {
+  return ask.about === 'workflow' ? answerWorkflow(reader, ask) : answerExecution(reader, ask, past);
 }
 
 /** How the analyses of the API are called where they answer from files, and what they judge by. */
@@ -121,25 +122,18 @@ function make(
 }
 
 /** Endings of earlier executions, or what they teach of this one's tasks. */
-async function answerExecution(reader: WorkspaceReader, ask: ExecutionAsk): Promise<MadeAnswer[]> {
+async function answerExecution(reader: WorkspaceReader, ask: ExecutionAsk, pastRuns: PastRuns): Promise<MadeAnswer[]> {
   const { executionId, nowMs, limit } = ask;
   const { source, workflowId, execution, children } = await loadOneRun(reader, executionId, ask.source);
-  const wish = { workflowId, source, fromMs: 0, toMs: nowMs + 1, limit };
-  const none = { source, executions: [], children: new Map<string, ExecutionTrace>(), leftOut: 0 };
-  const runs = await loadRecentRuns(reader, wish).catch((error) => {
-    // Executions whose tasks alone were heard of stand in no list.
-    if ((error as { kind?: string }).kind === 'not_found') return none;
-    throw error;
-  });
-  const others = runs.executions.filter((other) => other.executionId !== executionId);
-  const past = others.filter((other) => (other.endedAtMs ?? Number.POSITIVE_INFINITY) <= nowMs);
+  const learned = await pastRuns.learn(reader, executionId, { workflowId, source, limit, nowMs });
+  const { past, leftOut } = learned;
   const found =
     ask.analysis === 'eta'
-      ? estimateCompletion(execution, timeWorkflow(past), nowMs)
-      : describePath(execution, past, new Map([...runs.children, ...children]), nowMs);
+      ? estimateCompletion(execution, past, nowMs)
+      : describePath(execution, past, new Map([...learned.children, ...children]), nowMs);
   const thresholds = ask.analysis === 'eta' ? estimateDefaults : workflowPathDefaults;
   const about = { ...found, execution_id: executionId };
-  const answer = frameAnswer(ask.analysis, about, { workflowId, source, leftOut: runs.leftOut, thresholds });
+  const answer = frameAnswer(ask.analysis, about, { workflowId, source, leftOut, thresholds });
   const { refused, basis } = answer;
   const text = JSON.stringify(answer);
   return [
@@ -149,7 +143,7 @@ async function answerExecution(reader: WorkspaceReader, ask: ExecutionAsk): Prom
 
 function describePath(
   execution: ExecutionTrace,
-  past: readonly ExecutionTrace[],
+  past: WorkflowRuns,
   children: ReadonlyMap<string, ExecutionTrace>,
   nowMs: number,
 ): object {
@@ -158,7 +152,7 @@ function describePath(
     const refused = 'a critical path needs at least 1 task; nothing was told of tasks of this execution';
     return { refused, needed: 1, had: 0, basis };
   }
-  const { knowledge } = timeWorkflow(past, { children });
+  const { knowledge } = children.size === 0 ? past : timeWorkflow(past.executions, { children });
   const path = findCriticalPath(timeRun(execution, { ...knowledge, children, nowMs }));
   return { ...path, started_at: new Date(startOf(execution)).toISOString(), basis };
 }

@@ -1,17 +1,17 @@
+import { readRunPlaces } from '../../clickhouse/queries/run-places.ts';
 import {
   executionTracesQuestion,
   executionValues,
   type RecentRunRow,
   type RunsAsk,
   recentRunsQuestion,
-  runPlacesQuestion,
   runSizesQuestion,
   taskTracesQuestion,
   taskValues,
-  workflowSourcesQuestion,
 } from '../../clickhouse/queries/run-traces.ts';
+import { always, workflowSourcesQuestion } from '../../clickhouse/queries/workflow-executions.ts';
 import type { WorkspaceReader } from '../../clickhouse/question.ts';
-import type { TaskDependency } from '../../schemas/events.ts';
+import { latestInstantMs, type TaskDependency } from '../../schemas/events.ts';
 import {
   type ExecutionTrace,
   type TracedExecutionEvent,
@@ -57,15 +57,20 @@ const runBounds = {
 const dayMs = 86_400_000;
 
 export async function loadRecentRuns(reader: WorkspaceReader, wish: RunsWish): Promise<RecentRuns> {
-  const source = await findSource(reader, wish);
-  const listed = await listNewest(reader, { ...wish, source });
+  return await loadRunsOfSource(reader, { ...wish, source: await findSource(reader, wish) });
+}
+
+/** The same of a source that is known; nothing where it has no executions of the workflow. */
+export async function loadRunsOfSource(reader: WorkspaceReader, wish: RunsWish): Promise<RecentRuns> {
+  const { source } = wish;
+  const listed = await listNewest(reader, wish);
   const { taken, leftOut } = await takeWithinBounds(reader, listed, source);
   const executions = await loadRuns(reader, taken, source);
   return { source, executions, children: await loadChildren(reader, executions), leftOut };
 }
 
 async function findSource(reader: WorkspaceReader, { workflowId, source }: RunsWish): Promise<string> {
-  const found = await reader.ask(workflowSourcesQuestion, { workflow: workflowId });
+  const found = await reader.ask(workflowSourcesQuestion, { workflow: workflowId, ...always });
   const sources = found.map((row) => row.source);
   if (source !== '' && sources.includes(source)) return source;
   if (source !== '' || sources.length === 0) {
@@ -90,13 +95,18 @@ async function listNewest(reader: WorkspaceReader, wish: RunsWish): Promise<Rece
   return [...byId.values()].slice(0, limit);
 }
 
-interface SizedRun extends RecentRunRow {
+interface PlacedRun extends RecentRunRow {
+  /** When the last of it happened, where that is known. */
+  last_ms?: number;
+}
+
+interface SizedRun extends PlacedRun {
   records: number;
 }
 
 async function takeWithinBounds(
   reader: WorkspaceReader,
-  listed: readonly RecentRunRow[],
+  listed: readonly PlacedRun[],
   source: string,
 ): Promise<{ taken: SizedRun[]; leftOut: number }> {
   const sizes = await readSizes(reader, listed, source);
@@ -113,7 +123,7 @@ async function takeWithinBounds(
 
 async function readSizes(
   reader: WorkspaceReader,
-  listed: readonly RecentRunRow[],
+  listed: readonly PlacedRun[],
   source: string,
 ): Promise<Map<string, number>> {
   const sizes = new Map<string, number>();
@@ -124,10 +134,11 @@ async function readSizes(
   return sizes;
 }
 
-const askFor = (runs: readonly RecentRunRow[], source: string): RunsAsk => ({
+const askFor = (runs: readonly PlacedRun[], source: string): RunsAsk => ({
   executions: runs.map(({ execution_id }) => execution_id),
   source,
   fromMs: runs.reduce((least, { at_ms }) => Math.min(least, at_ms), Number.MAX_SAFE_INTEGER),
+  toMs: runs.reduce((most, { last_ms = latestInstantMs }) => Math.max(most, last_ms), 0),
 });
 
 function* cut<Item>(items: readonly Item[], size: number): Generator<readonly Item[]> {
@@ -154,14 +165,15 @@ async function loadRuns(reader: WorkspaceReader, runs: readonly SizedRun[], sour
   const gatherer = new TraceGatherer();
   for (const { some, parts } of cutByRecords(runs)) {
     const ask = { ...askFor(some, source), limit: runBounds.recordsOfOneMost };
-    for (const { told } of await reader.ask(executionTracesQuestion, { ...ask, part: 0, parts: 1 })) {
-      gatherer.add(toExecutionEvent(told));
-    }
+    const ofExecutions = reader.ask(executionTracesQuestion, { ...ask, part: 0, parts: 1 });
+    // Waited for below; until then a failure of it is nobody's.
+    ofExecutions.catch(() => undefined);
     for (let part = 0; part < parts; part++) {
       for (const { told } of await reader.ask(taskTracesQuestion, { ...ask, part, parts })) {
         gatherer.add(toTaskEvent(told));
       }
     }
+    for (const { told } of await ofExecutions) gatherer.add(toExecutionEvent(told));
   }
   return gatherer.finish();
 }
@@ -190,7 +202,7 @@ export interface OneRun {
 
 /** One execution by its id, with the executions that its tasks started. */
 export async function loadOneRun(reader: WorkspaceReader, id: string, wanted: string): Promise<OneRun> {
-  const places = await reader.ask(runPlacesQuestion, { execution: id });
+  const places = await readRunPlaces(reader, id);
   const own = wanted === '' ? places : places.filter(({ source }) => source === wanted);
   const [place, ...others] = own;
   if (place === undefined) throw new AnalysisFailure('not_found', 'There is no such execution in the workspace.');
@@ -198,15 +210,35 @@ export async function loadOneRun(reader: WorkspaceReader, id: string, wanted: st
     const sources = own.map(({ source }) => source);
     throw new AnalysisFailure('ambiguous_source', `The id is used by ${sources.length} sources.`, { sources });
   }
-  const { source, workflow_id: workflowId, first_ms: at_ms } = place;
-  const { taken } = await takeWithinBounds(reader, [{ execution_id: id, at_ms }], source);
-  if (taken.length === 0) {
-    const { recordsOfOneMost } = runBounds;
-    const message = `The execution has more than ${recordsOfOneMost} records of tasks.`;
-    throw new AnalysisFailure('too_large', message, { recordsOfOneMost });
-  }
-  const executions = await loadRuns(reader, taken, source);
+  const { source, workflow_id: workflowId } = place;
+  const run = { execution_id: id, at_ms: place.first_ms, last_ms: place.last_ms };
+  const small = await loadSmallRun(reader, run, source);
+  const executions = small ?? (await loadRuns(reader, [await sizeRun(reader, run, source)], source));
   return { source, workflowId, execution: executions[0], children: await loadChildren(reader, executions) };
+}
+
+/** At once, without asking first how much of it there is; null where that is more than one answer should have. */
+async function loadSmallRun(reader: WorkspaceReader, run: PlacedRun, source: string): Promise<ExecutionTrace[] | null> {
+  const limit = runBounds.sliceRecords;
+  const ask = { ...askFor([run], source), part: 0, parts: 1, limit };
+  const [told, tasksTold] = await Promise.all([
+    reader.ask(executionTracesQuestion, ask),
+    reader.ask(taskTracesQuestion, ask),
+  ]);
+  if (Math.max(told.length, tasksTold.length) >= limit) return null;
+  const gatherer = new TraceGatherer();
+  for (const values of told) gatherer.add(toExecutionEvent(values.told));
+  for (const values of tasksTold) gatherer.add(toTaskEvent(values.told));
+  return gatherer.finish();
+}
+
+async function sizeRun(reader: WorkspaceReader, run: PlacedRun, source: string): Promise<SizedRun> {
+  const { taken } = await takeWithinBounds(reader, [run], source);
+  const [sized] = taken;
+  if (sized !== undefined) return sized;
+  const { recordsOfOneMost } = runBounds;
+  const message = `The execution has more than ${recordsOfOneMost} records of tasks.`;
+  throw new AnalysisFailure('too_large', message, { recordsOfOneMost });
 }
 
 type Told = Record<string, unknown>;

@@ -65,6 +65,12 @@ export class Interests {
     }
   }
 
+  /** Whether anything is followed that is reported there. */
+  expects(log: LogKind): boolean {
+    const { topics, anything } = this.#byLog[log];
+    return anything > 0 || topics.size > 0;
+  }
+
   /** False only where the record cannot be about anything that is followed. */
   mayHold(log: LogKind, value: Buffer | null): boolean {
     const { topics, anything } = this.#byLog[log];

@@ -68,6 +68,7 @@ export class LiveHub {
     this.#tail = new LogTail({
       kafka: options.kafka,
       topics: Object.values(options.topics),
+      isAwaited: (topic) => this.#interests.expects(this.#kinds.get(topic) as LogKind),
       prepare: (records) => this.#prepare(records),
       take: (records) => {
         for (const record of records) this.#takeSafely(record);
@@ -122,6 +123,7 @@ export class LiveHub {
     this.#followers.set(client.workspace, topics);
     const key = keyOf(topic.kind, topic.id);
     topics.set(key, (topics.get(key) ?? new Set()).add(subscription));
+    this.#tail.attend();
     if (readSnapshot !== null) void this.#tellState(subscription, readSnapshot);
   }
 

@@ -16,6 +16,8 @@ export interface TailRecord {
 interface LogTailOptions {
   kafka: Kafka;
   topics: readonly string[];
+  /** Where nothing of a topic is awaited its records are not read. */
+  isAwaited: (topic: string) => boolean;
   /** What has to be fetched before the records can be read. */
   prepare: (records: readonly TailRecord[]) => Promise<void> | undefined;
   /** Records of one partition in their order. Synchronous: whoever looks at positions sees either none of it done or all. */
@@ -23,6 +25,8 @@ interface LogTailOptions {
 }
 
 const topicPollMs = 2_000;
+/** How much of a topic that is read again was written before somebody asked, at most. */
+const endPollMs = 1_000;
 
 /**
  * Reads topics from their ends, in a group of this instance's own that commits nothing. Where it goes on is kept here, so
@@ -35,6 +39,10 @@ export class LogTail {
   readonly #admin: Admin;
   /** The next offset of each partition, by topic. */
   readonly #positions = new Map<string, Map<number, number>>();
+  /** Of these only the ends are looked at, which costs less than to read what nobody follows. */
+  readonly #passedOver = new Set<string>();
+  #endPoll: NodeJS.Timeout | undefined;
+  #isPolling = false;
   #reason = 'the live sockets have not joined their group yet';
   #isClosed = false;
   #opening: Promise<void> | null = null;
@@ -74,6 +82,8 @@ export class LogTail {
     const joined = new Promise<void>((resolve) => {
       this.#consumer.on(GROUP_JOIN, ({ payload }) => {
         this.#seek(payload.memberAssignment);
+        // A reader that began again knows nothing of that.
+        for (const topic of this.#passedOver) this.#consumer.pause([{ topic }]);
         this.#reason = '';
         resolve();
       });
@@ -83,6 +93,39 @@ export class LogTail {
     });
     await this.#consumer.run({ autoCommit: false, eachBatch: (payload) => this.#readBatch(payload) });
     await joined;
+    if (!this.#isClosed) this.#endPoll = setInterval(() => void this.#pollEnds(), endPollMs);
+  }
+
+  /** Goes on with topics that are awaited from now on, from a place before this moment. */
+  attend(): void {
+    for (const topic of this.#passedOver) {
+      if (!this.#options.isAwaited(topic)) continue;
+      this.#passedOver.delete(topic);
+      this.#seek({ [topic]: [...this.positionsOf(topic).keys()] });
+      this.#consumer.resume([{ topic }]);
+    }
+  }
+
+  /** One at a time: while Kafka is away an answer takes as long as that, and the questions must not pile up. */
+  async #pollEnds(): Promise<void> {
+    if (this.#isPolling) return;
+    this.#isPolling = true;
+    await this.#passOver().catch(() => undefined);
+    this.#isPolling = false;
+  }
+
+  async #passOver(): Promise<void> {
+    for (const topic of this.#options.topics) {
+      if (this.#options.isAwaited(topic)) continue;
+      if (!this.#passedOver.has(topic)) {
+        this.#passedOver.add(topic);
+        this.#consumer.pause([{ topic }]);
+      }
+      const ends = await this.#admin.fetchTopicOffsets(topic);
+      // Unless somebody has come meanwhile, who was promised what followed on an earlier place.
+      if (!this.#passedOver.has(topic)) continue;
+      this.#positions.set(topic, new Map(ends.map(({ partition, high }) => [partition, Number(high)])));
+    }
   }
 
   /** Whoever brings the topics may come up later. */
@@ -109,27 +152,28 @@ export class LogTail {
 
   async #readBatch({ batch, heartbeat }: EachBatchPayload): Promise<void> {
     const { topic, partition } = batch;
-    const read = batch.messages.map(({ offset, timestamp, key, value, headers }) => ({
-      topic,
-      partition,
-      offset: Number(offset),
-      timestampMs: Number(timestamp),
-      key,
-      value,
-      headers,
-    }));
-    await this.#options.prepare(read);
     const known = this.#positions.get(topic)?.get(partition) ?? 0;
     // Whoever joins again may read a batch again; a log that ends before that was deleted and made anew.
     const from = Number(batch.highWatermark) < known ? 0 : known;
-    this.#options.take(read.filter(({ offset }) => offset >= from));
+    if (this.#options.isAwaited(topic)) await this.#handOn(batch, from);
     // Of the batch and not of its last message: what ends a transaction takes an offset too.
     this.#positions.get(topic)?.set(partition, Math.max(from, Number(batch.lastOffset()) + 1));
     await heartbeat();
   }
 
+  async #handOn({ topic, partition, messages }: EachBatchPayload['batch'], from: number): Promise<void> {
+    const read = messages
+      .filter(({ offset }) => Number(offset) >= from)
+      .map(({ offset, timestamp, key, value, headers }) => {
+        return { topic, partition, offset: Number(offset), timestampMs: Number(timestamp), key, value, headers };
+      });
+    await this.#options.prepare(read);
+    this.#options.take(read);
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
+    clearInterval(this.#endPoll);
     // A consumer that is closed before it has joined may go on reading, and keep the process alive.
     await this.#opening?.catch(() => undefined);
     await this.#consumer.disconnect();

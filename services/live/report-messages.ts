@@ -1,3 +1,4 @@
+import type { LiveMessageType } from '../../schemas/live.ts';
 import type {
   CoordinationEvent,
   LoadBalancingEvent,
@@ -9,8 +10,7 @@ import type {
   SchedulingDecisionEvent,
   WorkerEvent,
   WorkerPoolEvent,
-} from '../../schemas/events.ts';
-import type { LiveMessageType } from '../../schemas/live.ts';
+} from '../../schemas/orchestrator-events.ts';
 import { orNull, toInstant, toMaybeInstant, toMs } from './run-messages.ts';
 
 /** What is told of reports about orchestrators, under the names of the documents' interfaces: times in ms, ratios from 0 to 1. */

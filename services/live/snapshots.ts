@@ -14,7 +14,7 @@ import {
   liveWorkflowQuestion,
 } from '../../clickhouse/queries/live-states.ts';
 import type { Question, WorkspaceReader } from '../../clickhouse/question.ts';
-import type { OrchestratorEvent } from '../../schemas/events.ts';
+import type { OrchestratorEvent } from '../../schemas/orchestrator-events.ts';
 import { describeAlert } from './alert-messages.ts';
 import type { LiveTopic } from './live-topic.ts';
 import { describeReport } from './report-messages.ts';

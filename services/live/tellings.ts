@@ -1,5 +1,6 @@
 import { reportIdentity } from '../../clickhouse/tables/orchestrator-events.ts';
-import type { ExecutionEvent, OrchestratorEvent, TaskEvent, TelemetryEvent } from '../../schemas/events.ts';
+import type { ExecutionEvent, TaskEvent, TelemetryEvent } from '../../schemas/events.ts';
+import type { OrchestratorEvent } from '../../schemas/orchestrator-events.ts';
 import type { AlertRecord } from '../../schemas/records.ts';
 import { describeAlert } from './alert-messages.ts';
 import { type LiveTopic, stepId } from './live-topic.ts';

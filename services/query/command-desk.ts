@@ -6,7 +6,7 @@ import {
   executionTargetQuestion,
   poolTargetQuestion,
 } from '../../clickhouse/queries/commands.ts';
-import { workflowSourcesQuestion } from '../../clickhouse/queries/workflow-executions.ts';
+import { always, workflowSourcesQuestion } from '../../clickhouse/queries/workflow-executions.ts';
 import type { WorkspaceReader } from '../../clickhouse/question.ts';
 import type { Command } from '../../schemas/api/commands.ts';
 import { type CommandKind, findCommandMistake } from '../../schemas/commands.ts';
@@ -102,7 +102,7 @@ export class CommandDesk {
       return { source: takeOne('worker pool', pools), state: '' };
     }
     if (workflow === undefined) return { source: source === '' ? 'default' : source, state: '' };
-    const sources = await reader.ask(workflowSourcesQuestion, { workflow });
+    const sources = await reader.ask(workflowSourcesQuestion, { workflow, ...always });
     const own = sources.filter((row) => source === '' || row.source === source);
     return { source: takeOne('workflow', own), state: '' };
   }

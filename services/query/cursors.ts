@@ -8,9 +8,6 @@ export function writeCursor(position: readonly (string | number)[]): string {
   return Buffer.from(JSON.stringify(position)).toString('base64url');
 }
 
-/** Positions in time end here: later instants cannot be bound, and nothing stands at them. */
-export const latestCursorMs = Date.UTC(2200, 0);
-
 /** The position that a cursor stands for: as many parts as the question has, each of the kind it has. */
 export function readCursor<const Kinds extends readonly ('string' | 'number')[]>(
   cursor: string,

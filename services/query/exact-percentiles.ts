@@ -8,8 +8,10 @@ export type ExactValues = readonly number[];
 
 /** So few that looking at each is as quick as merging histograms. */
 const mostValues = 500;
-/** What ended in the range and began earlier than this before it is not found; then the histograms answer. */
-const longestRunMs = 24 * 3_600_000;
+/** What ended in the range and was first seen earlier than this before it is not found; then the histograms answer. */
+const longestSeenMs = 24 * 3_600_000;
+/** What was seen long before it started is rare, and the longest run tells how long before its end anything started. */
+const seenBeforeMs = (longestRunMs: number): number => Math.min(longestSeenMs, 2 * longestRunMs + 600_000);
 
 /**
  * All durations one by one, where there are few. How many there are is known from the rollups, which miss nothing: as many
@@ -19,12 +21,13 @@ export async function readExactDurations(
   reader: WorkspaceReader,
   { subject, filters }: Focus,
   { fromMs, toMs }: Steps,
-  count: number,
+  { count, longestMs }: { count: number; longestMs: number },
 ): Promise<ExactValues | null> {
   const { workflow_id: workflow = '', task_id: task = '', source = '', ...others } = filters;
   const id = subject === 'executions' ? workflow : task;
   if (id === '' || Object.keys(others).length > 0 || count === 0 || count > mostValues) return null;
-  const ask = { subject, id, source, workflow, fromMs, toMs, seenFromMs: fromMs - longestRunMs, limit: mostValues + 1 };
+  const seenFromMs = fromMs - seenBeforeMs(longestMs);
+  const ask = { subject, id, source, workflow, fromMs, toMs, seenFromMs, limit: mostValues + 1 };
   const rows = await reader.ask(exactDurationsQuestion, ask);
   if (rows.length !== count) return null;
   return rows.map(({ value }) => value).sort((one, other) => one - other);

@@ -1,57 +1,18 @@
+import { type PagePosition, readExecutionPage, readExecutionsNamed } from '../../clickhouse/queries/entity-pages.ts';
+import type { ListedExecution } from '../../clickhouse/queries/listed-executions.ts';
 import {
-  type EntityRow,
-  type PagePosition,
-  readExecutionPage,
-  readExecutionsNamed,
-} from '../../clickhouse/queries/entity-pages.ts';
-import {
-  executionCountsQuestion,
+  always,
+  executionCountQuestion,
   openCountsQuestion,
   skippingQuestion,
   workflowSourcesQuestion,
 } from '../../clickhouse/queries/workflow-executions.ts';
 import type { WorkspaceReader } from '../../clickhouse/question.ts';
-import { type ExecutionState, endStates, type executionStates } from '../../schemas/events.ts';
-import { latestCursorMs, readCursor, writeCursor } from './cursors.ts';
+import { type ExecutionState, endStates, type executionStates, latestInstantMs } from '../../schemas/events.ts';
+import { readCursor, writeCursor } from './cursors.ts';
 import { ApiError } from './errors.ts';
 import { wholeRange } from './time-range.ts';
 import { failuresOf, readWindows } from './windows.ts';
-
-/** An execution as lists show it: the columns of its view that they use. */
-export interface ListedExecution extends EntityRow {
-  workflow_id: string;
-  workflow_name: string;
-  workflow_version: string;
-  project: string;
-  execution_number: number | null;
-  attempts: number;
-  state: string;
-  progress_ratio: number | null;
-  phase: string;
-  substatus: string;
-  trigger_type: string;
-  trigger_source: string;
-  triggered_by: string;
-  scheduled_at: string | null;
-  started_at: string | null;
-  ended_at: string | null;
-  duration_ms: number | null;
-  queue_ms: number | null;
-  cost: number | null;
-  error_type: string;
-  error_code: string;
-  error_message: string;
-  cancel_reason: string;
-  first_seen_at: string;
-  last_event_at: string;
-}
-
-const listedColumns = [
-  ...['workflow_id', 'workflow_name', 'workflow_version', 'project', 'execution_number', 'attempts', 'state'],
-  ...['progress_ratio', 'phase', 'substatus', 'trigger_type', 'trigger_source', 'triggered_by', 'scheduled_at'],
-  ...['started_at', 'ended_at', 'duration_ms', 'queue_ms', 'cost', 'error_type', 'error_code', 'error_message'],
-  ...['cancel_reason', 'first_seen_at', 'last_event_at'],
-];
 
 export interface ExecutionsWish {
   workflow: string;
@@ -64,16 +25,16 @@ export interface ExecutionsWish {
 /** The one source that has executions of the workflow; null where the workspace knows it, but nothing ran in the range. */
 export async function findSource(reader: WorkspaceReader, wish: ExecutionsWish): Promise<string | null> {
   if (wish.source !== '') return wish.source;
-  const counts = await reader.ask(executionCountsQuestion, countsAsk(wish));
-  if (counts.length > 1) throw refuseAmbiguous(counts.map(({ source }) => source));
-  if (counts[0] !== undefined) return counts[0].source;
-  const ever = await reader.ask(workflowSourcesQuestion, { workflow: wish.workflow });
+  const found = await reader.ask(workflowSourcesQuestion, rangeAsk(wish));
+  if (found.length > 1) throw refuseAmbiguous(found.map(({ source }) => source));
+  if (found[0] !== undefined) return found[0].source;
+  const ever = await reader.ask(workflowSourcesQuestion, { workflow: wish.workflow, ...always });
   if (ever.length === 0) throw new ApiError('not_found', 'The workspace has no telemetry of this workflow.');
   return ever.length === 1 ? (ever[0]?.source ?? null) : null;
 }
 
 /** In whole seconds, so that those who ask within one ask the same. */
-const countsAsk = ({ workflow, fromMs, toMs }: ExecutionsWish) => ({
+const rangeAsk = ({ workflow, fromMs, toMs }: ExecutionsWish) => ({
   workflow,
   fromMs: Math.floor(fromMs / 1000) * 1000,
   toMs: Math.ceil(toMs / 1000) * 1000,
@@ -103,10 +64,9 @@ export async function readPageBehind(
     toMs: wish.toMs,
     after,
     limit,
-    columns: listedColumns,
   });
   const nextCursor = next === null ? null : writeCursor([next.atMs, next.source, next.executionId, fromMs]);
-  return { rows: rows as ListedExecution[], nextCursor };
+  return { rows, nextCursor };
 }
 
 function readPosition(
@@ -115,7 +75,7 @@ function readPosition(
 ): { after: PagePosition | null; fromMs: number } {
   if (cursor === undefined) return { after: null, fromMs: wish.fromMs };
   const [atMs, source, executionId, fromMs] = readCursor(cursor, ['number', 'string', 'string', 'number']);
-  if (atMs > latestCursorMs || fromMs > latestCursorMs) {
+  if (atMs > latestInstantMs || fromMs > latestInstantMs) {
     throw new ApiError('invalid_cursor', 'The cursor is none that this route has given.');
   }
   return { after: { atMs, source, executionId, taskId: '', mapIndex: -1, attempt: 1 }, fromMs };
@@ -125,18 +85,29 @@ function readPosition(
 const mostSkippedOfState = 5_000;
 const pageWhileSkipping = 200;
 
-/** The page behind so many executions. While executions come in, what stands there moves: cursors do not. */
+/** The page behind so many executions, and how many there are. While executions come in, what stands there moves: cursors do not. */
 export async function readPageSkipping(
   reader: WorkspaceReader,
   wish: ExecutionsWish & { source: string },
   { skip, limit }: { skip: number; limit: number },
-): Promise<ListedExecution[]> {
-  if (wish.status !== '') return readSifted(reader, wish, { skip, limit });
+): Promise<{ rows: ListedExecution[]; total: number }> {
+  const { status } = wish;
+  if (status !== '') {
+    const sifted = readSifted(reader, wish, { skip, limit });
+    const [rows, total] = await Promise.all([sifted, countOfState(reader, wish, status)]);
+    return { rows, total };
+  }
   const names = await reader.ask(skippingQuestion, { ...wish, skip, limit });
   const executionIds = names.map(({ execution_id }) => execution_id);
-  const { workspace } = reader;
-  const named = { workspace, source: wish.source, executionIds, columns: listedColumns };
-  return (await readExecutionsNamed(reader.named('executions_named'), named)) as ListedExecution[];
+  const named = { workspace: reader.workspace, source: wish.source, executionIds };
+  const rows = names.length === 0 ? [] : await readExecutionsNamed(reader.named('executions_named'), named);
+  return { rows, total: names[0]?.total ?? (await countAll(reader, wish)) };
+}
+
+/** Behind the last page nobody has counted yet. */
+async function countAll(reader: WorkspaceReader, wish: ExecutionsWish): Promise<number> {
+  const [counted] = await reader.ask(executionCountQuestion, { ...rangeAsk(wish), source: wish.source });
+  return counted?.executions ?? 0;
 }
 
 async function readSifted(
@@ -163,29 +134,31 @@ async function readSifted(
 const isEnd = (state: string): boolean => (endStates as readonly string[]).includes(state);
 
 /**
- * How many executions there are to page through. Ends are those that rollups count, less what runs again; what is open is
+ * How many executions of a state there are to page through. Ends are those that rollups count, less what runs again; what is open is
  * found by an index of its own; neither looks at single executions.
  */
-export async function countExecutions(
+async function countOfState(
   reader: WorkspaceReader,
   wish: ExecutionsWish & { source: string },
+  status: ExecutionState,
 ): Promise<number> {
-  if (wish.status === '') {
-    const counts = await reader.ask(executionCountsQuestion, countsAsk(wish));
-    return counts.find(({ source }) => source === wish.source)?.executions ?? 0;
-  }
   const open = await reader.ask(openCountsQuestion, { workflow: wish.workflow, source: wish.source });
   const sumOpen = (keep: (row: (typeof open)[number]) => boolean) =>
     open.filter(keep).reduce((sum, { executions }) => sum + executions, 0);
-  if (!isEnd(wish.status)) return sumOpen(({ state }) => state === wish.status);
-  const ended = await countEnds(reader, wish, wish.status);
-  return Math.max(0, ended - sumOpen(({ last_end_state }) => last_end_state === wish.status));
+  if (!isEnd(status)) return sumOpen(({ state }) => state === status);
+  const ended = await countEnds(reader, wish, status);
+  return Math.max(0, ended - sumOpen(({ last_end_state }) => last_end_state === status));
 }
 
 async function countEnds(reader: WorkspaceReader, wish: ExecutionsWish, state: ExecutionState): Promise<number> {
   const { workflow: workflow_id, source, fromMs, toMs } = wish;
   const steps = wholeRange({ fromMs, toMs, zone: 'UTC' });
-  const [group] = await readWindows(reader, { subject: 'executions', steps, filters: { workflow_id, source } });
+  const [group] = await readWindows(reader, {
+    subject: 'executions',
+    steps,
+    filters: { workflow_id, source },
+    distributions: [],
+  });
   if (group === undefined) return 0;
   const { completed, cancelled, timeout, partial } = group.whole;
   const ends: Partial<Record<ExecutionState, number>> = { completed, cancelled, timeout, partial };

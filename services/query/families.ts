@@ -17,6 +17,7 @@ import type { CommandDesk } from './command-desk.ts';
 import type { EventGate } from './incoming-events.ts';
 import type { KeyStore } from './key-store.ts';
 import type { Publisher } from './publisher.ts';
+import { alertBackTests } from './routes/alert-back-tests.ts';
 import { alertRules } from './routes/alert-rules.ts';
 import { alertSilences } from './routes/alert-silences.ts';
 import { alerts } from './routes/alerts.ts';
@@ -102,6 +103,7 @@ export const families: readonly Family[] = [
   deadLetters,
   alerts,
   alertRules,
+  alertBackTests,
   alertSilences,
   scores,
   webhooks,

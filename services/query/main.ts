@@ -39,7 +39,7 @@ onStop('watch of clickhouse', () => store.stop());
 const threads = new AnalysisThreads({
   database: readingDatabaseOptions(settings),
   threads: 2,
-  waitingMost: 16,
+  waitingMost: 64,
   timeoutMs: 30_000,
   heapMb: 1500,
 });

@@ -1,21 +1,31 @@
 import {
+  type ExecutionCourseRow,
   type ExecutionEventRow,
+  executionCourseQuestion,
   executionEventsQuestion,
+  type RecordPlace,
+  type RunAsk,
+  type TaskCourseRow,
   type TaskEventRow,
+  taskCourseQuestion,
   taskEventsQuestion,
 } from '../../clickhouse/queries/run-events.ts';
-import type { WorkspaceReader } from '../../clickhouse/question.ts';
+import { readRunPlaces } from '../../clickhouse/queries/run-places.ts';
+import type { Question, WorkspaceReader } from '../../clickhouse/question.ts';
 import { inOrder, isEndState, type RecordedTask, recordTasks } from '../analysis/recorded-tasks.ts';
 import { ApiError } from './errors.ts';
 
 /** One execution as its records tell it, with its tasks. */
-export interface RecordedRun {
+export interface RecordedRun<
+  Told extends ExecutionCourseRow = ExecutionCourseRow,
+  TaskTold extends TaskCourseRow = TaskCourseRow,
+> {
   id: string;
   source: string;
   /** Records of the execution in the order of time; empty where only its tasks were heard of. */
-  events: ExecutionEventRow[];
+  events: Told[];
   /** The record that gave the state: the end of the newest attempt, or the latest that was said of it. */
-  latest: ExecutionEventRow | null;
+  latest: Told | null;
   state: string;
   workflowId: string;
   attempt: number;
@@ -24,36 +34,72 @@ export interface RecordedRun {
   /** The first instant that anything is known of. */
   beganMs: number;
   durationMs: number | null;
-  tasks: RecordedTask<TaskEventRow>[];
+  tasks: RecordedTask<TaskTold>[];
 }
 
 /** An execution with more records than this is beyond a page; lists of it are asked for in pages. */
 const mostRecords = 50_000;
 
-export async function loadRun(reader: WorkspaceReader, id: string, source = ''): Promise<RecordedRun> {
-  const ask = { execution: id, source, limit: mostRecords + 1 };
-  const [events, taskEvents] = await Promise.all([
-    reader.ask(executionEventsQuestion, ask),
-    reader.ask(taskEventsQuestion, ask),
-  ]);
-  if (Math.max(events.length, taskEvents.length) > mostRecords) {
-    throw new ApiError('too_much_asked', `The execution has more than ${mostRecords} records.`, { mostRecords });
-  }
-  const sources = [...new Set([...events, ...taskEvents].map((event) => event.source))];
-  const [only] = sources;
-  if (only === undefined) throw new ApiError('not_found', 'There is no such execution in the workspace.');
-  if (sources.length > 1) {
+/** How it went, without what only a page about all of it shows. */
+export const loadCourse = (reader: WorkspaceReader, id: string, source?: string): Promise<RecordedRun> =>
+  loadRecords(reader, { id, source }, [executionCourseQuestion, taskCourseQuestion]);
+
+/** How it went, with all that was said of its tasks. */
+export const loadTasks = (
+  reader: WorkspaceReader,
+  id: string,
+  source?: string,
+): Promise<RecordedRun<ExecutionCourseRow, TaskEventRow>> =>
+  loadRecords(reader, { id, source }, [executionCourseQuestion, taskEventsQuestion]);
+
+export const loadRun = (
+  reader: WorkspaceReader,
+  id: string,
+  source?: string,
+): Promise<RecordedRun<ExecutionEventRow, TaskEventRow>> =>
+  loadRecords(reader, { id, source }, [executionEventsQuestion, taskEventsQuestion]);
+
+async function loadRecords<Told extends ExecutionCourseRow, TaskTold extends TaskCourseRow>(
+  reader: WorkspaceReader,
+  { id, source = '' }: { id: string; source: string | undefined },
+  [ofExecution, ofTasks]: [Question<RunAsk, Told>, Question<RunAsk, TaskTold>],
+): Promise<RecordedRun<Told, TaskTold>> {
+  const places = (await readRunPlaces(reader, id)).filter((place) => source === '' || place.source === source);
+  const [place, ...others] = places;
+  if (place === undefined) throw new ApiError('not_found', 'There is no such execution in the workspace.');
+  if (others.length > 0) {
+    const sources = places.map((each) => each.source);
     throw new ApiError('ambiguous_source', `The id is used by ${sources.length} sources.`, { sources });
   }
-  return describeRun(id, only, events, recordTasks(taskEvents));
+  const { source: only, first_ms: fromMs, last_ms: toMs } = place;
+  const ask = { execution: id, source: only, fromMs, toMs, limit: mostRecords + 1 };
+  const [told, tasksTold] = await Promise.all([reader.ask(ofExecution, ask), reader.ask(ofTasks, ask)]);
+  if (Math.max(told.length, tasksTold.length) > mostRecords) {
+    throw new ApiError('too_much_asked', `The execution has more than ${mostRecords} records.`, { mostRecords });
+  }
+  // What lists still know may be older than what records are kept for.
+  if (told.length + tasksTold.length === 0) {
+    throw new ApiError('not_found', 'The records of the execution are no longer kept.');
+  }
+  return describeRun(id, only, leaveNewest(told), recordTasks(leaveNewest(tasksTold)));
 }
 
-function describeRun(
+/** Of a record that was written again the newest row, as merging will leave it. */
+function leaveNewest<Row extends RecordPlace>(rows: readonly Row[]): Row[] {
+  const newest = new Map<string, Row>();
+  for (const row of rows) {
+    const key = JSON.stringify([row.source, row.stream, row.partition, row.offset]);
+    if ((newest.get(key)?.fold_version ?? -1) < row.fold_version) newest.set(key, row);
+  }
+  return [...newest.values()];
+}
+
+function describeRun<Told extends ExecutionCourseRow, TaskTold extends TaskCourseRow>(
   id: string,
   source: string,
-  unordered: readonly ExecutionEventRow[],
-  tasks: RecordedTask<TaskEventRow>[],
-): RecordedRun {
+  unordered: readonly Told[],
+  tasks: RecordedTask<TaskTold>[],
+): RecordedRun<Told, TaskTold> {
   const events = unordered.toSorted(inOrder);
   const attempt = Math.max(1, ...events.map((event) => event.attempt));
   const current = events.filter((event) => event.attempt === attempt);
@@ -86,9 +132,9 @@ function describeRun(
 
 /** As the end says; else as any record of the attempt says; else its first running record, or its first task. */
 function startOf(
-  current: readonly ExecutionEventRow[],
-  end: ExecutionEventRow | undefined,
-  tasks: readonly RecordedTask<TaskEventRow>[],
+  current: readonly ExecutionCourseRow[],
+  end: ExecutionCourseRow | undefined,
+  tasks: readonly RecordedTask<TaskCourseRow>[],
 ): number | null {
   const told = end?.started_at_ms ?? current.findLast(({ started_at_ms }) => started_at_ms !== null)?.started_at_ms;
   if (told !== null && told !== undefined) return told;
@@ -98,7 +144,7 @@ function startOf(
   return starts.length === 0 ? null : Math.min(...starts);
 }
 
-const instantsOf = (tasks: readonly RecordedTask<TaskEventRow>[]): (number | null)[] =>
+const instantsOf = (tasks: readonly RecordedTask<TaskCourseRow>[]): (number | null)[] =>
   tasks.flatMap(({ readyMs, startedMs, attempts }) => [
     readyMs,
     startedMs,

@@ -1,14 +1,21 @@
 import {
   type DistributionName,
   type FilterName,
+  type HistogramColumn,
+  type LargestGroups,
+  partsOf,
+  type RollupEnds,
+  rollupEndsQuestion,
   type Subject,
-  type WindowRow,
+  type WindowNeed,
+  type WindowSums,
   windowsQuestion,
 } from '../../clickhouse/queries/windows.ts';
 import type { WorkspaceReader } from '../../clickhouse/question.ts';
 import type { Sample } from '../analysis/change.ts';
 import { toInstant } from './answer-values.ts';
 import { ApiError } from './errors.ts';
+import { MergedHistogram } from './merged-histogram.ts';
 import type { Steps } from './time-range.ts';
 
 /** Rollups as routes ask for them: groups, each with its whole range and its steps. */
@@ -18,8 +25,10 @@ export interface WindowsWish {
   filters?: Partial<Record<FilterName, string | undefined>>;
   groupBy?: FilterName | null;
   distributions?: readonly DistributionName[];
-  /** In per cent. */
-  percentiles?: readonly number[];
+  /** What is read of rows besides how many started and ended, and distributions. */
+  needs?: readonly WindowNeed[];
+  /** The largest groups rather than all. */
+  largest?: LargestGroups;
 }
 
 export interface WindowGroup {
@@ -27,47 +36,142 @@ export interface WindowGroup {
   whole: WindowRow;
   /** One for each step of the range, undefined where there was no telemetry. */
   steps: (WindowRow | undefined)[];
+  /** What it was merged from. */
+  rows: readonly WindowSums[];
 }
 
-export const standardPercentiles = [50, 90, 95, 99] as const;
+/** One step of one group, or the whole range of a group. What was not asked for is NaN, lest it be taken for none. */
+export interface WindowRow {
+  started: number;
+  completed: number;
+  failed: number;
+  cancelled: number;
+  timeout: number;
+  partial: number;
+  finished: number;
+  retries: number;
+  attempts_failed: number;
+  cost_n: number;
+  cost_sum: number;
+  cpu_n: number;
+  cpu_ms_sum: number;
+  distributions: Map<DistributionName, Distribution>;
+}
+
+interface Distribution {
+  values: MergedHistogram;
+  ms_sum: number;
+  ms_min: number | null;
+  ms_max: number | null;
+}
+
 /** Rows of one answer; charts and tables beyond that are no use to anybody. */
 const mostRows = 50_000;
 const mostGroups = 500;
 
 export async function readWindows(reader: WorkspaceReader, wish: WindowsWish): Promise<WindowGroup[]> {
-  const { subject, steps, filters = {}, groupBy = null } = wish;
+  const { subject, steps, filters = {}, groupBy = null, distributions = ['duration'], needs = [], largest } = wish;
   const given = Object.fromEntries(Object.entries(filters).filter(([, value]) => value !== undefined));
+  const [ends] = await reader.ask(rollupEndsQuestion, { subject });
   const rows = await reader.ask(windowsQuestion, {
     ...given,
+    ...(ends as RollupEnds),
     subject,
     level: steps.level,
     from: steps.fromMs / 1000,
     to: steps.toMs / 1000,
     starts: steps.startsMs.map((ms) => ms / 1000),
-    ranks: (wish.percentiles ?? standardPercentiles).map((percent) => Math.round(percent * 100)),
-    distributions: wish.distributions ?? ['duration'],
+    distributions,
+    needs,
     groupBy,
+    largest,
   });
-  return collectGroups(rows, steps);
+  return collectGroups(rows, steps, distributions);
 }
 
-function collectGroups(rows: readonly WindowRow[], { startsMs }: Steps): WindowGroup[] {
-  const wholes = rows.filter((row) => row.is_whole === 1);
-  if (wholes.length > mostGroups || rows.length > mostRows) {
-    throw new ApiError('too_much_asked', `The answer has ${wholes.length} groups.`, { mostGroups });
+function collectGroups(
+  rows: readonly WindowSums[],
+  { startsMs }: Steps,
+  names: readonly DistributionName[],
+): WindowGroup[] {
+  const groups = Map.groupBy(rows, ({ group_key }) => group_key);
+  if (groups.size > mostGroups || rows.length > mostRows) {
+    throw new ApiError('too_much_asked', `The answer has ${groups.size} groups.`, { mostGroups });
   }
-  const places = new Map(startsMs.map((ms, at) => [ms / 1000, at]));
-  const groups = new Map<string, WindowGroup>();
-  for (const whole of wholes) {
-    groups.set(whole.group_key, { key: whole.group_key, whole, steps: startsMs.map(() => undefined) });
-  }
-  for (const row of rows) {
-    const group = groups.get(row.group_key);
-    const at = places.get(row.start);
-    if (row.is_whole === 0 && group !== undefined && at !== undefined) group.steps[at] = row;
-  }
-  return [...groups.values()];
+  return [...groups]
+    .sort(([one], [other]) => (one < other ? -1 : 1))
+    .map(([key, own]) => {
+      const byStart = Map.groupBy(own, ({ start }) => start * 1000);
+      const steps = startsMs.map((ms) => {
+        const found = byStart.get(ms);
+        return found && mergeRows(found, names);
+      });
+      return { key, whole: mergeRows(own, names), steps, rows: own };
+    });
 }
+
+/** The largest groups, and all of them as one: a fleet may have more workflows than an answer has room for. */
+export async function readLargest(
+  reader: WorkspaceReader,
+  wish: WindowsWish,
+  by: LargestGroups['by'],
+): Promise<{ groups: WindowGroup[]; all: WindowGroup | undefined }> {
+  const groups = await readWindows(reader, { ...wish, largest: { groups: mostGroups, by } });
+  if (groups.length < mostGroups) return { groups, all: joinGroups(groups, wish) };
+  const [all] = await readWindows(reader, { ...wish, groupBy: null });
+  return { groups, all };
+}
+
+/** All groups of an answer as one, without asking again. */
+function joinGroups(
+  groups: readonly WindowGroup[],
+  { steps, distributions = ['duration'] }: Pick<WindowsWish, 'steps' | 'distributions'>,
+): WindowGroup | undefined {
+  const rows = groups.flatMap((group) => group.rows.map((row) => ({ ...row, group_key: '' })));
+  return collectGroups(rows, steps, distributions)[0];
+}
+
+/** Rows of different windows or tables, in any order. */
+function mergeRows(rows: readonly WindowSums[], names: readonly DistributionName[]): WindowRow {
+  const sum = (column: NumberColumn): number => rows.reduce((merged, row) => merged + (row[column] ?? Number.NaN), 0);
+  const [completed, failed, cancelled, timeout, partial] = ends.map(sum) as [number, number, number, number, number];
+  return {
+    ...{ completed, failed, cancelled, timeout, partial },
+    started: sum('started'),
+    finished: completed + failed + cancelled + timeout + partial,
+    retries: sum('retries'),
+    attempts_failed: sum('attempt_failed') + sum('attempt_timeout'),
+    cost_n: sum('cost_micros_n'),
+    cost_sum: sum('cost_micros_sum') / 1e6,
+    cpu_n: sum('cpu_us_n'),
+    cpu_ms_sum: sum('cpu_us_sum') / 1000,
+    distributions: new Map(names.map((name) => [name, mergeDistribution(rows, name)])),
+  };
+}
+
+const ends = ['completed', 'failed', 'cancelled', 'timeout', 'partial'] as const;
+type NumberColumn = {
+  [Column in keyof WindowSums]-?: WindowSums[Column] extends number | undefined ? Column : never;
+}[keyof WindowSums];
+
+function mergeDistribution(rows: readonly WindowSums[], name: DistributionName): Distribution {
+  const merged: Distribution = { values: new MergedHistogram(), ms_sum: 0, ms_min: null, ms_max: null };
+  for (const row of rows) {
+    for (const part of partsOf[name]) {
+      merged.values.add(row[`${part}_hist`] as HistogramColumn);
+      merged.ms_sum += (row[`${part}_sum`] as number) / 1000;
+      merged.ms_min = pick(Math.min, merged.ms_min, row[`${part}_min`]);
+      merged.ms_max = pick(Math.max, merged.ms_max, row[`${part}_max`]);
+    }
+  }
+  return merged;
+}
+
+const pick = (
+  choose: (one: number, other: number) => number,
+  knownMs: number | null,
+  us: number | null | undefined,
+): number | null => (us == null ? knownMs : choose(us / 1000, knownMs ?? us / 1000));
 
 export const describeRange = ({ fromMs, toMs, level }: Steps) => ({
   from: toInstant(fromMs),
@@ -87,12 +191,27 @@ export const ratioOf = (part: number, of: number): number | null => (of === 0 ? 
 
 export const failuresOf = (row: WindowRow | undefined): number => (row === undefined ? 0 : row.failed + row.timeout);
 
-export const meanOf = (row: WindowRow | undefined, name: DistributionName): number | null =>
-  row === undefined ? null : ratioOf(row[`${name}_ms_sum`], row[`${name}_n`]);
+export const countOf = (row: WindowRow | undefined, name: DistributionName): number =>
+  row?.distributions.get(name)?.values.n ?? 0;
 
-/** By its place among the percentiles that were asked for; rounded to what a histogram can tell. */
-export function percentileOf(row: WindowRow | undefined, name: DistributionName, at: number): number | null {
-  const value = row?.[`${name}_quantiles_ms`]?.[at] ?? null;
+export const sumOf = (row: WindowRow | undefined, name: DistributionName): number =>
+  row?.distributions.get(name)?.ms_sum ?? 0;
+
+/** Least and greatest ever told; of a row that was asked for its extremes. */
+export function extremesOf(
+  row: WindowRow | undefined,
+  name: DistributionName,
+): { min: number | null; max: number | null } {
+  const { ms_min: min = null, ms_max: max = null } = row?.distributions.get(name) ?? {};
+  return { min, max };
+}
+
+export const meanOf = (row: WindowRow | undefined, name: DistributionName): number | null =>
+  ratioOf(sumOf(row, name), countOf(row, name));
+
+/** Rounded to what a histogram can tell. */
+export function percentileOf(row: WindowRow | undefined, name: DistributionName, percent: number): number | null {
+  const value = row?.distributions.get(name)?.values.percentile(percent) ?? null;
   return value === null ? null : Math.round(value * 1000) / 1000;
 }
 
@@ -102,10 +221,11 @@ export const costOf = (row: WindowRow | undefined): number | null =>
 
 /** Number, mean and variance, the latter from the histogram and so within its error. */
 export function sampleOf(row: WindowRow | undefined, name: DistributionName): Sample {
-  const n = row?.[`${name}_n`] ?? 0;
-  if (row === undefined || n <= 0) return { n: 0, mean: 0, variance: 0 };
-  const mean = row[`${name}_ms_sum`] / n;
-  return { n, mean, variance: Math.max(0, row[`${name}_ms_squares`] / n - mean * mean) };
+  const n = countOf(row, name);
+  if (n <= 0) return { n: 0, mean: 0, variance: 0 };
+  const mean = sumOf(row, name) / n;
+  const squares = row?.distributions.get(name)?.values.sumOfSquares ?? 0;
+  return { n, mean, variance: Math.max(0, squares / n - mean * mean) };
 }
 
 /** The one source of what was asked, or the answer that names the choices; null where there is nothing at all. */

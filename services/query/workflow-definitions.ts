@@ -1,9 +1,13 @@
-import { type EntityRow, readExecutionPage } from '../../clickhouse/queries/entity-pages.ts';
-import { type SeenWorkflow, seenTasksQuestion, seenWorkflowsQuestion } from '../../clickhouse/queries/workflows.ts';
+import {
+  executionHeadQuestion,
+  newestExecutionsQuestion,
+  type SeenWorkflow,
+  seenTasksQuestion,
+  seenWorkflowsQuestion,
+} from '../../clickhouse/queries/workflows.ts';
 import type { WorkspaceReader } from '../../clickhouse/question.ts';
 import { definitionKey, definitionsCollection } from '../simulator/seed-records.ts';
 import { ApiError } from './errors.ts';
-import type { ListedExecution } from './execution-pages.ts';
 import { type LearnedDefinition, learnDefinition } from './learned-definition.ts';
 import { listSetUp, readSetUp, type SetUp } from './state-desk.ts';
 
@@ -60,26 +64,21 @@ export async function learnWorkflow(
   reader: WorkspaceReader,
   workflow: string,
   source: string,
-  nowMs: number,
 ): Promise<Learned | null> {
   const seen = await findSeen(reader, workflow, source);
   if (seen === null) return null;
-  const page = await readExecutionPage(reader.named('execution_page'), {
-    workspace: reader.workspace,
-    workflowId: workflow,
-    state: '',
-    source: seen.source,
-    fromMs: 0,
-    toMs: nowMs + 300_000,
-    after: null,
-    limit: learnedFrom,
-    columns: ['workflow_name', 'workflow_version'],
-  });
-  const rows = page.rows as (EntityRow & Pick<ListedExecution, 'workflow_name' | 'workflow_version'>)[];
-  const executions = rows.map(({ execution_id }) => execution_id);
-  const tasks = executions.length === 0 ? [] : await reader.ask(seenTasksQuestion, { source: seen.source, executions });
-  const version = rows[0]?.workflow_version ?? seen.versions.at(-1) ?? '';
-  const head = { id: workflow, name: rows[0]?.workflow_name ?? '', version, executions: executions.length };
+  const newest = await reader.ask(newestExecutionsQuestion, { workflow, source: seen.source, limit: 2 * learnedFrom });
+  const executions = [...new Set(newest.map(({ execution_id }) => execution_id))].slice(0, learnedFrom);
+  const [execution] = executions;
+  const [[told], tasks] =
+    execution === undefined
+      ? [[], []]
+      : await Promise.all([
+          reader.ask(executionHeadQuestion, { source: seen.source, execution }),
+          reader.ask(seenTasksQuestion, { source: seen.source, executions }),
+        ]);
+  const version = told?.workflow_version ?? seen.versions.at(-1) ?? '';
+  const head = { id: workflow, name: told?.workflow_name ?? '', version, executions: executions.length };
   return {
     definition: learnDefinition(head, tasks),
     source: seen.source,

@@ -1,4 +1,4 @@
-import type { CoordinationEventRecord } from '../../schemas/records.ts';
+import type { CoordinationEventRecord } from '../../schemas/orchestrator-records.ts';
 import type { Random } from './random.ts';
 
 /** How the nodes of an orchestrator agree: who leads, who holds which lock, what state they share. */

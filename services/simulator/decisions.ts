@@ -1,4 +1,4 @@
-import type { SchedulingDecisionRecord } from '../../schemas/records.ts';
+import type { SchedulingDecisionRecord } from '../../schemas/orchestrator-records.ts';
 import type { Orchestrator } from './orchestrator.ts';
 import type { TaskChange } from './play-changes.ts';
 

@@ -1,4 +1,5 @@
-import type { ExecutionRecord, OrchestratorRecord, TaskRecord } from '../../schemas/records.ts';
+import type { OrchestratorRecord } from '../../schemas/orchestrator-records.ts';
+import type { ExecutionRecord, TaskRecord } from '../../schemas/records.ts';
 import { encodeExecutionEvent, encodeOrchestratorEvent, encodeTaskEvent } from '../../schemas/wire.ts';
 import { type OddEvent, type OddityRatios, oddityDefaults, sendRun } from './oddities.ts';
 import type { Random } from './random.ts';

@@ -1,18 +1,10 @@
 import type { CommandOutcomeRecord, CommandRecord } from '../../schemas/records.ts';
-import { encodeOutgoing, type Outgoing } from './delivery.ts';
 import { type DemoState, openSegments } from './demo-state.ts';
 import { type AcceptedCommand, acceptanceResult, type CommandBook, type Deed } from './obey.ts';
+import { type OutgoingMessage, packMessages } from './outgoing-messages.ts';
 import { type ScenarioName, scenarios } from './scenarios.ts';
 import { Segment, type SegmentSpec } from './segment.ts';
 import type { TruthRecord } from './truth.ts';
-
-/** A Kafka message of the demo, with the topic it goes to. */
-export interface OutgoingMessage {
-  topic: Outgoing['topic'];
-  key: string;
-  value: Buffer;
-  timestampMs: number;
-}
 
 /** The world outside. Each call resolves when the brokers have what it was given. */
 export interface DemoRim {
@@ -31,15 +23,11 @@ interface OpenSegment {
   saved: DemoState['open'][number];
 }
 
-// Brokers refuse a batch of more than 1 MB, and all of one send may go to one partition.
-const maxSendBytes = 700_000;
-// What the record format and a batch's varints add to key and value, at most.
-const recordOverheadBytes = 70;
 const pollMs = 100;
 const saveEveryMs = 2_000;
 /** History is made in slices, between which live telemetry has its turn. */
 const sliceMs = 600_000;
-/** What is sent later than this after its time is history, and carries the time of the event. */
+/** What is sent later than this after its time is history. */
 const historyAgeMs = 60_000;
 
 /**
@@ -166,26 +154,11 @@ export class DemoProducer {
   }
 
   async #sendSlice({ segment, saved }: OpenSegment, toMs: number): Promise<void> {
-    let messages: OutgoingMessage[] = [];
-    let bytes = 0;
-    const flush = async () => {
-      if (messages.length === 0) return;
-      const batch = messages;
-      messages = [];
-      bytes = 0;
-      await this.#rim.send(batch);
-      this.#sent += batch.length;
-    };
     const liveFromMs = this.#rim.nowMs() - historyAgeMs;
-    for (const outgoing of segment.takeUntil(toMs)) {
-      const { topic, key, sendAtMs, eventTimeMs } = outgoing;
-      const value = encodeOutgoing(outgoing);
-      const size = Buffer.byteLength(key) + value.length + recordOverheadBytes;
-      if (bytes + size > maxSendBytes) await flush();
-      messages.push({ topic, key, value, timestampMs: sendAtMs < liveFromMs ? eventTimeMs : sendAtMs });
-      bytes += size;
+    for (const messages of packMessages(segment.takeUntil(toMs), liveFromMs)) {
+      await this.#rim.send(messages);
+      this.#sent += messages.length;
     }
-    await flush();
     const truths = segment.takeTruths();
     if (truths.length > 0) await this.#rim.sendTruths(truths);
     await Promise.all(this.#answers.splice(0));

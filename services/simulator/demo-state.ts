@@ -28,6 +28,8 @@ export interface DemoWishes {
 }
 
 const dayMs = 86_400_000;
+/** The last day of history is told as it happened; what is older comes as if it was read from an orchestrator's database. */
+const toldFromBeginningMs = dayMs;
 
 /** The first start: days of history, and a segment that goes on into the future. */
 export function beginDemo({ scenario, seed, scale, historyDays, nowMs }: DemoWishes): DemoState {
@@ -76,7 +78,8 @@ export function openSegments(state: DemoState, nowMs: number): SegmentSpec[] {
     const startMs = state.nextStartMs;
     const endMs = (Math.floor(startMs / segmentMs) + 1) * segmentMs;
     const { scenario, seed, scale, firstMs, liveFromMs } = state;
-    const spec = { startMs, endMs, gridEndMs: endMs, scenario, seed, scale, detailFromMs: liveFromMs, firstMs };
+    const told = { detailFromMs: liveFromMs, beginningsFromMs: liveFromMs - toldFromBeginningMs };
+    const spec = { startMs, endMs, gridEndMs: endMs, scenario, seed, scale, firstMs, ...told };
     state.open.push({ spec, takenMs: startMs });
     opened.push(spec);
     state.nextStartMs = endMs;

@@ -1,4 +1,4 @@
-import type { orchestratorTypes } from '../../schemas/events.ts';
+import type { orchestratorTypes } from '../../schemas/orchestrator-events.ts';
 import type { CoordinationSpec } from './coordination.ts';
 import type { QueueDiscipline } from './resources.ts';
 

@@ -12,6 +12,7 @@ export interface ReportRhythm {
 }
 
 export const reportRhythms = {
+  sparse: { poolsEveryMs: 1_800_000, workersEveryMs: 3_600_000, decisionsEvery: 60 },
   coarse: { poolsEveryMs: 600_000, workersEveryMs: 1_800_000, decisionsEvery: 20 },
   detailed: { poolsEveryMs: 10_000, workersEveryMs: 30_000, decisionsEvery: 1 },
 } as const;

@@ -13,9 +13,10 @@ import { startProcess } from '../../pipelines/process.ts';
 import { kafkaOptions } from '../../pipelines/servers.ts';
 import type { CommandRecord } from '../../schemas/records.ts';
 import { decodeCommand, encodeCommand } from '../../schemas/wire.ts';
-import { DemoProducer, type OutgoingMessage } from './demo-producer.ts';
+import { DemoProducer } from './demo-producer.ts';
 import { beginDemo, type DemoState, decodeState, encodeState, resumeDemo } from './demo-state.ts';
 import { CommandBook } from './obey.ts';
+import { byTopic, type OutgoingMessage } from './outgoing-messages.ts';
 import { scaleOf } from './scenarios.ts';
 import { encodeTruth, type TruthRecord } from './truth.ts';
 
@@ -180,16 +181,10 @@ async function sendTo(topic: string, messages: { key: string; value: Buffer; tim
 }
 
 async function sendMessages(messages: OutgoingMessage[]): Promise<void> {
-  const topicMessages = (['executions', 'tasks', 'orchestrators'] as const).map((topic) => ({
-    topic: topicNames[topic],
-    messages: messages
-      .filter((message) => message.topic === topic)
-      .map(({ key, value, timestampMs }) => ({ key, value, timestamp: String(timestampMs) })),
-  }));
-  const filled = topicMessages.filter((entry) => entry.messages.length > 0);
+  const topicMessages = byTopic(messages, topicNames);
   // Not compressed: a fetch is bounded in bytes as sent, and a consumer that is far behind would unpack ten times as many.
-  await producer.sendBatch({ acks: -1, topicMessages: filled });
-  for (const entry of filled) sentCounter.inc({ topic: entry.topic }, entry.messages.length);
+  await producer.sendBatch({ acks: -1, topicMessages });
+  for (const entry of topicMessages) sentCounter.inc({ topic: entry.topic }, entry.messages.length);
 }
 
 /** A line of plain text is what the launcher shows to the user; a line for each tenth is bar enough. */

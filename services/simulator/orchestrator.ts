@@ -1,4 +1,4 @@
-import type { OrchestratorBodies, OrchestratorRecord } from '../../schemas/records.ts';
+import type { OrchestratorBodies, OrchestratorRecord } from '../../schemas/orchestrator-records.ts';
 import { Coordination } from './coordination.ts';
 import type { Engine } from './engine.ts';
 import { type OrchestratorSpec, type PoolSpec, placeId, poolSpecOf } from './fleet.ts';

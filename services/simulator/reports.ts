@@ -6,7 +6,7 @@ import type {
   QueueMetricsRecord,
   WorkerPoolRecord,
   WorkerRecord,
-} from '../../schemas/records.ts';
+} from '../../schemas/orchestrator-records.ts';
 import { placeId } from './fleet.ts';
 import type { QueueLedger } from './ledgers.ts';
 import type { Orchestrator, Pool } from './orchestrator.ts';

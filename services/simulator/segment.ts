@@ -22,6 +22,8 @@ export interface SegmentSpec {
   /** Runs compared with the ordinary, for those that begin by chance. */
   scale: number;
   detailFromMs: number;
+  /** Before this, only ends of attempts are told. */
+  beginningsFromMs?: number;
   /** When the first segment of the scenario began; some scenarios change from day to day. */
   firstMs: number;
 }
@@ -42,7 +44,7 @@ export class Segment {
     onDeed: (command: AcceptedCommand, deed: Deed) => void = () => {},
   ) {
     this.#onDeed = onDeed;
-    const { seed, startMs, endMs, gridEndMs, scale } = spec;
+    const { seed, startMs, endMs, gridEndMs, scale, beginningsFromMs = 0 } = spec;
     this.spec = spec;
     this.takenMs = startMs;
     const catalogue = scenario.catalogue(Math.floor((startMs - spec.firstMs) / 86_400_000), scale);
@@ -57,6 +59,7 @@ export class Segment {
       clockSkewMsMost: scenario.clockSkewMsMost,
       slotFactor: Math.max(1, Math.round(scale)),
       rhythm: { ...reportRhythms, detailFromMs: spec.detailFromMs },
+      beginningsFromMs,
       sink: {
         event: (event) => this.#delivery.add(event),
         truth: (record) => this.#truths.push(record),

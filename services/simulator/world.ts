@@ -1,4 +1,5 @@
-import type { ExecutionRecord, OrchestratorRecord, TaskRecord } from '../../schemas/records.ts';
+import type { OrchestratorRecord } from '../../schemas/orchestrator-records.ts';
+import type { ExecutionRecord, TaskRecord } from '../../schemas/records.ts';
 import { type LoadFactor, nextArrival, runsOfArrival } from './arrivals.ts';
 import { type CatalogueEntry, everyTask } from './catalogue.ts';
 import { describeDecision } from './decisions.ts';
@@ -46,6 +47,11 @@ export interface WorldOptions {
   slotFactor?: number;
   /** Before `detailFromMs` reports come seldom, as history would otherwise be mostly reports. */
   rhythm?: { coarse: ReportRhythm; detailed: ReportRhythm; detailFromMs: number };
+  /**
+   * Before this, of an attempt is told how it ended, with all its times, and reports are sparse: what an orchestrator's own database
+   * still knows.
+   */
+  beginningsFromMs?: number;
   sink: WorldSink;
 }
 
@@ -135,7 +141,8 @@ export class World {
   }
 
   #rhythm(): ReportRhythm {
-    const { rhythm } = this.options;
+    const { rhythm, beginningsFromMs = 0 } = this.options;
+    if (this.engine.nowMs < beginningsFromMs) return reportRhythms.sparse;
     if (rhythm === undefined) return reportRhythms.coarse;
     return this.engine.nowMs >= rhythm.detailFromMs ? rhythm.detailed : rhythm.coarse;
   }
@@ -317,12 +324,19 @@ export class World {
     const story = run.stories.get(change.executionId) ?? run.story;
     owner.countTask(change);
     if (change.state === 'queued' && !owner.spec.tellsQueued) return;
-    const record = describeTask(change, story, (worker) => this.#skewOf(worker));
-    this.#emit({ topic: 'tasks', key: change.executionId, atMs: change.atMs, record });
+    if (this.#isTold(change)) {
+      const record = describeTask(change, story, (worker) => this.#skewOf(worker));
+      this.#emit({ topic: 'tasks', key: change.executionId, atMs: change.atMs, record });
+    }
     if (change.state !== 'running' || change.worker === null) return;
     const latencyMs = owner.takeDecision(change);
     if (latencyMs === null || this.#decisions++ % this.#rhythm().decisionsEvery !== 0) return;
     owner.send('scheduling_decision', describeDecision(owner, change, latencyMs), change.dispatchedAtMs ?? change.atMs);
+  }
+
+  #isTold({ state, atMs }: TaskChange): boolean {
+    const { beginningsFromMs = 0 } = this.options;
+    return atMs >= beginningsFromMs || (state !== 'queued' && state !== 'running');
   }
 
   #skewOf(worker: string | null): number {

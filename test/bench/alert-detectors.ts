@@ -1,3 +1,5 @@
+import { findSeason, type SlotValues, seasonAt } from '../../pipelines/scoring/season.ts';
+import type { Weighted } from '../../pipelines/scoring/weighted.ts';
 import { FailureRate } from '../../services/alerts/detectors/failure-rate.ts';
 import { Level } from '../../services/alerts/detectors/level.ts';
 import { RecordExcess } from '../../services/alerts/detectors/record-excess.ts';
@@ -63,12 +65,41 @@ function poisson(random: Random, expected: number): number {
   return n;
 }
 
+/** A week is what baselines call recent. */
+const recentMs = 7 * 86_400_000;
+const mondayMs = 4 * 86_400_000;
+const slotOfWeek = (atMs: number): number => Math.floor((atMs - mondayMs) / 3_600_000) % 168;
+
+/** What baselines find to recur, looked for anew every day, as the evaluator has it taken out before it judges. */
+function createSeason(): (logs: readonly number[], endMs: number) => number {
+  const hours = new Map<number, Weighted[]>();
+  let season: number[] = [];
+  let seasonDay = 0;
+  return (logs, endMs) => {
+    const atMs = endMs - windowMs;
+    const day = Math.floor(atMs / 86_400_000);
+    if (day !== seasonDay) {
+      const slots = [...hours].map(([hour, values]): SlotValues => {
+        const slot = slotOfWeek(hour * 3_600_000);
+        return { slot, isRecent: hour * 3_600_000 >= atMs - recentMs, starts: [hour], values };
+      });
+      [season, seasonDay] = [findSeason(slots), day];
+    }
+    const hour = Math.floor(atMs / 3_600_000);
+    hours.set(hour, [...(hours.get(hour) ?? []), ...logs.map((log): Weighted => [log, 1])]);
+    return seasonAt(season, slotOfWeek(atMs));
+  };
+}
+
 const ofLevel = (): Detect => {
   const level = new Level();
+  const seasonOf = createSeason();
   return (values, endMs) => {
+    const logs = values.map(Math.log);
+    const recurs = seasonOf(logs, endMs);
     if (values.length === 0) return false;
     const found = level.judge(
-      values.map((ms) => [Math.log(ms), 1] as const),
+      logs.map((log) => [log - recurs, 1] as const),
       endMs,
     );
     return found !== null && found.pHigh < 1e-7 && Math.min(found.effect, found.latest) >= 1.3;

@@ -1,6 +1,10 @@
 import { alertWindowMs, type WindowInput } from '../../clickhouse/queries/alert-inputs.ts';
 import type { AlertChangeRow } from '../../clickhouse/tables/alerts.ts';
 import type { AlertRuleId } from '../../schemas/alerts.ts';
+import { Judge } from '../../services/alerts/judge.ts';
+import type { SeasonOf } from '../../services/alerts/judge-runs.ts';
+import { RuleBook } from '../../services/alerts/rules.ts';
+import { AlertMachine } from '../../services/alerts/state.ts';
 import type { IncidentKind, TruthRecord } from '../../services/simulator/truth.ts';
 
 /** One alert that people were told of, from its first firing to its end. */
@@ -16,9 +20,30 @@ export interface ToldAlert {
   effects: string;
   firedMs: number;
   endMs: number;
-  isMerged: boolean;
+  /** The alert that explains it, and closed it; null where it stands for itself. */
+  causeAlertId: string | null;
   title: string;
   description: string;
+}
+
+/** Judge and alert machine on windows in their order, as the evaluator drives them. */
+export class AlertDrive {
+  readonly changes: AlertChangeRow[] = [];
+  /** Milliseconds that each window took. */
+  readonly costs: number[] = [];
+  readonly #machine = new AlertMachine();
+  readonly #judge: Judge;
+
+  constructor(seasonOf?: SeasonOf) {
+    const book = new RuleBook();
+    this.#judge = new Judge({ bookOf: () => book, ...(seasonOf && { seasonOf }) });
+  }
+
+  take(window: WindowInput): void {
+    const startedMs = performance.now();
+    this.changes.push(...this.#machine.play({ roundMs: window.endMs, judgements: this.#judge.judge(window) }));
+    this.costs.push(performance.now() - startedMs);
+  }
 }
 
 export function collectAlerts(changes: readonly AlertChangeRow[], endMs: number): ToldAlert[] {
@@ -38,7 +63,7 @@ export function collectAlerts(changes: readonly AlertChangeRow[], endMs: number)
         effects: change.labels.effects ?? '0',
         firedMs: change.eventTimeMs,
         endMs,
-        isMerged: false,
+        causeAlertId: null,
         title: change.title,
         description: change.description ?? '',
       });
@@ -47,7 +72,7 @@ export function collectAlerts(changes: readonly AlertChangeRow[], endMs: number)
       known.effects = change.labels.effects ?? '0';
       if (change.state === 'resolved') {
         known.endMs = change.eventTimeMs;
-        known.isMerged = change.causeAlertId !== null;
+        known.causeAlertId = change.causeAlertId;
       } else if (change.state === 'firing') known.endMs = endMs;
     }
   }

@@ -174,7 +174,7 @@ function startAlert(measure: string, subject: Subject, firedMs: number): ToldAle
     effects: '0',
     firedMs,
     endMs: firedMs,
-    isMerged: false,
+    causeAlertId: null,
     title: '',
     description: '',
   };

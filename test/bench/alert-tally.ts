@@ -28,8 +28,8 @@ function ruleOf({ rules }: Tally, rule: string) {
 }
 
 /** Nobody is told of what is still being learned, nor of what another alert explains. */
-export function isTold({ firedMs, isMerged }: ToldAlert): boolean {
-  return firedMs >= stretchStartMs + weekDays * dayMs && !isMerged;
+export function isTold({ firedMs, causeAlertId }: ToldAlert): boolean {
+  return firedMs >= stretchStartMs + weekDays * dayMs && causeAlertId === null;
 }
 
 export function tallyAlerts({ endMs: stretchEndMs, incidents }: SimulatedStretch, told: readonly ToldAlert[]): Tally {

@@ -1,11 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import type { AlertChangeRow } from '../../clickhouse/tables/alerts.ts';
-import { Judge } from '../../services/alerts/judge.ts';
-import { RuleBook } from '../../services/alerts/rules.ts';
-import { AlertMachine } from '../../services/alerts/state.ts';
-import { collectAlerts, rulesOf, type ToldAlert } from './alert-matching.ts';
+import { AlertDrive, collectAlerts, rulesOf, type ToldAlert } from './alert-matching.ts';
 import { type Bounds, measureStretch, type NaiveMethod, naiveMethods, tellNaively, tuneBounds } from './alert-naive.ts';
 import {
   addTallies,
@@ -101,17 +97,9 @@ function tuneAll(): Map<NaiveMethod, Bounds> {
 }
 
 function tellAlerts({ windows, endMs }: SimulatedStretch): { told: ToldAlert[]; judgeMs: number } {
-  const book = new RuleBook();
-  const judge = new Judge({ bookOf: () => book });
-  const machine = new AlertMachine();
-  const changes: AlertChangeRow[] = [];
-  const costs: number[] = [];
-  for (const window of windows) {
-    const startedMs = performance.now();
-    changes.push(...machine.play({ roundMs: window.endMs, judgements: judge.judge(window) }));
-    costs.push(performance.now() - startedMs);
-  }
-  return { told: collectAlerts(changes, endMs).filter(isTold), judgeMs: median(costs) };
+  const drive = new AlertDrive();
+  for (const window of windows) drive.take(window);
+  return { told: collectAlerts(drive.changes, endMs).filter(isTold), judgeMs: median(drive.costs) };
 }
 
 function sum(take: (result: StretchResult) => Tally) {

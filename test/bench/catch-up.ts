@@ -29,8 +29,10 @@ export async function fillTopic(
   await servers.createTopic(topic, partitions);
   let messages: { key: string; value: Buffer; timestamp: string }[] = [];
   let bytes = 0;
-  const startMs = Date.now() - 45 * 60_000;
-  for (const record of createBacklog({ ...shape, records, startMs, avroRatio: encoding === 'json' ? 0 : 1 })) {
+  // It ends a while ago: brokers refuse records of the future.
+  const { spanMs = 30 * 60_000 } = shape;
+  const startMs = Date.now() - spanMs - 15 * 60_000;
+  for (const record of createBacklog({ ...shape, spanMs, records, startMs, avroRatio: encoding === 'json' ? 0 : 1 })) {
     const value = encoding === 'confluent' ? toConfluent(record.value) : record.value;
     messages.push({ key: record.key, value, timestamp: String(record.timestampMs) });
     bytes += record.value.length + 60;

@@ -1,6 +1,7 @@
 import { createDecoder, type LogRecord, type TopicKind } from '../../pipelines/decode.ts';
 import { Rejection } from '../../pipelines/rejections.ts';
-import type { ExecutionRecord, OrchestratorRecord, TaskRecord } from '../../schemas/records.ts';
+import type { OrchestratorRecord } from '../../schemas/orchestrator-records.ts';
+import type { ExecutionRecord, TaskRecord } from '../../schemas/records.ts';
 import {
   encodeExecutionEvent,
   encodeOrchestratorEvent,

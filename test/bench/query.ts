@@ -11,13 +11,14 @@ import { ask, measureAnswers, SteadyIngest } from './query-load.ts';
 import { type ApiDescription, type AskedSubject, listReadingRoutes, type ReadingRoute } from './query-routes.ts';
 import { type Change, sendRefused, setUpWorkspaces } from './query-set-up.ts';
 import { type Bar, finishBench, percentile, round } from './report.ts';
-import { BenchServers, type QueryProcess } from './servers.ts';
+import { BenchServers, cpuSecondsOf, type QueryProcess } from './servers.ts';
 import { copyParts, databaseNames, fillDatabases, prepareFolder } from './store-fill.ts';
 import { readSubjects } from './store-questions.ts';
 
 /**
  * How long every route that reads takes under some clients that ask without a pause, while telemetry goes on coming in, and
  * how many rows ClickHouse reads for an answer. Clients, service, broker, pipelines and ClickHouse share this machine's cores.
+ * On a machine that does other things too the CPU time that an answer takes says more than how long it took.
  * `--data DIR` asks a copy of what `npm run bench -- store --data DIR --fill-only` has filled, and leaves that as it was.
  */
 const { values: options } = parseArgs({
@@ -110,6 +111,8 @@ interface Measured {
   times: Map<number, number[]>;
   rowsRead: number;
   questions: Map<string, number>;
+  /** Milliseconds of an answer; of ClickHouse without what it took for telemetry that came in meanwhile. */
+  cpuMs: { service: number; clickhouse: number };
 }
 
 type Next = (route: ReadingRoute) => { address: string; headers: Record<string, string>; subject: AskedSubject };
@@ -126,8 +129,24 @@ async function assertContent(next: Next, route: ReadingRoute): Promise<void> {
   throw new Error(`${route.name} had nothing to say`);
 }
 
-async function measureRoute(service: QueryProcess, next: Next, route: ReadingRoute): Promise<Measured> {
+/** What ClickHouse takes while nobody asks: seconds of CPU a second. */
+async function measureIngest(): Promise<number> {
+  const before = cpuSecondsOf(servers.clickhouse.pid);
+  await sleep(ingestMeasuredMs);
+  return (cpuSecondsOf(servers.clickhouse.pid) - before) / (ingestMeasuredMs / 1000);
+}
+
+const ingestMeasuredMs = 10_000;
+
+async function measureRoute(
+  service: QueryProcess,
+  next: Next,
+  route: ReadingRoute,
+  ingestShare: number,
+): Promise<Measured> {
   await assertContent(next, route);
+  const cpuBefore = { service: service.cpuSeconds, clickhouse: cpuSecondsOf(servers.clickhouse.pid) };
+  const startedMs = performance.now();
   const times = new Map<number, number[]>();
   let rowsRead = 0;
   let questions = new Map<string, number>();
@@ -140,7 +159,13 @@ async function measureRoute(service: QueryProcess, next: Next, route: ReadingRou
     questions = new Map(grown.filter(([, value]) => value > 0));
     rowsRead = [...questions.values()].reduce((sum, value) => sum + value, 0);
   }
-  return { route, times, rowsRead, questions };
+  const answers = [...times.values()].reduce((sum, own) => sum + own.length, 0);
+  const ofIngest = (ingestShare * (performance.now() - startedMs)) / 1000;
+  const cpuMs = {
+    service: (1000 * (service.cpuSeconds - cpuBefore.service)) / answers,
+    clickhouse: (1000 * (cpuSecondsOf(servers.clickhouse.pid) - cpuBefore.clickhouse - ofIngest)) / answers,
+  };
+  return { route, times, rowsRead, questions, cpuMs };
 }
 
 /** Rows of one workflow, on average, and of all of them, in the tables that questions about telemetry read. */
@@ -156,11 +181,12 @@ async function countRows(database: Database): Promise<{ ofOne: number; ofAll: nu
 }
 
 function report(measured: readonly Measured[], counts: { ofOne: number; ofAll: number }, taskRows: number): void {
-  const table = measured.map(({ route, times, rowsRead }) => {
+  const table = measured.map(({ route, times, rowsRead, cpuMs }) => {
     const each = [...times].flatMap(([clients, own]) =>
       [0.5, 0.95, 0.99].map((share) => [`${clients}: p${share * 100}`, round(percentile(own, share))] as const),
     );
-    return { route: route.name, ...Object.fromEntries(each), 'rows read': Math.round(rowsRead) };
+    const cpu = { 'CPU ms service': round(cpuMs.service), 'CPU ms ClickHouse': round(Math.max(0, cpuMs.clickhouse)) };
+    return { route: route.name, ...Object.fromEntries(each), 'rows read': Math.round(rowsRead), ...cpu };
   });
   const slowest = (clients: number) =>
     Math.max(...measured.map(({ times }) => percentile(times.get(clients) ?? [Number.NaN], 0.95)));
@@ -220,16 +246,19 @@ async function measure(): Promise<void> {
   const routes = listReadingRoutes(description as ApiDescription).filter(({ name }) => name.includes(options.only));
   const sentBefore = ingest.sent;
   const durableBefore = await durable(database);
+  const ingestShare = await measureIngest();
+  say(`ClickHouse takes ${Math.round(100 * ingestShare)} % of a core for telemetry`);
   const startedMs = performance.now();
   const measured: Measured[] = [];
   for (const route of routes) {
-    measured.push(await measureRoute(service, next, route));
+    measured.push(await measureRoute(service, next, route, ingestShare));
     const own = measured.at(-1) as Measured;
     console.log(
       route.name,
       [...own.times]
         .map(([clients, times]) => `${clients}: ${round(percentile(times, 0.5))}/${round(percentile(times, 0.95))}`)
         .join('  '),
+      `CPU ${round(own.cpuMs.service)} + ${round(own.cpuMs.clickhouse)} ms`,
       Object.fromEntries([...own.questions].map(([name, value]) => [name, Math.round(value)])),
     );
   }

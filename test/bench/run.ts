@@ -24,6 +24,8 @@ const notBenches = new Set([
   'store-fill.ts',
   'store-records.ts',
   'store-questions.ts',
+  'window-differences.ts',
+  'window-fold.ts',
 ]);
 const names = readdirSync(import.meta.dirname)
   .filter((file) => file.endsWith('.ts') && !notBenches.has(file))
@@ -34,7 +36,7 @@ if (name === undefined || !names.includes(name)) {
   process.exit(2);
 }
 const script = path.join(import.meta.dirname, `${name}.ts`);
-const { status } = spawnSync(process.execPath, ['--max-old-space-size=4000', '--expose-gc', script, ...options], {
+const { status } = spawnSync(process.execPath, ['--max-old-space-size=8000', '--expose-gc', script, ...options], {
   stdio: 'inherit',
 });
 process.exit(status ?? 1);

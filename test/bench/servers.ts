@@ -8,7 +8,7 @@ import { Database } from '../../clickhouse/client.ts';
 import { migrate } from '../../clickhouse/migrate.ts';
 import { type EmbeddedClickHouse, startClickHouse } from '../../deploy/local/clickhouse.ts';
 import { type EmbeddedKafka, startKafka } from '../../deploy/local/kafka.ts';
-import { heapFlags } from '../../deploy/local/node-process.ts';
+import { heapFlags, pipelineFlags } from '../../deploy/local/node-process.ts';
 import { listReadableTables } from '../../deploy/local/readable-tables.ts';
 import {
   type Admin,
@@ -114,7 +114,7 @@ export class BenchServers {
   ): BenchPipeline {
     const port = freePort();
     const env = { WEIR_GROUP_ID: `bench-${database.name}-${port}`, WEIR_METRICS_PORT: String(port), ...settings };
-    const child = this.#start('pipelines/main.ts', database, topics, env);
+    const child = this.#start('pipelines/main.ts', database, topics, env, { flags: pipelineFlags });
     return new BenchPipeline(child, `http://127.0.0.1:${port}/metrics`);
   }
 
@@ -125,7 +125,7 @@ export class BenchServers {
       database,
       topics,
       { WEIR_METRICS_PORT: String(freePort()) },
-      '--once',
+      { args: ['--once'] },
     );
     const [code] = (await once(child, 'exit')) as [number | null];
     if (code !== 0) throw new Error(`the job of analyses ended with ${code}`);
@@ -158,10 +158,10 @@ export class BenchServers {
     database: Database,
     topics: { executions: string; tasks: string },
     settings: Record<string, string>,
-    ...args: string[]
+    { flags = [], args = [] }: { flags?: readonly string[]; args?: readonly string[] } = {},
   ): ChildProcess {
     const { url, users } = this.clickhouse;
-    const child = spawn(process.execPath, [...heapFlags, path.join(root, script), ...args], {
+    const child = spawn(process.execPath, [...heapFlags, ...flags, path.join(root, script), ...args], {
       stdio: ['ignore', 'ignore', 'inherit'],
       env: {
         PATH: process.env.PATH,

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Registry } from 'prom-client';
@@ -26,6 +26,16 @@ export interface FillOptions {
   spanMs: number;
   /** A slow machine stores fewer rows than asked for rather than none in time; what was stored is what is reported. */
   fillMs: number;
+  /** What cannot be sent in that time is left to later runs on the same folder instead. */
+  goesOnLater?: boolean;
+}
+
+/** How far the runs before this one came. */
+interface Progress {
+  startMs: number;
+  records: number;
+  taskRows: number;
+  seconds: number;
 }
 
 export const databaseNames = { asWritten: 'as_written', merged: 'merged' } as const;
@@ -39,27 +49,40 @@ const topics = { executions: 'store-executions', tasks: 'store-tasks' };
 
 /** What a folder holds, once it is filled to its end. */
 const receiptOf = (folder: string): string => path.join(folder, 'filled.json');
+/** There as long as all that was sent is durable and nobody is sending more. */
+const progressOf = (folder: string): string => path.join(folder, 'filling.json');
 
 /** Refuses a folder that holds something else, or half of it. */
 export function prepareFolder(folder: string): void {
-  if (existsSync(folder) && !existsSync(receiptOf(folder))) {
-    throw new Error(`${folder} is there, and was not filled by this bench to its end; remove it or name another`);
+  if (existsSync(folder) && ![receiptOf(folder), progressOf(folder)].some(existsSync)) {
+    throw new Error(`${folder} is there, and was not left by this bench in order; remove it or name another`);
   }
   mkdirSync(folder, { recursive: true });
 }
 
-/** Fills the databases, unless an earlier run has. */
+/** Fills the databases, unless an earlier run has; null where a later run is to go on. */
+export function fillDatabases(
+  servers: BenchServers,
+  options: FillOptions & { goesOnLater?: false },
+  say: (what: string) => void,
+): Promise<Filling>;
+export function fillDatabases(
+  servers: BenchServers,
+  options: FillOptions,
+  say: (what: string) => void,
+): Promise<Filling | null>;
 export async function fillDatabases(
   servers: BenchServers,
   options: FillOptions,
   say: (what: string) => void,
-): Promise<Filling> {
+): Promise<Filling | null> {
   const receipt = receiptOf(servers.folder);
   if (existsSync(receipt)) return JSON.parse(readFileSync(receipt, 'utf8')) as Filling;
   const asWritten = await servers.createDatabase(databaseNames.asWritten);
   const merged = await servers.createDatabase(databaseNames.merged);
   try {
     const filling = await fill(servers, asWritten, options, say);
+    if (filling === null) return null;
     await copyMerged(asWritten, merged);
     say('a copy of it merged');
     writeFileSync(receipt, JSON.stringify(filling));
@@ -72,39 +95,58 @@ export async function fillDatabases(
 async function fill(
   servers: BenchServers,
   database: Database,
-  { rows, spanMs, fillMs }: FillOptions,
+  { rows, spanMs, fillMs, goesOnLater = false }: FillOptions,
   say: (what: string) => void,
-): Promise<Filling> {
+): Promise<Filling | null> {
   for (const topic of Object.values(topics)) await servers.createTopic(topic, partitions);
+  const progress = takeProgress(servers.folder, spanMs);
   // Hours and days are made by the job that is measured below.
   const pipeline = servers.startPipeline(database, topics, { WEIR_ROLLUP_INTERVAL_MS: '3600000' });
-  const telemetry = createFleetRecords({ taskRecords: rows, startMs: Date.now() - spanMs - 300_000, spanMs, seed: 1 });
+  const telemetry = createFleetRecords({ taskRecords: rows, startMs: progress.startMs, spanMs, seed: 1 });
+  for (let passed = 0; passed < progress.records; passed++) telemetry.next();
   const startedMs = performance.now();
+  const isInTime = () => performance.now() - startedMs < fillMs;
   const settledRows = Math.floor(rows * (1 - unmergedRatio));
-  let records = 0;
-  let taskRows = 0;
-  while (taskRows < settledRows && performance.now() - startedMs < fillMs) {
-    const slice = Math.min(sliceRows, settledRows - taskRows);
-    records += await send(servers, telemetry, slice);
-    taskRows += slice;
-    await awaitDurable(database, records - aheadRecords);
-    if (taskRows % (10 * sliceRows) === 0) say(`${taskRows} task events sent`);
+  while (progress.taskRows < settledRows && isInTime()) {
+    const slice = Math.min(sliceRows, settledRows - progress.taskRows);
+    progress.records += await send(servers, telemetry, slice);
+    progress.taskRows += slice;
+    await awaitDurable(database, progress.records - aheadRecords);
+    if (progress.taskRows % (10 * sliceRows) === 0) say(`${progress.taskRows} task events sent`);
   }
-  await awaitDurable(database, records);
+  await awaitDurable(database, progress.records);
+  if (goesOnLater && progress.taskRows < settledRows) {
+    await pipeline.stop();
+    progress.seconds += (performance.now() - startedMs) / 1000;
+    writeFileSync(progressOf(servers.folder), JSON.stringify(progress));
+    say(`${progress.taskRows} task events stored, of ${rows}; the same command goes on`);
+    return null;
+  }
   await holdMerges(database);
-  const newest = taskRows < settledRows ? Math.round(taskRows * unmergedRatio) : rows - taskRows;
-  records += await send(servers, telemetry, newest);
-  await awaitDurable(database, records);
-  taskRows += newest;
-  const recordsPerSecond = records / ((performance.now() - startedMs) / 1000);
+  const newest =
+    progress.taskRows < settledRows ? Math.round(progress.taskRows * unmergedRatio) : rows - progress.taskRows;
+  progress.records += await send(servers, telemetry, newest);
+  await awaitDurable(database, progress.records);
+  progress.taskRows += newest;
+  progress.seconds += (performance.now() - startedMs) / 1000;
   await pipeline.stop();
-  say(`${taskRows} task events stored, ${Math.round(recordsPerSecond)} records/s with sending`);
+  const recordsPerSecond = progress.records / progress.seconds;
+  say(`${progress.taskRows} task events stored, ${Math.round(recordsPerSecond)} records/s with sending`);
   const [found] = await database.rows<{ cells: number }>(
     `SELECT sum(rows) AS cells FROM system.parts WHERE active AND database = currentDatabase() AND table LIKE '%_cells'`,
   );
   const rollupSeconds = await runRollup(database);
   say('cells rolled up');
-  return { taskRows, recordsPerSecond, cells: found?.cells ?? 0, rollupSeconds };
+  return { taskRows: progress.taskRows, recordsPerSecond, cells: found?.cells ?? 0, rollupSeconds };
+}
+
+/** A run that does not end in order leaves a folder of which nobody knows what it holds. */
+function takeProgress(folder: string, spanMs: number): Progress {
+  const file = progressOf(folder);
+  if (!existsSync(file)) return { startMs: Date.now() - spanMs - 300_000, records: 0, taskRows: 0, seconds: 0 };
+  const progress = JSON.parse(readFileSync(file, 'utf8')) as Progress;
+  rmSync(file);
+  return progress;
 }
 
 /** Sends so many task records, with those of their executions, and counts all that were sent. */

@@ -9,7 +9,8 @@ import { readSubjects, type Subject, storeQuestions } from './store-questions.ts
 /**
  * What a task event costs on disk with everything that is made of it, how fast the roll-up job works through the cells,
  * and how long the commonest questions take: with parts as they arrive, nothing merged since, and with all of them merged.
- * Filling takes much longer than asking: `--data DIR --fill-only` fills a folder that stays, and `--data DIR` asks what it holds.
+ * Filling takes much longer than asking: `--data DIR --fill-only` fills a folder that stays, and `--data DIR` asks what it holds;
+ * with `--fill-minutes` too, the same command again goes on where that time ended.
  */
 const { values: options } = parseArgs({
   options: {
@@ -83,8 +84,9 @@ const worst = (times: ReadonlyMap<string, readonly number[]>): number =>
 async function measure(): Promise<void> {
   const beganMs = performance.now();
   const step = (name: string) => console.log(`${secondsSince(beganMs)} s: ${name}`);
-  const filling = await fillDatabases(servers, { rows, spanMs, fillMs }, step);
-  if (options['fill-only']) return;
+  const goesOnLater = options['fill-only'] && options.data !== undefined;
+  const filling = await fillDatabases(servers, { rows, spanMs, fillMs, goesOnLater }, step);
+  if (options['fill-only'] || filling === null) return;
   // As users of the API and analysts read.
   const asWritten = await servers.createDatabase(databaseNames.asWritten, readSettings);
   databases.push(asWritten);

@@ -5,8 +5,9 @@ import { Block } from '../../clickhouse/block.ts';
 import type { Table } from '../../clickhouse/columns.ts';
 import { createDecoder, type LogRecord } from '../../pipelines/decode.ts';
 import type { FoldableEvent } from '../../pipelines/facts.ts';
-import { PartitionFold, type RowSink } from '../../pipelines/partition.ts';
+import { PartitionFold } from '../../pipelines/partition.ts';
 import { PartitionReader } from '../../pipelines/partition-reader.ts';
+import type { RowSink } from '../../pipelines/row-sink.ts';
 import type { RowBatch, Store } from '../../pipelines/store.ts';
 import { Writer } from '../../pipelines/writer.ts';
 import { createBacklog } from '../../services/simulator/backlog.ts';
@@ -130,7 +131,13 @@ async function whole(logs: readonly LogRecord[][]): Promise<void> {
       pause: () => undefined,
       resume: () => undefined,
     };
-    const effects = { sleep, folded: () => undefined, waiting: () => undefined, lost: () => undefined };
+    const effects = {
+      sleep,
+      nowMs: Date.now,
+      folded: () => undefined,
+      waiting: () => undefined,
+      lost: () => undefined,
+    };
     return new PartitionReader(createFold(partition, store), store, decoder, writer, position, effects);
   });
   await Promise.all(readers.map((reader) => reader.opened));
@@ -145,6 +152,7 @@ async function readLog(reader: PartitionReader, log: readonly LogRecord[]): Prom
       records: batch.map((record) => ({ ...record })),
       fetchedFrom: (batch[0] as LogRecord).offset,
       lastOffset: (batch.at(-1) as LogRecord).offset,
+      logEnd: log.length,
       isStale: () => false,
       resolve: () => undefined,
       heartbeat: async () => void (await setImmediate()),

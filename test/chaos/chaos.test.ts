@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { olderRelease, patched, raiseFoldVersion } from './code-tree.ts';
+import { mutants } from './mutants.ts';
 import { allFaults, describePlan, lanesOf, planFaults } from './plan.ts';
 
 describe('a schedule of faults', () => {
@@ -22,6 +24,14 @@ describe('a schedule of faults', () => {
         expect(atMs).toBeGreaterThanOrEqual(freeAtMs.get(lane) ?? 0);
         freeAtMs.set(lane, atMs + fault.seconds * 1_000);
       }
+    }
+  });
+});
+
+describe('code that is changed for a run', () => {
+  it('still has everything that the changes ask for', async () => {
+    for (const patch of [...olderRelease, ...raiseFoldVersion, ...mutants.flatMap(({ patches }) => patches)]) {
+      expect(await patched(patch)).toContain(patch.replace);
     }
   });
 });

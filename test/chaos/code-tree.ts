@@ -29,15 +29,17 @@ export async function makeTree(
   return tree;
 }
 
-async function applyPatch(tree: string, { file, find, replace }: Patch): Promise<void> {
-  const target = path.join(tree, file);
-  const text = await readFile(target, 'utf8');
+async function applyPatch(tree: string, patch: Patch): Promise<void> {
+  const target = path.join(tree, patch.file);
+  await writeFile(target, await patched(patch, target));
+}
+
+/** The file with the change in it; throws where what is to be changed does not stand there exactly once. */
+export async function patched({ file, find, replace }: Patch, source = path.join(root, file)): Promise<string> {
+  const text = await readFile(source, 'utf8');
   const found = text.split(find).length - 1;
   if (found !== 1) throw new Error(`a patch no longer applies: ${file} has ${found} times:\n${find}`);
-  await writeFile(
-    target,
-    text.replace(find, () => replace),
-  );
+  return text.replace(find, () => replace);
 }
 
 /** The release that runs, under the next fold version. */
@@ -49,8 +51,13 @@ export const raiseFoldVersion: readonly Patch[] = [
 export const olderRelease: readonly Patch[] = [
   {
     file: 'pipelines/facts.ts',
-    find: 'event.workflowVersion, event.triggerType]',
-    replace: "event.workflowVersion, '']",
+    find: 'const sixth = isTask ? event.taskId : event.triggerType;',
+    replace: "const sixth = isTask ? event.taskId : '';",
   },
-  { file: 'pipelines/facts.ts', find: '          event.pool,\n', replace: "          '',\n" },
+  { file: 'pipelines/facts.ts', find: 'values[7] === event.pool', replace: "values[7] === ''" },
+  {
+    file: 'pipelines/facts.ts',
+    find: '[...ofRun, event.taskType, event.pool]',
+    replace: "[...ofRun, event.taskType, '']",
+  },
 ];

@@ -33,7 +33,7 @@ export interface Fault {
 }
 
 /** How long an effect may take to show while other faults get in its way. */
-export const effectMs = 150_000;
+export const effectMs = 300_000;
 
 export function expectEffect(isThere: boolean, what: string): void {
   if (!isThere) throw new Error(`the fault took no effect: ${what}`);

@@ -26,6 +26,8 @@ export class Fleet {
   /** Code that new processes run. */
   tree: string;
   deaths = 0;
+  /** How processes ended that nobody had killed or stopped, and what they said last. */
+  readonly ownDeaths: string[] = [];
 
   constructor(stand: Stand, random: Random, tree: string) {
     this.#stand = stand;
@@ -37,8 +39,25 @@ export class Fleet {
     return this.#slots.length;
   }
 
-  at(index: number): PipelineProcess {
+  #at(index: number): PipelineProcess {
     return (this.#slots[index % this.#slots.length] as Slot).process;
+  }
+
+  /** That of a slot once it runs: it may have died just now, and its successor is on its way. */
+  async alive(index: number, timeoutMs: number): Promise<PipelineProcess> {
+    if (!(await waitUntil(() => lives(this.#at(index)), timeoutMs))) throw new Error(`slot ${index} stays empty`);
+    return this.#at(index);
+  }
+
+  async reading(index: number, timeoutMs: number): Promise<PipelineProcess> {
+    const reads = () => lives(this.#at(index)) && Fleet.assignmentsOf(this.#at(index)) > 0;
+    if (!(await waitUntil(reads, timeoutMs))) throw new Error(`no process of slot ${index} came to read anything`);
+    return this.#at(index);
+  }
+
+  /** How often any process was given partitions. */
+  get assignments(): number {
+    return this.#all.reduce((sum, process) => sum + Fleet.assignmentsOf(process), 0);
   }
 
   get logs(): string {
@@ -57,7 +76,7 @@ export class Fleet {
   /** A process of its own beside the supervised ones. */
   launch(env: Record<string, string> = {}, tree = this.tree): PipelineProcess {
     const launched = launch(`${tree}/test/chaos/pipeline-entry.ts`, {
-      env: { ...this.#stand.env, ...env, WEIR_PARENT_GUARD: 'stdin' },
+      env: { ...this.#stand.env, WEIR_LOG_LEVEL: 'debug', ...env, WEIR_PARENT_GUARD: 'stdin' },
       stdin: 'pipe',
     });
     const process = new PipelineProcess(launched);
@@ -77,8 +96,13 @@ export class Fleet {
   }
 
   async #supervise(slot: Slot, starts: number): Promise<void> {
-    await slot.process.launched.exited;
+    const { process } = slot;
+    const { code } = await process.launched.exited;
     this.deaths++;
+    if (code !== null && code !== 0) {
+      const [last = ''] = process.output().trimEnd().split('\n').slice(-1);
+      this.ownDeaths.push(`pipeline ${process.launched.pid} ended with code ${code}: ${last.slice(0, 500)}`);
+    }
     await pause(this.#random.between(100, 1_000));
     if (!this.#isClosed && this.#slots.includes(slot) && slot.starts === starts) this.#start(slot);
   }

@@ -8,7 +8,7 @@ import { type Accounts, rawTables, readAccounts } from './accounts.ts';
 import { cellTables, differencesOf, type VersionSample } from './cell-samples.ts';
 import { readOlder, readPartitionRecords, schemaRegistryOf } from './log-records.ts';
 import { kinds, type Stand } from './stand.ts';
-import { traceDifferences } from './trace.ts';
+import { traceDifferences, traceOutcomes } from './trace.ts';
 import type { Watch } from './watch.ts';
 
 export const invariants = [
@@ -99,7 +99,13 @@ async function compareWithLog(stand: Stand, verdict: Verdict): Promise<void> {
     verdict.feeding.push(...(await traceDifferences(stand, kind, report.details)));
     if (kind !== 'orchestrators') {
       const outcomes = await verifyOutcomes({ database, kind, entityRetentionDays, waitMs: 5_000 });
-      verdict.breach(3, outcomes.lines().slice(1), outcomes.different);
+      const lines = outcomes.lines().slice(1);
+      verdict.breach(
+        3,
+        lines.map((line) => `${kind} by last end, ${line.trim()}`),
+        outcomes.different,
+      );
+      if (outcomes.different > 0) verdict.feeding.push(...(await traceOutcomes(stand, kind)));
     }
   }
 }

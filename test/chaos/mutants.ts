@@ -196,7 +196,7 @@ export const mutants: readonly Mutant[] = [
         replace: `this.#cursors = new Map(
       mine.map((cursor) => [
         cursor.target,
-        { ...cursor, readThroughMs: this.#cursors.get(cursor.target)?.readThroughMs ?? Date.now() },
+        { ...cursor, readThroughMs: this.#cursors.get(cursor.target)?.readThroughMs ?? Math.floor(Date.now() / 1000) * 1000 },
       ]),
     );`,
       },
@@ -251,6 +251,8 @@ export const mutants: readonly Mutant[] = [
     ],
     upgrades: true,
     seconds: 35,
+    // The flush begins a chunk that it does not end, and the old release soon ends it, on any machine.
+    chunkRecords: 64,
     plan: [special(8, upgradeBrokenOff)],
   },
   {

@@ -105,15 +105,17 @@ async function play(scene: Scene, options: RunOptions): Promise<RunResult> {
   await producers.stop();
   const sent = Object.values(producers.sent).reduce((sum, records) => sum + records, 0);
   const peaceSinceMs = Date.now();
-  const settled = await settle(scene, hours);
+  const unsettled = await settle(scene, hours);
+  const state = unsettled === '' ? 'all was settled' : `waited in vain for ${unsettled}`;
   say(
-    `peace: ${sent} records sent, ${fleet.deaths} deaths of pipelines; lag ${settled ? 'was gone' : 'is still there'} after ${Date.now() - peaceSinceMs} ms`,
+    `peace: ${sent} records sent, ${fleet.deaths} deaths of pipelines; ${state} after ${Date.now() - peaceSinceMs} ms`,
   );
+  for (const death of fleet.ownDeaths) say(death);
   await watch.stop();
   const verdict = await judge(stand, watch, hours);
-  if (!settled) {
-    const why = await Promise.all(fleet.living.map((process) => process.whyNotReady().catch(String)));
-    verdict.breach(6, [`${await stand.missing()} records are not stored; ${why.join('; ')}`]);
+  if (unsettled !== '') {
+    verdict.breach(6, [`waited in vain for ${unsettled}`]);
+    say(await describePipelines(scene));
   }
   if (options.replays !== false && verdict.isClean) verdict.breach(8, await replayAll(stand, fleet));
   say(
@@ -123,14 +125,19 @@ async function play(scene: Scene, options: RunOptions): Promise<RunResult> {
   return { verdict, faults, sent };
 }
 
-/** What each process says of itself, and the last lines that it logged. */
-async function describePipelines({ fleet }: Scene): Promise<string> {
+/** What was sent and not stored, what each process says of itself, and the last lines that it logged. */
+async function describePipelines({ stand, fleet, producers }: Scene): Promise<string> {
+  const { executions, tasks, orchestrators } = producers.sent;
+  const missing = await stand.missing().catch(String);
   const texts = fleet.running.map(async (process) => {
     const why = await process.whyNotReady().catch(String);
+    const lag = await process.metric('weir_true_lag_records').catch(String);
     const lines = process.output().trimEnd().split('\n').slice(-12);
-    return [`pipeline ${process.launched.pid} (${why === '' ? 'ready' : why}):`, ...lines].join('\n  ');
+    const state = why === '' ? 'ready' : why;
+    return [`pipeline ${process.launched.pid} (${state}, ${lag} records behind):`, ...lines].join('\n  ');
   });
-  return (await Promise.all(texts)).join('\n');
+  const sent = `sent: ${executions} executions, ${tasks} tasks, ${orchestrators} reports; ${missing} offsets not stored`;
+  return [sent, ...fleet.ownDeaths, ...(await Promise.all(texts))].join('\n');
 }
 
 const warningsOf = (logs: string): string =>
@@ -172,12 +179,17 @@ async function disturb(
   return counts;
 }
 
-/** Nobody lends a hand: the lag has to go by itself, in the ledger and in what the pipelines say of it. */
-async function settle({ stand, fleet }: Scene, hours: boolean): Promise<boolean> {
-  if (!(await stand.waitStored(peaceMs))) return false;
+/**
+ * Nobody lends a hand: the lag has to go by itself, in the ledger and in what the pipelines say of it, and the roll-up job has to
+ * follow. Says for what it waited in vain.
+ */
+async function settle({ stand, fleet }: Scene, hours: boolean): Promise<string> {
+  if (!(await stand.waitStored(peaceMs))) return `${await stand.missing().catch(String)} records to be stored`;
   const lags = () => Promise.all(fleet.living.map((process) => process.metric('weir_true_lag_records').catch(() => 1)));
-  if (!(await waitUntil(async () => (await lags()).every((records) => records === 0), peaceMs))) return false;
-  return !hours || (await waitUntil(() => isRolledUp(stand), peaceMs));
+  if (!(await waitUntil(async () => (await lags()).every((records) => records === 0), peaceMs))) {
+    return `the lag that pipelines report (${(await lags()).join(', ')})`;
+  }
+  return !hours || (await waitUntil(() => isRolledUp(stand), peaceMs)) ? '' : 'the roll-up job';
 }
 
 /** The roll-up job has ended a run that began after the last cell was written. */

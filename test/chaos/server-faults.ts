@@ -17,6 +17,7 @@ function downFor(server: Server, name: string, leastMs: number, mostMs: number, 
     seconds: 3 + mostMs / 1_000,
     draw: (random) => ({ lastsMs: Math.round(random.between(leastMs, mostMs)) }),
     async inject({ stand }, { lastsMs }) {
+      await stand.servers.healed();
       const process = stand.servers[server];
       if (how === 'kill') process.kill();
       else await process.stop();
@@ -45,19 +46,22 @@ function frozen(server: Server, leastMs: number, mostMs: number): Fault {
     seconds: 1 + mostMs / 1_000,
     draw: (random) => ({ lastsMs: Math.round(random.between(leastMs, mostMs)) }),
     async inject({ stand }, { lastsMs }) {
+      await stand.servers.healed();
       const { pid } = stand.servers[server];
       process.kill(pid, 'SIGSTOP');
-      const answered = await Promise.race([answers(stand, server), pause(Number(lastsMs)).then(() => false)]);
+      // Threads stop one after the other, and the one that is still running may answer once more.
+      const isSilent = await waitUntil(async () => !(await answers(stand, server, 1_000)), effectMs);
+      await pause(Number(lastsMs));
       process.kill(pid, 'SIGCONT');
-      expectEffect(!answered, `${server} answered although it was stopped`);
+      expectEffect(isSilent, `${server} answered although it was stopped`);
     },
   };
 }
 
-async function answers(stand: Stand, server: Server): Promise<boolean> {
+async function answers(stand: Stand, server: Server, withinMs: number): Promise<boolean> {
   // The kernel takes up the connection; a word back comes only from the program.
   const asked = server === 'clickhouse' ? stand.database.ping() : stand.telemetry.admin.describeCluster();
-  return await asked.then(Boolean, () => false);
+  return await Promise.race([asked.then(Boolean, () => false), pause(withinMs).then(() => false)]);
 }
 
 const proxyOf = ({ servers }: Stand, server: Server): TcpProxy =>

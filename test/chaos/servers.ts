@@ -18,6 +18,8 @@ export class Servers {
   clickhouse!: EmbeddedClickHouse;
   /** Where Kafka listens for the proxy. */
   #innerPort = 0;
+  #startingClickHouse: Promise<void> | null = null;
+  #isOver = false;
 
   private constructor(folder: string, seed: number) {
     this.folder = folder;
@@ -53,14 +55,34 @@ export class Servers {
   }
 
   async startClickHouse(): Promise<void> {
+    this.#startingClickHouse ??= this.#startClickHouse().finally(() => {
+      this.#startingClickHouse = null;
+    });
+    await this.#startingClickHouse;
+  }
+
+  async #startClickHouse(): Promise<void> {
     const { httpPort, tcpPort } = this.clickhouse ?? {};
     this.clickhouse = await startClickHouse({
       dataDir: path.join(this.folder, 'clickhouse'),
       ...(httpPort === undefined || tcpPort === undefined ? {} : { httpPort, tcpPort }),
     });
+    void this.#startAgainWhereItAborts(this.clickhouse);
+  }
+
+  /** An engine that aborted is there again. */
+  async healed(): Promise<void> {
+    await this.#startingClickHouse;
+  }
+
+  /** The engine aborts itself when a client is gone while it tells of an error; any installation starts it again. */
+  async #startAgainWhereItAborts({ exited }: EmbeddedClickHouse): Promise<void> {
+    const { signal } = await exited;
+    if (signal === 'SIGABRT' && !this.#isOver) await this.startClickHouse();
   }
 
   async stop(): Promise<void> {
+    this.#isOver = true;
     await Promise.all([this.kafkaProxy.close(), this.clickhouseProxy.close(), this.schemas.close()]);
     await Promise.all([this.kafka?.stop(), this.clickhouse?.stop()]);
     await rm(this.folder, { recursive: true, force: true });

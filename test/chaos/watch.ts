@@ -16,9 +16,15 @@ interface Committed {
   stream: string;
 }
 
-interface Progress {
+interface ChunkRow {
   stream: string;
   partition: number;
+  chunk: number;
+  isComplete: boolean;
+  foldVersion: number;
+}
+
+interface Progress {
   last: number;
   firstIncomplete: number | null;
 }
@@ -32,6 +38,8 @@ export class Watch {
   readonly versionProblems = new Set<string>();
   commitsSeen = 0;
   versionsSeen = 0;
+  /** Chunks that were complete, and by which fold: a newer one opens them anew though the group is past them. */
+  readonly #completedBy = new Map<string, number>();
   #sortingKeys: [table: string, key: string][] = [];
   #isOver = false;
   #running: Promise<void> = Promise.resolve();
@@ -64,20 +72,37 @@ export class Watch {
     }
   }
 
-  /** The commits first and the ledger after: what is committed must be on the books already. */
+  /**
+   * The commits first and the ledger after: what is committed must be on the books already. The ledger may take its time to
+   * answer, in which somebody can set the group back and have chunks folded anew, so only what still is committed counts.
+   */
   async #lookAtCommits(): Promise<void> {
-    const committed = await this.#readCommitted();
-    const ledger = await this.#stand.database.rows<Progress>(
-      `SELECT stream, partition, toFloat64(max(chunk)) AS last, minOrNullIf(toFloat64(chunk), NOT complete) AS firstIncomplete
-       FROM chunks FINAL GROUP BY stream, partition`,
+    const before = await this.#readCommitted();
+    const ledger = this.#progressOf(
+      await this.#stand.database.rows<ChunkRow>(
+        `SELECT stream, partition, toFloat64(chunk) AS chunk, complete AS isComplete, fold_version AS foldVersion
+         FROM chunks FINAL ORDER BY stream, partition, chunk`,
+      ),
     );
-    for (const commit of committed) {
-      const { stream, partition } = commit;
-      this.#judgeCommit(
-        commit,
-        ledger.find((row) => row.stream === stream && row.partition === partition),
-      );
+    const placeOf = ({ stream, partition, offset }: Committed) => `${stream}/${partition} ${offset}`;
+    const still = new Set((await this.#readCommitted()).map(placeOf));
+    for (const commit of before) {
+      if (still.has(placeOf(commit))) this.#judgeCommit(commit, ledger.get(`${commit.stream}/${commit.partition}`));
     }
+  }
+
+  #progressOf(rows: readonly ChunkRow[]): Map<string, Progress> {
+    const ledger = new Map<string, Progress>();
+    for (const { stream, partition, chunk, isComplete, foldVersion } of rows) {
+      const place = `${stream}/${partition}`;
+      const key = `${place} ${chunk}`;
+      if (isComplete) this.#completedBy.set(key, foldVersion);
+      const isOpenedAnew = !isComplete && foldVersion > (this.#completedBy.get(key) ?? Number.MAX_SAFE_INTEGER);
+      const { firstIncomplete = null } = ledger.get(place) ?? {};
+      const isFirst = firstIncomplete === null && !isComplete && !isOpenedAnew;
+      ledger.set(place, { last: chunk, firstIncomplete: isFirst ? chunk : firstIncomplete });
+    }
+    return ledger;
   }
 
   async #readCommitted(): Promise<Committed[]> {

@@ -109,7 +109,7 @@ describe('a database that holds rows already', async () => {
     expect(await database.query(told)).toBe(expected);
     expect(await codecs('task_events')).toBe('ZSTD(1)');
     expect(await readDefinition(database, 'task_events')).not.toContain('identity_hash');
-  }, 120_000);
+  });
 });
 
 describe('a dry run', async () => {
@@ -325,7 +325,7 @@ describe('npm run migrate', async () => {
     expect(await database.query('SHOW TABLES')).toBe('');
     const real = await run();
     for (const name of allNames) expect(real.output).toContain(`applied ${name}\n`);
-    expect(real.output).toContain('ran ALTER TABLE drops MODIFY TTL');
+    expect(real.output).toContain('ran ALTER TABLE drops (MODIFY TTL');
     const again = await run();
     expect(again.output).toBe(`nothing to do: all ${allNames.length} migrations have been applied\n`);
     expect([dry.code, real.code, again.code]).toEqual([0, 0, 0]);

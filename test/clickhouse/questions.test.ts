@@ -69,7 +69,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await telemetry.close();
   await servers.stop();
-}, 30_000);
+});
 
 describe('the page', () => {
   it('has at least twenty questions, each with a sentence on its answer and one statement', () => {

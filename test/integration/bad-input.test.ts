@@ -314,7 +314,7 @@ beforeAll(async () => {
   await telemetry.waitStored(40_000);
   // Last, so that the log of partition 0 ends with markers of transactions.
   for (const kind of kinds) await sendTransactions(kind);
-}, 150_000);
+});
 
 afterAll(() => registry.close());
 
@@ -438,7 +438,7 @@ describe('the pipeline afterwards', () => {
       dead: cases.length - 1,
       dropped: 1,
     });
-  }, 180_000);
+  });
 
   it('reaches the same after everything is read again', async () => {
     const before = await telemetry.rows(`SELECT * EXCEPT (written_at, ver) FROM task_cells FINAL ORDER BY ALL`);
@@ -450,5 +450,5 @@ describe('the pipeline afterwards', () => {
     expect(await telemetry.rows(`SELECT * EXCEPT (written_at, ver) FROM task_cells FINAL ORDER BY ALL`)).toEqual(
       before,
     );
-  }, 180_000);
+  });
 });

@@ -51,7 +51,7 @@ beforeAll(async () => {
   producer = createProducer(kafka);
   await producer.connect();
   await listen();
-}, 150_000);
+});
 
 afterAll(async () => {
   await consumer?.disconnect();

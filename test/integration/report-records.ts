@@ -1,5 +1,5 @@
-import { orchestratorKinds } from '../../schemas/events.ts';
-import type { OrchestratorBodies, OrchestratorRecord } from '../../schemas/records.ts';
+import { orchestratorKinds } from '../../schemas/orchestrator-events.ts';
+import type { OrchestratorBodies, OrchestratorRecord } from '../../schemas/orchestrator-records.ts';
 import { encodeOrchestratorEvent, orchestratorBodyTypes } from '../../schemas/wire.ts';
 import { nodeOf, randomBySeed, randomValue } from '../pipelines/sample-records.ts';
 import { waitUntil } from '../support/launched.ts';

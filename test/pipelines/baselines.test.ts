@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { Registry } from 'prom-client';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { BaselineKey } from '../../clickhouse/tables/baselines.ts';
 import {
   BaselineJob,
@@ -14,8 +14,6 @@ import { bucketOf, bucketValue } from '../../pipelines/histogram.ts';
 import { createRandom } from '../../services/simulator/random.ts';
 import { launch } from '../support/launched.ts';
 import { dayMs, hourMs, Rollups } from './rollup-rows.ts';
-
-vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 const crasher = path.resolve(import.meta.dirname, '../support/baseline-crasher.ts');
 const commandFile = path.resolve(import.meta.dirname, '../../pipelines/baseline-command.ts');

@@ -57,6 +57,22 @@ describe('cells', () => {
     expect(first.windowStartMs).toBe(minuteMs);
   });
 
+  it('of a chunk that is durable are held by nobody, and what changed of others is counted', () => {
+    const [durable, going] = [new CellTable(), new CellTable()];
+    const dims = new DimsTable();
+    const [one, other] = [dims.intern(['one']), dims.intern(['other'])];
+    durable.at(one, 0);
+    durable.at(other, 0);
+    durable.at(other, minuteMs);
+    expect(durable.changed).toBe(3);
+    durable.takeDirty();
+    const next = going.at(one, 0);
+    durable.clear();
+    expect(other.lastCell).toBeNull();
+    expect(going.at(one, 0)).toBe(next);
+    expect([durable.changed, going.changed]).toEqual([0, 1]);
+  });
+
   it('are handed to a flush once for each time they changed', () => {
     const cells = new CellTable();
     const dims = new DimsTable().intern(['w']);

@@ -136,14 +136,14 @@ describe.each([
     await database.command(`SYSTEM START MERGES ${table}`);
     await database.command(`OPTIMIZE TABLE ${table} FINAL`);
     expect(await distinct(name, table)).toEqual(asFinal);
-  }, 120_000);
+  });
 
   it('reads the same in whatever order its records stand in the log', async () => {
     const answer = await distinct(name, view);
     await tell(`${name}, shuffled`, inAnyPlace(life), 2);
     expect(await distinct(`${name}, shuffled`, view)).toEqual(answer);
     expect(answer).toHaveLength(table === 'executions' ? 1 : 2);
-  }, 120_000);
+  });
 });
 
 describe('the views', () => {

@@ -92,7 +92,7 @@ beforeAll(async () => {
   await telemetry.startReady();
   await telemetry.waitStored(60_000, ['executions', 'tasks']);
   written = await readEntities();
-}, 120_000);
+});
 afterAll(() => database.close());
 
 describe('entities made anew', () => {
@@ -110,14 +110,14 @@ describe('entities made anew', () => {
     expect(await readEntities()).toEqual(written);
     const { exitCode, output } = await telemetry.verify();
     expect(exitCode, output).toBe(0);
-  }, 120_000);
+  });
 
   it('are begun anew where the tables were emptied after a run was stopped', async () => {
     await fill(5);
     await empty();
     expect(await fill()).toMatchObject({ isFinished: true, rowsRead: await countRaw() });
     expect(await readEntities()).toEqual(written);
-  }, 120_000);
+  });
 
   it('are made by a command, as often as wanted', async () => {
     for (const args of [['entities'], ['entities'], ['entities', '--from-start']]) {
@@ -126,7 +126,7 @@ describe('entities made anew', () => {
       expect(output()).toContain(`done: ${await countRaw()} raw rows`);
       expect(await readEntities()).toEqual(written);
     }
-  }, 120_000);
+  });
 
   it('are nothing that the command guesses', async () => {
     for (const args of [[], ['everything'], ['entities', '--quickly']]) {
@@ -134,7 +134,7 @@ describe('entities made anew', () => {
       expect((await exited).code, args.join(' ')).toBe(2);
       expect(output()).toContain('npm run backfill -- entities');
     }
-  }, 60_000);
+  });
 
   it('are right beside pipelines that go on writing', async () => {
     const sending = send(0.8, 1);
@@ -143,7 +143,7 @@ describe('entities made anew', () => {
     await telemetry.waitStored(60_000, ['executions', 'tasks']);
     const { exitCode, output } = await telemetry.verify();
     expect(exitCode, output).toBe(0);
-  }, 180_000);
+  });
 });
 
 describe('a page of raw rows', () => {
@@ -171,5 +171,5 @@ describe('a page of raw rows', () => {
     // Two granules of 8192 rows at most.
     expect(rowsRead).toBeLessThanOrEqual(2 * 8192);
     expect(rowsRead).toBeLessThan(n);
-  }, 60_000);
+  });
 });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type Consumer, createKafka, createProducer, type Kafka } from '../../pipelines/kafka.ts';
+import { type Consumer, createKafka, createProducer, type Kafka, makeTopics } from '../../pipelines/kafka.ts';
 import { groupByPartition, hashKey, sumCrc32c } from '../../pipelines/kafka-records.ts';
 import { createRandom } from '../../services/simulator/random.ts';
 import { waitUntil } from '../support/launched.ts';
@@ -17,7 +17,7 @@ beforeAll(async () => {
   await admin.connect();
   // Without an end of retention, because some records here are of months ago.
   const configEntries = [{ name: 'retention.ms', value: '-1' }];
-  await admin.createTopics({ waitForLeaders: true, topics: [{ topic, numPartitions: 1, configEntries }] });
+  await makeTopics(admin, [{ topic, numPartitions: 1, configEntries }]);
   await admin.disconnect();
 });
 
@@ -106,4 +106,4 @@ it('writes records that a broker takes and gives back as they were, compressed o
   await waitUntil(() => read.length >= 2 * records.length, 60_000);
   const expected = records.map((record) => ({ ...record, key: toHex(record.key), value: toHex(record.value) }));
   expect(read).toEqual([...expected, ...expected]);
-}, 120_000);
+});

@@ -3,14 +3,10 @@ import { createDecoder } from '../../pipelines/decode.ts';
 import { parseInstantMs } from '../../pipelines/instants.ts';
 import { normaliseExecution, normaliseTask } from '../../pipelines/normalise.ts';
 import { Rejection } from '../../pipelines/rejections.ts';
-import {
-  type ExecutionEvent,
-  executionStates,
-  orchestratorKinds,
-  type TaskEvent,
-  taskStates,
-} from '../../schemas/events.ts';
-import type { ExecutionRecord, OrchestratorRecord, TaskRecord } from '../../schemas/records.ts';
+import { type ExecutionEvent, executionStates, type TaskEvent, taskStates } from '../../schemas/events.ts';
+import { orchestratorKinds } from '../../schemas/orchestrator-events.ts';
+import type { OrchestratorRecord } from '../../schemas/orchestrator-records.ts';
+import type { ExecutionRecord, TaskRecord } from '../../schemas/records.ts';
 import {
   encodeOrchestratorEvent,
   executionType,

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ChunkRow } from '../../clickhouse/tables/bookkeeping.ts';
-import { PartitionFold, PartitionRefused } from '../../pipelines/partition.ts';
+import { PartitionFold } from '../../pipelines/partition.ts';
+import { PartitionRefused } from '../../pipelines/partition-refused.ts';
 import { ModelStore } from './machine/model-store.ts';
 
 const settings = {
@@ -96,7 +97,7 @@ describe('a partition refuses', () => {
       value: null,
       headers: undefined,
     };
-    expect(() => fold.checkLastDurable(record)).toThrow(/another record stands there/);
+    expect(() => fold.passLandmark(record)).toThrow(/another record stands there/);
   });
 });
 

@@ -3,8 +3,8 @@ import { createDecoder, type TopicKind } from '../../pipelines/decode.ts';
 import { makeLiteralFinder } from '../../pipelines/literals.ts';
 import { isCredentialName, makeExcerpt, mayHoldSecret, redacted, redactText } from '../../pipelines/redact.ts';
 import { Rejection } from '../../pipelines/rejections.ts';
-import { orchestratorKinds } from '../../schemas/events.ts';
-import type { OrchestratorRecord } from '../../schemas/records.ts';
+import { orchestratorKinds } from '../../schemas/orchestrator-events.ts';
+import type { OrchestratorRecord } from '../../schemas/orchestrator-records.ts';
 import {
   encodeOrchestratorEvent,
   executionType,

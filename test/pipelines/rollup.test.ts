@@ -169,7 +169,7 @@ describe('hours and days', async () => {
     await Promise.all([...[1, 2, 3].map(() => job().runToEnd()), writing]);
     await Promise.all([job().runToEnd(), job().runToEnd()]);
     await expectExact(rollups);
-  }, 120_000);
+  });
 
   it('are right when one window is too much for one statement', async () => {
     const windowStartMs = startMs + 2 * dayMs;
@@ -179,7 +179,7 @@ describe('hours and days', async () => {
     await rollups.insert('tasks', cells);
     await rollups.job({ limits: { sliceRows: 90 } }).runToEnd();
     await expectExact(rollups);
-  }, 120_000);
+  });
 
   it('follow cells that an upgrade of the fold left behind, which count as nothing', async () => {
     const windowStartMs = startMs + 4 * dayMs;
@@ -268,7 +268,7 @@ describe('a job that is killed', async () => {
     expect(deaths).toBeGreaterThan(3);
     await rollups.job().runToEnd();
     await expectExact(rollups, 4);
-  }, 90_000);
+  });
 });
 
 describe('the views of hours and days', async () => {

@@ -3,7 +3,8 @@ import { createDecoder, type LogRecord } from '../../pipelines/decode.ts';
 import { canonicalName } from '../../pipelines/orchestrator-normalise.ts';
 import { Rejection } from '../../pipelines/rejections.ts';
 import type { ExecutionEvent, TaskEvent } from '../../schemas/events.ts';
-import type { ExecutionRecord, OrchestratorRecord, TaskRecord } from '../../schemas/records.ts';
+import type { OrchestratorRecord } from '../../schemas/orchestrator-records.ts';
+import type { ExecutionRecord, TaskRecord } from '../../schemas/records.ts';
 
 /** Records and tools that the tests of decoding share. */
 

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { Block } from '../../clickhouse/block.ts';
+import type { PartitionFold } from '../../pipelines/partition.ts';
 import type { Store } from '../../pipelines/store.ts';
 import { Writer } from '../../pipelines/writer.ts';
 
@@ -65,4 +66,18 @@ it('knows since when rows may wait', async () => {
   acknowledge();
   await flush;
   expect(writer.waitedMs).toBe(300);
+});
+
+it('cells make a flush due only where they are as many as no usual load makes', () => {
+  const { writer, add } = openWriter();
+  const fold = { changedCells: 0 } as PartitionFold;
+  writer.own(fold);
+  add(1);
+  expect(writer.waitingRows).toBe(1);
+  Object.assign(fold, { changedCells: 40 });
+  expect([writer.waitingRows, writer.wantsFlush, writer.isFull]).toEqual([81, false, false]);
+  Object.assign(fold, { changedCells: 100 });
+  expect([writer.waitingRows, writer.wantsFlush, writer.isFull]).toEqual([201, true, true]);
+  writer.disown(fold);
+  expect(writer.waitingRows).toBe(1);
 });

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { createDecoder, type LogRecord } from '../../pipelines/decode.ts';
-import { createKafka } from '../../pipelines/kafka.ts';
+import { createKafka, makeTopics } from '../../pipelines/kafka.ts';
 import { uniqueTopics, useStack } from '../support/stack.ts';
 
 const examples = join(import.meta.dirname, '..', '..', 'schemas', 'examples');
@@ -27,7 +27,7 @@ async function recordsOf(command: string, args: string[], executionId: string): 
   const kafka = createKafka({ clientId: 'producers-test', brokers, tls: null, sasl: null }, silence);
   const admin = kafka.admin();
   await admin.connect();
-  await admin.createTopics({ waitForLeaders: true, topics: [{ topic: topics.tasks, numPartitions: 2 }] });
+  await makeTopics(admin, [{ topic: topics.tasks, numPartitions: 2 }]);
   await admin.disconnect();
   const env = {
     ...process.env,

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createDecoder } from '../../pipelines/decode.ts';
 import { Rejection } from '../../pipelines/rejections.ts';
-import { orchestratorKinds } from '../../schemas/events.ts';
+import { orchestratorKinds } from '../../schemas/orchestrator-events.ts';
 import { sourceMap } from '../../schemas/source-map.ts';
 import members from '../fixtures/source-members.json' with { type: 'json' };
 import { logRecord, nowMs, sampleExecution, sampleTask } from '../pipelines/sample-records.ts';

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { parseAvroType } from '../../schemas/avro-reader.ts';
-import { orchestratorKinds } from '../../schemas/events.ts';
 import { computeRabinFingerprint, fingerprintBytes } from '../../schemas/fingerprint.ts';
+import { orchestratorKinds } from '../../schemas/orchestrator-events.ts';
 import {
   alertType,
   commandType,
@@ -160,7 +160,8 @@ test('commands, alerts and state records come back as they were sent, with their
 });
 
 test('the records in TypeScript have the fields of the Avro records, optional where those have a default', () => {
-  const source = readFileSync(join(import.meta.dirname, '../../schemas/records.ts'), 'utf8');
+  const files = ['records.ts', 'orchestrator-records.ts'];
+  const source = files.map((file) => readFileSync(join(import.meta.dirname, '../../schemas', file), 'utf8')).join('\n');
   const special: Record<string, string> = {
     ExecutionEvent: 'ExecutionRecord',
     TaskEvent: 'TaskRecord',

@@ -40,7 +40,10 @@ function nameOf(pid: number, rootPid: number): string {
   if (pid === rootPid) return 'start';
   const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
   const script = command.find((part) => part.endsWith('.ts'));
-  if (script === undefined) return command.some((part) => part.startsWith('kafka.Kafka')) ? 'Kafka' : `${command[0]}`;
+  const [program = ''] = command;
+  // The shell that guards it has the same words behind its own.
+  const isKafka = program.endsWith('java') && command.some((part) => part.startsWith('kafka.Kafka'));
+  if (script === undefined) return isKafka ? 'Kafka' : program;
   if (script.endsWith('clickhouse-child.ts')) return 'ClickHouse';
   return script.replace(/^.*?(pipelines|services)\//, '$1/').replace(/\/main\.ts$/, '');
 }

@@ -1,7 +1,14 @@
 import path from 'node:path';
 import { afterAll } from 'vitest';
 import { migrate, type Retention } from '../../clickhouse/migrate.ts';
-import { type Admin, createKafka, createProducer, type Kafka, type Producer } from '../../pipelines/kafka.ts';
+import {
+  type Admin,
+  createKafka,
+  createProducer,
+  type Kafka,
+  makeTopics,
+  type Producer,
+} from '../../pipelines/kafka.ts';
 import { type Launched, launch, pause, waitUntil } from './launched.ts';
 import { createTestDatabase, type TestDatabase, uniqueTopics, useStack } from './stack.ts';
 
@@ -92,15 +99,15 @@ export class Telemetry {
   async makeTopics(kinds: readonly (Kind | 'orchestrators')[]): Promise<void> {
     const { partitions = 2, topicSettings = {} } = this.#options;
     const settings = { 'retention.ms': String(30 * 86_400_000), ...topicSettings };
-    await this.admin.createTopics({
-      waitForLeaders: true,
-      topics: kinds.map((kind) => ({
+    await makeTopics(
+      this.admin,
+      kinds.map((kind) => ({
         topic: this.topics[kind],
         numPartitions: partitions,
         replicationFactor: 1,
         configEntries: Object.entries(settings).map(([name, value]) => ({ name, value })),
       })),
-    });
+    );
   }
 
   get env(): Record<string, string> {

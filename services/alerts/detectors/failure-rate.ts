@@ -29,6 +29,8 @@ export interface FailureFinding {
   expected: number;
   /** Times the usual rate. */
   effect: number;
+  /** End of the oldest window with failures that was looked at. */
+  sinceMs: number;
 }
 
 export class FailureRate {
@@ -37,7 +39,8 @@ export class FailureRate {
   /** Sums of how far windows went beyond chance, and of what a dispersion of 1 would have made of that. */
   #excess: number = failureRateDefaults.startDispersion * 50;
   #freedom = 50;
-  readonly #recent: { n: number; failures: number; endMs: number }[] = [];
+  /** Windows of late: when each ended, its ends and its failures, one after the other; objects would take four times as much. */
+  #recent: number[] = [];
 
   get expected(): number {
     return this.#failures / (this.#failures + this.#successes);
@@ -51,18 +54,18 @@ export class FailureRate {
   /** Judges the window by itself, and with the ones before where it holds little; then learns from it. */
   judge(n: number, failures: number, endMs: number, mostAgeMs: number): FailureFinding {
     const { expected } = this;
-    const recent = this.#recent.filter((window) => endMs - window.endMs <= mostAgeMs).slice(1 - mostPooled);
-    recent.push({ n, failures, endMs });
-    this.#recent.splice(0, this.#recent.length, ...recent);
+    const recent = this.#keep(n, failures, endMs, mostAgeMs);
     const found = pools
-      .filter((_, at) => at === 0 || recent.length > (pools[at - 1] as number))
+      .filter((_, at) => at === 0 || recent.length / 3 > (pools[at - 1] as number))
       .map((windows) => {
-        const sum = { n: 0, failures: 0 };
-        for (const window of recent.slice(-windows)) {
-          sum.n += window.n;
-          sum.failures += window.failures;
+        const sum = { n: 0, failures: 0, sinceMs: endMs };
+        for (let at = Math.max(0, recent.length - 3 * windows); at < recent.length; at += 3) {
+          const [endedMs, ends, failed] = recent.slice(at, at + 3) as [number, number, number];
+          sum.n += ends;
+          sum.failures += failed;
+          if (failed > 0) sum.sinceMs = Math.min(sum.sinceMs, endedMs);
         }
-        return this.#find(sum.n, sum.failures, expected);
+        return { ...this.#find(sum.n, sum.failures, expected), sinceMs: sum.sinceMs };
       });
     if (found.every(({ p }) => p >= failureRateDefaults.learnAbove)) this.#learn(n, failures, expected);
     // Several looks at the same data: the best one has to pay for the others.
@@ -70,9 +73,23 @@ export class FailureRate {
     return { ...best, p: Math.min(1, found.length * best.p) };
   }
 
-  #find(n: number, failures: number, expected: number): FailureFinding {
-    const p =
-      failures < failureRateDefaults.leastFailures ? 1 : betaBinomialTail(failures, n, expected, this.#dispersion);
+  #keep(n: number, failures: number, endMs: number, mostAgeMs: number): number[] {
+    const kept = this.#recent;
+    let from = Math.max(0, kept.length - 3 * (mostPooled - 1));
+    while (from < kept.length && endMs - (kept[from] as number) > mostAgeMs) from += 3;
+    this.#recent = [...kept.slice(from), endMs, n, failures];
+    return this.#recent;
+  }
+
+  /** Chance of as many failures where the usual ratio is another one than now. */
+  tail(failures: number, n: number, usualRatio: number): number {
+    return failures < failureRateDefaults.leastFailures
+      ? 1
+      : betaBinomialTail(failures, n, usualRatio, this.#dispersion);
+  }
+
+  #find(n: number, failures: number, expected: number): Omit<FailureFinding, 'sinceMs'> {
+    const p = this.tail(failures, n, expected);
     return { p, failures, n, expected, effect: failures / n / expected };
   }
 

@@ -1,5 +1,6 @@
 import { Cusum } from './cusum.ts';
 import { Extremes } from './extremes.ts';
+import type { UsualLevel } from './release-trial.ts';
 
 /**
  * The level of durations, or of anything that varies by factors: residuals of logarithms from the median of what was
@@ -55,6 +56,8 @@ export interface LevelFinding {
   expected: number;
   /** Robust standard deviations. */
   score: number;
+  /** End of the oldest window whose values were looked at. */
+  sinceMs: number;
   /** The level changed for good and is the new usual from now on: from, to. */
   shift: { from: number; to: number } | null;
 }
@@ -109,6 +112,20 @@ export class Level {
     };
   }
 
+  /** What is usual, for whoever compares with it as it is now; null before enough is known. */
+  describe(): Omit<UsualLevel, 'failureRatio'> | null {
+    if (this.#count < levelDefaults.leastMemory) return null;
+    this.#refresh();
+    const longest = this.#values[at.spreads + levelDefaults.looks.length - 1] as number;
+    return {
+      median: this.#median,
+      scaleUp: this.#scaleUp,
+      scaleDown: this.#scaleDown,
+      known: Math.min(this.#count, levelDefaults.memory),
+      dispersion: Math.max(1, longest / 0.8),
+    };
+  }
+
   #judge(samples: readonly Sample[], logs: readonly (readonly [number, number])[]): LevelFinding {
     const statistics = samples.map(({ clipped, n }) => clipped / Math.sqrt(n));
     const scores = statistics.map(
@@ -142,12 +159,13 @@ export class Level {
       for (const [log, n] of logs) for (let left = Math.min(n, 8); left > 0; left--) this.#learn(log);
     }
     this.#extremes.learn(own);
-    return { pHigh, pLow, n: sample.n, effect, latest, expected, score, shift: this.#confirmShift() };
+    const { n, sinceMs } = sample;
+    return { pHigh, pLow, n, effect, latest, expected, score, sinceMs, shift: this.#confirmShift() };
   }
 
   /** The window's values, or with those before it as many as a statistic needs. */
   #sample(logs: readonly (readonly [number, number])[], endMs: number, mostAgeMs: number, values: number): Sample {
-    const sample = { n: 0, clipped: 0, excess: 0 };
+    const sample = { n: 0, clipped: 0, excess: 0, sinceMs: endMs };
     const { clip } = levelDefaults;
     const take = (log: number, n: number) => {
       const residual = (log - this.#median) / (log > this.#median ? this.#scaleUp : this.#scaleDown);
@@ -159,7 +177,9 @@ export class Level {
     for (let back = 1; back <= Math.min(this.#tailCount, tailValues) && sample.n < values; back++) {
       const place = (this.#tailCount - back) % tailValues;
       const age = windowOf(endMs) - (this.#values[at.tailWindows + place] as number);
-      if (age * windowMs <= mostAgeMs) take(this.#values[at.tailLogs + place] as number, 1);
+      if (age * windowMs > mostAgeMs) continue;
+      take(this.#values[at.tailLogs + place] as number, 1);
+      sample.sinceMs = Math.min(sample.sinceMs, endMs - age * windowMs);
     }
     return sample;
   }
@@ -223,6 +243,7 @@ interface Sample {
   n: number;
   clipped: number;
   excess: number;
+  sinceMs: number;
 }
 
 const quantileOf = (sorted: Float32Array, share: number): number =>

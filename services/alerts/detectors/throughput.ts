@@ -21,25 +21,30 @@ export interface ThroughputFinding {
   count: number;
   expected: number;
   pHigh: number;
-  /** Of as few in the last hour; its own counts, as one window of a rare workflow is mostly empty. */
+  /** Of as few in the last hour, and of as many; one window of a rare workflow is mostly empty. */
   pLow: number;
+  pPooledHigh: number;
   pooledCount: number;
   pooledExpected: number;
-  /** The most that usually began in one window. */
+  /** The least that ought to have begun within the hour, by this hour of the week and of the day. */
+  pooledLeast: number;
+  /** The most that usually began in one window, and in an hour. */
   highest: number;
+  pooledHighest: number;
 }
 
 export class Throughput {
   /** Means by hour of the week, then by hour of the day; then windows seen of each. */
   readonly #means = new Float32Array(weekHours + 24);
   readonly #seen = new Uint16Array(weekHours + 24);
-  readonly #recent = new Float32Array(2 * throughputDefaults.pooled);
+  readonly #recent = new Float32Array(3 * throughputDefaults.pooled);
   #count = 0;
   #level = 1;
   /** Moments of how far counts vary beyond chance. */
   #excess = 0.3;
   #squares = 1;
   #highest = 0;
+  #pooledHighest = 0;
 
   judge(count: number, endMs: number): ThroughputFinding | null {
     const hour = Math.floor((endMs - 1 - mondayMs) / hourMs);
@@ -47,26 +52,36 @@ export class Throughput {
     const usual = this.#usual(slots);
     const expected = Math.max(0.01, usual * this.#level);
     const { pooled, warmUp, learnAbove } = throughputDefaults;
-    this.#recent[2 * (this.#count % pooled)] = count;
-    this.#recent[2 * (this.#count % pooled) + 1] = expected;
+    // One busy hour may have made the mean of its hour of the week; what is missing has to be so on other days too.
+    const least = Math.min(usual, this.#means[slots[1]] as number) * Math.min(1, this.#level);
+    this.#recent.set([count, expected, Math.max(0.01, least)], 3 * (this.#count % pooled));
     this.#count++;
+    const [pooledCount, pooledExpected, pooledLeast] = [this.#pool(0), this.#pool(1), this.#pool(2)];
     if (this.#count <= warmUp) {
       this.#learn(slots, count, usual);
+      this.#pooledHighest = Math.max(this.#pooledHighest, pooledCount);
       return null;
-    }
-    let [pooledCount, pooledExpected] = [0, 0];
-    for (let index = 0; index < pooled; index++) {
-      pooledCount += this.#recent[2 * index] as number;
-      pooledExpected += this.#recent[2 * index + 1] as number;
     }
     const size = 1 / Math.min(2, Math.max(0.02, this.#excess / this.#squares));
     const { high: pHigh } = negativeBinomialTails(count, expected, size);
-    const { low: pLow } = negativeBinomialTails(pooledCount, pooledExpected, size * 2);
-    const highest = this.#highest;
+    const { low: pLow } = negativeBinomialTails(pooledCount, pooledLeast, size * 2);
+    const { high: pPooledHigh } = negativeBinomialTails(pooledCount, pooledExpected, size * 2);
+    const [highest, pooledHighest] = [this.#highest, this.#pooledHighest];
+    if (pPooledHigh > learnAbove) this.#pooledHighest = Math.max(pooledHighest, pooledCount);
     if (pHigh > learnAbove && pLow > learnAbove) this.#learn(slots, count, usual);
     // Bursts are part of some workflows: they are learned unless they are far beyond all before.
     else if (count <= 2 * highest) this.#highest = Math.max(highest, count);
-    return { count, expected, pHigh, pLow, pooledCount, pooledExpected, highest };
+    return {
+      ...{ count, expected, pHigh, pLow, pPooledHigh },
+      ...{ pooledCount, pooledExpected, pooledLeast, highest, pooledHighest },
+    };
+  }
+
+  /** Sum over the last hour of counts, of what was expected, or of the least of it. */
+  #pool(which: number): number {
+    let sum = 0;
+    for (let at = which; at < this.#recent.length; at += 3) sum += this.#recent[at] as number;
+    return sum;
   }
 
   #usual([ofWeek, ofDay]: readonly [number, number]): number {

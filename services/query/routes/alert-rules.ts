@@ -110,7 +110,7 @@ function registerSetting(app: App, { state: desk }: Services): void {
   );
 }
 
-function findRule(id: string): Rule {
+export function findRule(id: string): Rule {
   const rule = rules.find((known) => known.id === id);
   if (rule !== undefined) return rule;
   throw new ApiError('not_found', `There is no rule ${id.slice(0, 64)}.`, { rules: rules.map((known) => known.id) });

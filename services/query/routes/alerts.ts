@@ -25,6 +25,7 @@ import {
   RemediesAnswer,
 } from '../../../schemas/api/alerts.ts';
 import { answers } from '../../../schemas/api/parts.ts';
+import { latestInstantMs } from '../../../schemas/events.ts';
 import type { AlertRecord } from '../../../schemas/records.ts';
 import { adviseOn, commandOf, poolOf } from '../../alerts/advice.ts';
 import { describeAlert } from '../../alerts/alert-answer.ts';
@@ -90,12 +91,13 @@ function registerPages(app: App, { nowMs, automaticRemedies: automatic }: Servic
     },
     async ({ params, reader }) => {
       const { alert_id: alertId } = params;
-      await findAlert(reader, alertId);
       const entry = { collection: alertCollections.acknowledgements, key: alertId, limit: mostChanges };
       const [changes, people] = await Promise.all([
         reader.ask(alertHistoryQuestion, { alertId, limit: mostChanges }),
         reader.ask(stateChangesQuestion, entry),
       ]);
+      // An alert that nothing changed is none.
+      if (changes.length === 0) await findAlert(reader, alertId);
       const acknowledgements = people.toReversed().map(({ deleted, changed_by: by, changed_at_ms: atMs, reason }) => {
         return { action: deleted ? 'taken_back' : 'acknowledged', at: toInstant(atMs), by, comment: orNull(reason) };
       });
@@ -209,12 +211,11 @@ function readAsk(query: Static<typeof AlertsQuery>, nowMs: number): AlertsAsk {
 
 /** Alerts change by the clock of windows, whose end may lie a little ahead. */
 const clockSlackMs = 300_000;
-const latestMs = Date.UTC(2200, 0);
 
 function readPosition(cursor: string | undefined): { afterMs: number; afterId: string } {
-  if (cursor === undefined) return { afterMs: latestMs, afterId: '' };
+  if (cursor === undefined) return { afterMs: latestInstantMs, afterId: '' };
   const [afterMs, afterId] = readCursor(cursor, ['number', 'string']);
-  if (afterMs > latestMs) throw new ApiError('invalid_cursor', 'The cursor is none that this route has given.');
+  if (afterMs > latestInstantMs) throw new ApiError('invalid_cursor', 'The cursor is none that this route has given.');
   return { afterMs, afterId };
 }
 

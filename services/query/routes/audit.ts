@@ -2,10 +2,11 @@ import type { Static } from 'typebox';
 import { type AuditRow, auditQuestion } from '../../../clickhouse/queries/audit.ts';
 import { AuditAnswer, AuditQuery } from '../../../schemas/api/operation.ts';
 import { answers } from '../../../schemas/api/parts.ts';
+import { latestInstantMs } from '../../../schemas/events.ts';
 import { orNull, readJson, toInstant } from '../answer-values.ts';
 import { keysCollection, keysWorkspace } from '../api-keys.ts';
 import { runsEverything } from '../auth.ts';
-import { latestCursorMs, readCursor, writeCursor } from '../cursors.ts';
+import { readCursor, writeCursor } from '../cursors.ts';
 import { ApiError } from '../errors.ts';
 import type { App, Family, Services } from '../families.ts';
 import { parseRange } from '../time-range.ts';
@@ -51,9 +52,9 @@ export const audit: Family = {
 const clockSlackMs = 300_000;
 
 function readPosition(cursor: string | undefined): { afterMs: number; afterPlace: string } {
-  if (cursor === undefined) return { afterMs: latestCursorMs, afterPlace: '' };
+  if (cursor === undefined) return { afterMs: latestInstantMs, afterPlace: '' };
   const [afterMs, afterPlace] = readCursor(cursor, ['number', 'string']);
-  if (afterMs > latestCursorMs) throw new ApiError('invalid_cursor', 'The cursor is none that this route has given.');
+  if (afterMs > latestInstantMs) throw new ApiError('invalid_cursor', 'The cursor is none that this route has given.');
   return { afterMs, afterPlace };
 }
 

@@ -12,8 +12,9 @@ import {
 } from '../../../schemas/api/commands.ts';
 import { answers, ErrorAnswer } from '../../../schemas/api/parts.ts';
 import { ExecutionPath } from '../../../schemas/api/workflow-analytics.ts';
+import { latestInstantMs } from '../../../schemas/events.ts';
 import { type CommandWish, describeCommand, findExecution, readCommand, requestFirst } from '../command-desk.ts';
-import { latestCursorMs, readCursor, writeCursor } from '../cursors.ts';
+import { readCursor, writeCursor } from '../cursors.ts';
 import { ApiError } from '../errors.ts';
 import type { App, Family, Services } from '../families.ts';
 import { IdempotencyKeys } from '../idempotency.ts';
@@ -88,7 +89,7 @@ function registerReading(app: App, { nowMs }: Services): void {
 const clockSlackMs = 300_000;
 
 function readPosition(cursor: string | undefined): { afterMs: number; afterId: string } {
-  if (cursor === undefined) return { afterMs: latestCursorMs, afterId: '' };
+  if (cursor === undefined) return { afterMs: latestInstantMs, afterId: '' };
   const [afterMs, afterId] = readCursor(cursor, ['number', 'string']);
   return { afterMs, afterId };
 }

@@ -7,8 +7,9 @@ import {
 import { type RejectionMeaning, rejections } from '../../../pipelines/rejections.ts';
 import { DeadLetter, DeadLetterPath, DeadLettersAnswer, DeadLettersQuery } from '../../../schemas/api/accounting.ts';
 import { answers } from '../../../schemas/api/parts.ts';
+import { latestInstantMs } from '../../../schemas/events.ts';
 import { explainIf, toInstant } from '../answer-values.ts';
-import { latestCursorMs, readCursor, writeCursor } from '../cursors.ts';
+import { readCursor, writeCursor } from '../cursors.ts';
 import { ApiError } from '../errors.ts';
 import type { App, Family, Services } from '../families.ts';
 import { parseRange } from '../time-range.ts';
@@ -78,7 +79,7 @@ const clockSlackMs = 300_000;
 function readPosition(cursor: string | undefined) {
   // Before the first page stands something newer than anything there can be.
   if (cursor === undefined) {
-    return { afterMs: latestCursorMs, afterStream: '', afterPartition: 0, afterOffset: 0 };
+    return { afterMs: latestInstantMs, afterStream: '', afterPartition: 0, afterOffset: 0 };
   }
   const [afterMs, afterStream, afterPartition, afterOffset] = readCursor(cursor, [
     'number',
@@ -86,7 +87,7 @@ function readPosition(cursor: string | undefined) {
     'number',
     'number',
   ]);
-  if (afterMs > latestCursorMs || afterPartition > 2 ** 31 - 1) {
+  if (afterMs > latestInstantMs || afterPartition > 2 ** 31 - 1) {
     throw new ApiError('invalid_cursor', 'The cursor is none that this route has given.');
   }
   return { afterMs, afterStream, afterPartition, afterOffset };

@@ -1,8 +1,9 @@
 import type { Static } from 'typebox';
+import type { ListedExecution } from '../../../clickhouse/queries/listed-executions.ts';
 import { answers } from '../../../schemas/api/parts.ts';
 import { ExecutionsAnswer, ExecutionsQuery, WorkflowPath } from '../../../schemas/api/workflow-analytics.ts';
 import { orNull, toInstant, toInstantText } from '../answer-values.ts';
-import { findSource, type ListedExecution, readPageBehind } from '../execution-pages.ts';
+import { findSource, readPageBehind } from '../execution-pages.ts';
 import type { App, Family, Services } from '../families.ts';
 import { parseRange } from '../time-range.ts';
 

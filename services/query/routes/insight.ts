@@ -1,5 +1,5 @@
 import type { Static } from 'typebox';
-import type { DistributionName, WindowRow } from '../../../clickhouse/queries/windows.ts';
+import type { DistributionName } from '../../../clickhouse/queries/windows.ts';
 import {
   CostAnswer,
   InsightPerformanceAnswer,
@@ -15,15 +15,19 @@ import type { App, Family, Services } from '../families.ts';
 import { parseRange, periodBefore, planSteps, type Steps, wholeRange } from '../time-range.ts';
 import {
   costOf,
+  countOf,
   describeMethod,
   describeRange,
+  extremesOf,
   failuresOf,
   meanOf,
   percentileOf,
   ratioOf,
+  readLargest,
   readWindows,
   sampleOf,
   type WindowGroup,
+  type WindowRow,
 } from '../windows.ts';
 
 /** Statistics over all workflows of a workspace, or one of them. */
@@ -46,11 +50,9 @@ function registerStats(app: App, { nowMs }: Services): void {
   const schema = { summary: 'Counts and rates', querystring: InsightQuery, response: answers(StatsAnswer) };
   app.get('/analytics/stats', { schema }, async ({ query: { workflow_id, ...range }, reader }) => {
     const steps = wholeRange(parseRange(range, '7d', nowMs()));
-    const wish = { subject: 'executions', steps, filters: { workflow_id } } as const;
-    const [[all], groups] = await Promise.all([
-      readWindows(reader, wish),
-      readWindows(reader, { ...wish, groupBy: 'workflow_id' }),
-    ]);
+    const filters = { workflow_id };
+    const wish = { subject: 'executions', steps, filters, groupBy: 'workflow_id' } as const;
+    const { groups, all } = await readLargest(reader, wish, 'ends');
     const whole = all?.whole;
     const finished = whole?.finished ?? 0;
     return {
@@ -73,22 +75,23 @@ function registerStats(app: App, { nowMs }: Services): void {
           total_executions: own.finished,
           success_rate: ratioOf(own.completed, own.finished),
           average_duration_ms: meanOf(own, 'duration'),
-          p95_duration_ms: percentileOf(own, 'duration', 2),
+          p95_duration_ms: percentileOf(own, 'duration', 95),
         })),
     };
   });
 }
 
 function describeSpread(row: WindowRow | undefined, name: DistributionName) {
+  const { min, max } = extremesOf(row, name);
   return {
-    count: row?.[`${name}_n`] ?? 0,
+    count: countOf(row, name),
     mean_ms: meanOf(row, name),
-    min_ms: row?.[`${name}_ms_min`] ?? null,
-    max_ms: row?.[`${name}_ms_max`] ?? null,
-    p50_ms: percentileOf(row, name, 0),
-    p90_ms: percentileOf(row, name, 1),
-    p95_ms: percentileOf(row, name, 2),
-    p99_ms: percentileOf(row, name, 3),
+    min_ms: min,
+    max_ms: max,
+    p50_ms: percentileOf(row, name, 50),
+    p90_ms: percentileOf(row, name, 90),
+    p95_ms: percentileOf(row, name, 95),
+    p99_ms: percentileOf(row, name, 99),
   };
 }
 
@@ -98,31 +101,32 @@ function registerPerformance(app: App, { nowMs }: Services): void {
   app.get('/analytics/performance', { schema }, async ({ query: { workflow_id, ...range }, reader }) => {
     const steps = wholeRange(parseRange(range, '7d', nowMs()));
     const filters = { workflow_id };
-    const [[executions], [tasks], byTask] = await Promise.all([
+    const needs = ['extremes'] as const;
+    const [[executions], tasks] = await Promise.all([
       readWindows(reader, {
         subject: 'executions',
         steps,
         filters,
         distributions: ['duration', 'completed_duration', 'queue'],
+        needs,
       }),
-      readWindows(reader, { subject: 'tasks', steps, filters }),
-      readWindows(reader, { subject: 'tasks', steps, filters, groupBy: 'task_id' }),
+      readLargest(reader, { subject: 'tasks', steps, filters, groupBy: 'task_id', needs }, 'ends'),
     ]);
-    const slowness = ({ whole }: WindowGroup) => percentileOf(whole, 'duration', 2) ?? 0;
+    const slowness = ({ whole }: WindowGroup) => percentileOf(whole, 'duration', 95) ?? 0;
     return {
       range: describeRange(steps),
       percentiles: describeMethod(steps),
       duration: describeSpread(executions?.whole, 'duration'),
       completed_duration: describeSpread(executions?.whole, 'completed_duration'),
       queue: describeSpread(executions?.whole, 'queue'),
-      tasks: describeSpread(tasks?.whole, 'duration'),
-      slowest_tasks: byTask
+      tasks: describeSpread(tasks.all?.whole, 'duration'),
+      slowest_tasks: tasks.groups
         .toSorted((one, other) => slowness(other) - slowness(one))
         .slice(0, 10)
         .map(({ key, whole }) => ({
           task_id: key,
           count: whole.finished,
-          p95_ms: percentileOf(whole, 'duration', 2),
+          p95_ms: percentileOf(whole, 'duration', 95),
           failure_rate: ratioOf(failuresOf(whole), whole.finished),
         })),
     };
@@ -139,7 +143,7 @@ function registerTrends(app: App, { nowMs }: Services): void {
     const steps = planSteps(range, '1d');
     const wish = { subject: 'executions', filters: { workflow_id } } as const;
     const [[group], [before]] = await Promise.all([
-      readWindows(reader, { ...wish, steps }),
+      readWindows(reader, { ...wish, steps, needs: ['cost'] }),
       readWindows(reader, { ...wish, steps: periodBefore(steps) }),
     ]);
     const failures = (row: WindowRow | undefined) => ({ hits: failuresOf(row), of: row?.finished ?? 0 });
@@ -162,7 +166,7 @@ function describeDay(day: string, row: WindowRow | undefined): Static<typeof Ins
     failed_executions: row === undefined ? null : failuresOf(row),
     success_rate: row === undefined ? null : ratioOf(row.completed, row.finished),
     average_duration_ms: meanOf(row, 'duration'),
-    p95_duration_ms: percentileOf(row, 'duration', 2),
+    p95_duration_ms: percentileOf(row, 'duration', 95),
     cost: costOf(row),
   };
 }
@@ -177,15 +181,11 @@ function registerCost(app: App, { nowMs }: Services): void {
   app.get('/analytics/cost', { schema }, async ({ query: { workflow_id, ...query }, reader }) => {
     const range = parseRange(query, '30d', nowMs());
     const steps = planSteps(range, '1d');
-    const wish = { subject: 'executions', steps, filters: { workflow_id } } as const;
-    const [[all], groups] = await Promise.all([
-      readWindows(reader, wish),
-      readWindows(reader, {
-        ...wish,
-        steps: { ...steps, startsMs: steps.startsMs.slice(0, 1) },
-        groupBy: 'workflow_id',
-      }),
-    ]);
+    const distributions = [] as const;
+    const filters = { workflow_id };
+    const needs = ['cost', 'cpu'] as const;
+    const wish = { subject: 'executions', steps, filters, groupBy: 'workflow_id', distributions, needs } as const;
+    const { groups, all } = await readLargest(reader, wish, 'cost');
     const whole = all?.whole;
     const total = costOf(whole);
     const reason = 'no source reported a cost in the range';
@@ -222,7 +222,13 @@ function registerMonitoring(app: App, { nowMs }: Services): void {
     const filters = { workflow_id };
     const [[executions], [tasks]] = await Promise.all([
       readWindows(reader, { subject: 'executions', steps, filters }),
-      readWindows(reader, { subject: 'tasks', steps: { ...steps, startsMs: steps.startsMs.slice(0, 1) }, filters }),
+      readWindows(reader, {
+        subject: 'tasks',
+        steps: { ...steps, startsMs: steps.startsMs.slice(0, 1) },
+        filters,
+        distributions: [],
+        needs: ['attempts'],
+      }),
     ]);
     return describeMonitoring(steps, Math.min(range.toMs, steps.toMs), executions, tasks?.whole);
   });

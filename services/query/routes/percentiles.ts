@@ -7,7 +7,16 @@ import { type ExactValues, exactMethod, pickExact, readExactDurations } from '..
 import type { App, Family, Services } from '../families.ts';
 import { readFocus } from '../subject.ts';
 import { parseRange, wholeRange } from '../time-range.ts';
-import { describeMethod, describeRange, meanOf, percentileOf, readWindows, type WindowGroup } from '../windows.ts';
+import {
+  countOf,
+  describeMethod,
+  describeRange,
+  extremesOf,
+  meanOf,
+  percentileOf,
+  readWindows,
+  type WindowGroup,
+} from '../windows.ts';
 
 /** Percentiles of executions or tasks, of any share, split by what they have in common. */
 export const percentiles: Family = {
@@ -36,11 +45,12 @@ export const percentiles: Family = {
           ...focus,
           steps,
           distributions: [name],
-          percentiles: wanted,
+          needs: ['extremes'],
         });
         const isOne = name === 'duration' && focus.groupBy === null;
-        const count = groups[0]?.whole.duration_n ?? 0;
-        const exact = isOne ? await readExactDurations(reader, focus, steps, count) : null;
+        const whole = groups[0]?.whole;
+        const known = { count: countOf(whole, 'duration'), longestMs: extremesOf(whole, 'duration').max ?? 0 };
+        const exact = isOne ? await readExactDurations(reader, focus, steps, known) : null;
         return {
           subject: query.subject,
           metric,
@@ -81,14 +91,13 @@ function readShares(text: string): number[] {
 }
 
 function describeGroup({ key, whole }: WindowGroup, name: DistributionName, shares: number[], isSplit: boolean) {
-  const count = whole[`${name}_n`];
-  const values = shares.map((share, at) => [`p${share}`, percentileOf(whole, name, at)] as const);
+  const count = countOf(whole, name);
+  const values = shares.map((share) => [`p${share}`, percentileOf(whole, name, share)] as const);
   return {
     key: isSplit ? key : null,
     count,
     mean: meanOf(whole, name),
-    min: whole[`${name}_ms_min`],
-    max: whole[`${name}_ms_max`],
+    ...extremesOf(whole, name),
     values: Object.fromEntries(values),
     reasons: explainIf(count === 0, { values: 'no source told it of anything that finished in the range' }),
   } as const;

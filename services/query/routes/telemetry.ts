@@ -1,4 +1,5 @@
 import type { Static } from 'typebox';
+import type { ListedExecution } from '../../../clickhouse/queries/listed-executions.ts';
 import { type PayloadRow, payloadsQuestion } from '../../../clickhouse/queries/workflow-executions.ts';
 import { answers } from '../../../schemas/api/parts.ts';
 import {
@@ -14,17 +15,11 @@ import {
 } from '../../../schemas/api/telemetry.ts';
 import { orNull, readJson, toInstant, toInstantText, toMaybeInstant } from '../answer-values.ts';
 import { ApiError } from '../errors.ts';
-import {
-  countExecutions,
-  type ExecutionsWish,
-  findSource,
-  type ListedExecution,
-  readPageSkipping,
-} from '../execution-pages.ts';
+import { type ExecutionsWish, findSource, readPageSkipping } from '../execution-pages.ts';
 import type { App, Family, Services } from '../families.ts';
-import { loadRun, type RecordedRun } from '../recorded-run.ts';
+import { loadCourse, type RecordedRun } from '../recorded-run.ts';
 import { longestRangeDays, parseRange, wholeRange } from '../time-range.ts';
-import { failuresOf, readWindows, takeOnlySource } from '../windows.ts';
+import { extremesOf, failuresOf, meanOf, readWindows, sumOf, takeOnlySource } from '../windows.ts';
 
 /** Telemetry in the shapes of its document: steps instead of tasks, seconds instead of milliseconds, per cent. */
 export const telemetry: Family = {
@@ -42,7 +37,8 @@ export const telemetry: Family = {
           response: answers(TelemetryTimeline),
         },
       },
-      async ({ params, query, reader }) => describeTimeline(await loadRun(reader, params.execution_id, query.source)),
+      async ({ params, query, reader }) =>
+        describeTimeline(await loadCourse(reader, params.execution_id, query.source)),
     );
     app.get(
       '/executions/:execution_id',
@@ -54,7 +50,8 @@ export const telemetry: Family = {
           response: answers(TelemetryExecution),
         },
       },
-      async ({ params, query, reader }) => describeExecution(await loadRun(reader, params.execution_id, query.source)),
+      async ({ params, query, reader }) =>
+        describeExecution(await loadCourse(reader, params.execution_id, query.source)),
     );
     registerList(app, services);
     app.get(
@@ -71,20 +68,21 @@ export const telemetry: Family = {
         const steps = wholeRange(parseRange(range, `${longestRangeDays}d`, nowMs()));
         const filters = { workflow_id, source };
         const group = takeOnlySource(
-          await readWindows(reader, { subject: 'executions', steps, filters, groupBy: 'source' }),
+          await readWindows(reader, { subject: 'executions', steps, filters, groupBy: 'source', needs: ['extremes'] }),
         );
         if (group === null) throw new ApiError('not_found', 'The workspace has no telemetry of this workflow.');
         const { whole } = group;
+        const { min, max } = extremesOf(whole, 'duration');
         const seconds = (ms: number | null) => (ms === null ? null : ms / 1000);
         return {
-          total_duration_seconds: whole.duration_ms_sum / 1000,
+          total_duration_seconds: sumOf(whole, 'duration') / 1000,
           success_rate: whole.finished === 0 ? 0 : (100 * whole.completed) / whole.finished,
           total_executions: whole.finished,
           successful_executions: whole.completed,
           failed_executions: failuresOf(whole),
-          average_duration_seconds: whole.duration_n === 0 ? 0 : whole.duration_ms_sum / whole.duration_n / 1000,
-          min_duration_seconds: seconds(whole.duration_ms_min),
-          max_duration_seconds: seconds(whole.duration_ms_max),
+          average_duration_seconds: (meanOf(whole, 'duration') ?? 0) / 1000,
+          min_duration_seconds: seconds(min),
+          max_duration_seconds: seconds(max),
         };
       },
     );
@@ -116,12 +114,14 @@ function registerList(app: App, { nowMs, entityRetentionDays }: Services): void 
       const source = await findSource(reader, wish);
       if (source === null) return { items: [], total: 0, skip, limit };
       const found = { ...wish, source };
-      const [rows, total] = await Promise.all([
-        readPageSkipping(reader, found, { skip, limit }),
-        countExecutions(reader, found),
-      ]);
-      const executions = rows.map((row) => row.execution_id);
-      const payloads = rows.length === 0 ? [] : await reader.ask(payloadsQuestion, { source, executions });
+      const { rows, total } = await readPageSkipping(reader, found, { skip, limit });
+      const asked = {
+        source,
+        executions: rows.map((row) => row.execution_id),
+        fromMs: rows.reduce((least, row) => Math.min(least, Date.parse(row.first_seen_at)), Number.MAX_SAFE_INTEGER),
+        toMs: rows.reduce((most, row) => Math.max(most, Date.parse(row.last_event_at)), 0),
+      };
+      const payloads = rows.length === 0 ? [] : await reader.ask(payloadsQuestion, asked);
       const payloadOf = new Map(payloads.map((payload) => [payload.execution_id, payload]));
       return { items: rows.map((row) => describeListed(row, payloadOf.get(row.execution_id))), total, skip, limit };
     },

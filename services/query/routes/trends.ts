@@ -1,4 +1,4 @@
-import type { DistributionName, WindowRow } from '../../../clickhouse/queries/windows.ts';
+import type { DistributionName, WindowNeed } from '../../../clickhouse/queries/windows.ts';
 import { answers } from '../../../schemas/api/parts.ts';
 import { TrendsAnswer, TrendsQuery } from '../../../schemas/api/questions.ts';
 import { type Change, compareCounts, compareMeans, compareShares, type Good } from '../../analysis/change.ts';
@@ -16,8 +16,8 @@ import {
   ratioOf,
   readWindows,
   sampleOf,
-  standardPercentiles,
   type WindowGroup,
+  type WindowRow,
 } from '../windows.ts';
 
 /** One number of each step of a range, and whether it changed since the range before. */
@@ -39,7 +39,8 @@ export const trends: Family = {
         const { metric: name = 'duration_ms_mean', compare } = query;
         const metric = readMetric(name);
         const steps = planSteps(parseRange(query, '24h', nowMs()), query.step);
-        const wish = { ...readFocus(query), distributions: [metric.distribution] };
+        const { distribution, needs = [] } = metric;
+        const wish = { ...readFocus(query), distributions: distribution === null ? [] : [distribution], needs };
         const [groups, groupsBefore] = await Promise.all([
           readWindows(reader, { ...wish, steps }),
           compare === undefined ? [] : readWindows(reader, { ...wish, steps: periodBefore(steps) }),
@@ -71,7 +72,9 @@ export const trends: Family = {
 };
 
 interface Metric {
-  distribution: DistributionName;
+  /** Null where it is made of counts alone. */
+  distribution: DistributionName | null;
+  needs?: readonly WindowNeed[];
   read: (row: WindowRow) => number | null;
   compare: (before: WindowRow | undefined, now: WindowRow) => Change;
 }
@@ -83,9 +86,8 @@ const mean = (distribution: DistributionName): Metric => ({
 });
 
 /** A percentile has no simple test of its own; whether it moved is told by the means, and its values are its own. */
-const percentile = (distribution: DistributionName, percent: (typeof standardPercentiles)[number]): Metric => {
-  const at = standardPercentiles.indexOf(percent);
-  const read = (row: WindowRow | undefined) => percentileOf(row, distribution, at);
+const percentile = (distribution: DistributionName, percent: number): Metric => {
+  const read = (row: WindowRow | undefined) => percentileOf(row, distribution, percent);
   return {
     distribution,
     read,
@@ -100,14 +102,14 @@ const percentile = (distribution: DistributionName, percent: (typeof standardPer
 const share = (hits: (row: WindowRow) => number, good: Good): Metric => {
   const of = (row: WindowRow | undefined) => ({ hits: row === undefined ? 0 : hits(row), of: row?.finished ?? 0 });
   return {
-    distribution: 'duration',
+    distribution: null,
     read: (row) => ratioOf(hits(row), row.finished),
     compare: (before, now) => compareShares(of(before), of(now), good),
   };
 };
 
 const count = (read: (row: WindowRow) => number, good: Good): Metric => ({
-  distribution: 'duration',
+  distribution: null,
   read,
   compare: (before, now) => compareCounts(before === undefined ? 0 : read(before), read(now), good),
 });
@@ -132,7 +134,8 @@ const metrics: Record<string, Metric> = {
   attempt_duration_ms_mean: mean('attempt_duration'),
   attempt_duration_ms_p95: percentile('attempt_duration', 95),
   cost_sum: {
-    distribution: 'duration',
+    distribution: null,
+    needs: ['cost'],
     read: costOf,
     compare: (before, now) => {
       const [was, is] = [costOf(before), costOf(now)];

@@ -11,6 +11,7 @@ import {
   SubscriptionsAnswer,
 } from '../../../schemas/api/alerts.ts';
 import { answers } from '../../../schemas/api/parts.ts';
+import { latestInstantMs } from '../../../schemas/events.ts';
 import { makeWebhookSecret, sealWebhook } from '../../alerts/webhook-secret.ts';
 import { checkTarget, shownTarget } from '../../alerts/webhook-target.ts';
 import { orNull, toInstant } from '../answer-values.ts';
@@ -162,11 +163,10 @@ function registerDeliveries(app: App, { nowMs }: Services): void {
 }
 
 const clockSlackMs = 300_000;
-const latestMs = Date.UTC(2200, 0);
 
 function readPosition(cursor: string | undefined) {
-  if (cursor === undefined) return { afterMs: latestMs, afterSubscription: '', afterNotification: '' };
+  if (cursor === undefined) return { afterMs: latestInstantMs, afterSubscription: '', afterNotification: '' };
   const [afterMs, afterSubscription, afterNotification] = readCursor(cursor, ['number', 'string', 'string']);
-  if (afterMs > latestMs) throw new ApiError('invalid_cursor', 'The cursor is none that this route has given.');
+  if (afterMs > latestInstantMs) throw new ApiError('invalid_cursor', 'The cursor is none that this route has given.');
   return { afterMs, afterSubscription, afterNotification };
 }

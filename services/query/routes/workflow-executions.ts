@@ -1,5 +1,5 @@
 import type { Static } from 'typebox';
-import type { ExecutionEventRow, TaskEventRow } from '../../../clickhouse/queries/run-events.ts';
+import type { ExecutionEventRow, TaskCourseRow, TaskEventRow } from '../../../clickhouse/queries/run-events.ts';
 import { answers } from '../../../schemas/api/parts.ts';
 import {
   ExecutionAnswer,
@@ -18,7 +18,7 @@ import {
 import { type Stretch, splitWallClock } from '../../analysis/wall-clock.ts';
 import { orNull, readJson, toInstant, toMaybeInstant } from '../answer-values.ts';
 import type { App, Family, Services } from '../families.ts';
-import { loadRun, type RecordedRun } from '../recorded-run.ts';
+import { loadCourse, loadRun, loadTasks, type RecordedRun } from '../recorded-run.ts';
 
 /** One execution: its state, its tasks, and where its time went. */
 export const workflowExecutions: Family = {
@@ -48,7 +48,7 @@ export const workflowExecutions: Family = {
         },
       },
       async ({ params, query, reader }) => {
-        const run = await loadRun(reader, params.execution_id, query.source);
+        const run = await loadTasks(reader, params.execution_id, query.source);
         const { id: executionId, workflowId, source } = run;
         return { executionId, workflowId, source, tasks: run.tasks.map(describeTask) };
       },
@@ -67,7 +67,7 @@ export const workflowExecutions: Family = {
         },
       },
       async ({ params, query, reader }) =>
-        describeTimeline(await loadRun(reader, params.execution_id, query.source), nowMs()),
+        describeTimeline(await loadCourse(reader, params.execution_id, query.source), nowMs()),
     );
   },
 };
@@ -79,13 +79,13 @@ const costOf = (micros: number | null | undefined): number | null => (micros == 
 const millisecondsOf = (us: number | null | undefined): number | null => (us == null ? null : us / 1e3);
 
 /** What nobody told: no error at all where none of its parts is there. */
-function errorOf(row: Pick<TaskEventRow, 'error_type' | 'error_code' | 'error_message' | 'error_stack'>) {
+function errorOf(row: Pick<TaskCourseRow, 'error_type' | 'error_code' | 'error_message' | 'error_stack'>) {
   const { error_type: type, error_code: code, error_message: message, error_stack: stack } = row;
   if (type === '' && code === '' && message === '') return null;
   return { type, code, message, stack: orNull(stack) };
 }
 
-function describeAttempt(attempt: RecordedAttempt<TaskEventRow>) {
+function describeAttempt(attempt: RecordedAttempt<TaskCourseRow>) {
   return {
     attempt: attempt.attempt,
     state: attempt.state,
@@ -101,7 +101,7 @@ function describeAttempt(attempt: RecordedAttempt<TaskEventRow>) {
   };
 }
 
-function describeTaskHead(task: RecordedTask<TaskEventRow>) {
+function describeTaskHead(task: RecordedTask<TaskCourseRow>) {
   const { report } = task.counted;
   return {
     id: task.taskId,
@@ -151,8 +151,10 @@ function describeTask(task: RecordedTask<TaskEventRow>): Static<typeof TaskExecu
   };
 }
 
+type WholeRun = RecordedRun<ExecutionEventRow, TaskEventRow>;
+
 /** The answer of one execution; of one whose tasks alone were heard of, what these tell. */
-function describeExecution(run: RecordedRun): Static<typeof ExecutionAnswer> {
+function describeExecution(run: WholeRun): Static<typeof ExecutionAnswer> {
   const told = run.latest ?? run.tasks[0]?.counted.report;
   return {
     id: run.id,
@@ -181,7 +183,7 @@ function describeExecution(run: RecordedRun): Static<typeof ExecutionAnswer> {
   };
 }
 
-function describeStatus({ latest, state }: RecordedRun) {
+function describeStatus({ latest, state }: WholeRun) {
   return {
     state,
     progress: latest?.progress_ratio ?? null,
@@ -236,7 +238,7 @@ function describeResources(latest: ExecutionEventRow | null) {
 }
 
 /** Those that the end lists; where it lists none, the one that it is itself. */
-function describeErrors({ latest }: RecordedRun) {
+function describeErrors({ latest }: WholeRun) {
   if (latest === null) return [];
   const listed = latest.error_entries.map(({ type, code, message, task_id, at_ms }) => ({
     type,
@@ -252,7 +254,7 @@ function describeErrors({ latest }: RecordedRun) {
 }
 
 /** Earlier attempts under the same id. */
-function describeRetries({ events, attempt: newest }: RecordedRun) {
+function describeRetries({ events, attempt: newest }: WholeRun) {
   const attempts = [...new Set(events.map(({ attempt }) => attempt))].filter((attempt) => attempt < newest);
   return attempts.map((attempt) => {
     const last = events.findLast((event) => event.attempt === attempt);

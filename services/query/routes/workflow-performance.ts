@@ -1,5 +1,4 @@
 import type { Static } from 'typebox';
-import type { WindowRow } from '../../../clickhouse/queries/windows.ts';
 import { answers } from '../../../schemas/api/parts.ts';
 import { PerformanceAnswer, PerformanceQuery, WorkflowPath } from '../../../schemas/api/workflow-analytics.ts';
 import { compareCounts, compareMeans, compareShares } from '../../analysis/change.ts';
@@ -9,6 +8,7 @@ import type { App, Family, Services } from '../families.ts';
 import { parseRange, periodBefore, planSteps, type Steps } from '../time-range.ts';
 import {
   costOf,
+  countOf,
   describeMethod,
   describeRange,
   failuresOf,
@@ -18,6 +18,7 @@ import {
   readWindows,
   sampleOf,
   takeOnlySource,
+  type WindowRow,
 } from '../windows.ts';
 
 /** How a workflow performs: over a range, step by step, and beside the range before. */
@@ -43,12 +44,12 @@ export const workflowPerformance: Family = {
           subject: 'executions',
           filters: { workflow_id, source: query.source },
           distributions: ['duration', 'queue'],
-          percentiles: [50, 95, 99],
           groupBy: 'source',
+          needs: ['cost'],
         } as const;
         const [groups, groupsBefore] = await Promise.all([
           readWindows(reader, { ...wish, steps }),
-          readWindows(reader, { ...wish, steps: periodBefore(steps) }),
+          readWindows(reader, { ...wish, distributions: ['duration'], needs: [], steps: periodBefore(steps) }),
         ]);
         const group = takeOnlySource(groups);
         if (group === null) {
@@ -79,9 +80,9 @@ function describeMetrics(
   return {
     metrics: {
       avgDuration: meanOf(whole, 'duration'),
-      p50Duration: percentileOf(whole, 'duration', 0),
-      p95Duration: percentileOf(whole, 'duration', 1),
-      p99Duration: percentileOf(whole, 'duration', 2),
+      p50Duration: percentileOf(whole, 'duration', 50),
+      p95Duration: percentileOf(whole, 'duration', 95),
+      p99Duration: percentileOf(whole, 'duration', 99),
       successRate: ratioOf(completed, finished),
       avgCost: ratioOf(whole.cost_sum, whole.cost_n),
       resourceEfficiency: null,
@@ -90,9 +91,9 @@ function describeMetrics(
     executions: { started, finished, completed, failed, timeout, cancelled, partial, retries },
     queueTime: {
       avg: meanOf(whole, 'queue'),
-      p50: percentileOf(whole, 'queue', 0),
-      p95: percentileOf(whole, 'queue', 1),
-      p99: percentileOf(whole, 'queue', 2),
+      p50: percentileOf(whole, 'queue', 50),
+      p95: percentileOf(whole, 'queue', 95),
+      p99: percentileOf(whole, 'queue', 99),
     },
     reasons: explainNulls(whole),
   };
@@ -103,8 +104,8 @@ function explainNulls(whole: WindowRow): Record<string, string> {
     resourceEfficiency: 'rollups keep the CPU that was used, and not what was allocated to compare it with',
   };
   if (whole.finished === 0) reasons.successRate = 'nothing finished in the range';
-  if (whole.duration_n === 0) reasons.avgDuration = 'no finished execution in the range told when it started';
-  if (whole.queue_n === 0) reasons.queueTime = 'no source told how long executions were queued';
+  if (countOf(whole, 'duration') === 0) reasons.avgDuration = 'no finished execution in the range told when it started';
+  if (countOf(whole, 'queue') === 0) reasons.queueTime = 'no source told how long executions were queued';
   if (whole.cost_n === 0) reasons.avgCost = 'no source reported a cost';
   return reasons;
 }
@@ -126,9 +127,9 @@ function describeSeries(rows: readonly (WindowRow | undefined)[], { startsMs }: 
       executions: row?.finished ?? null,
       successRate: row === undefined ? null : ratioOf(row.completed, row.finished),
       avgDuration: meanOf(row, 'duration'),
-      p50Duration: percentileOf(row, 'duration', 0),
-      p95Duration: percentileOf(row, 'duration', 1),
-      p99Duration: percentileOf(row, 'duration', 2),
+      p50Duration: percentileOf(row, 'duration', 50),
+      p95Duration: percentileOf(row, 'duration', 95),
+      p99Duration: percentileOf(row, 'duration', 99),
       cost: costOf(row),
     };
   });

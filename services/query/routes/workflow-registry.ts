@@ -99,7 +99,7 @@ function describeWorkflow(name: string, declared: readonly Declared[], seen: rea
 
 const dayOf = (seconds: number): string => toInstant(seconds * 1000).slice(0, 10);
 
-function registerDefinition(app: App, { state, nowMs }: Services): void {
+function registerDefinition(app: App, { state }: Services): void {
   app.get(
     '/:workflow_id',
     {
@@ -113,7 +113,7 @@ function registerDefinition(app: App, { state, nowMs }: Services): void {
     async ({ params: { workflow_id }, query: { project, source = '' }, reader }) => {
       const declared = source === '' ? await findDeclared(reader, workflow_id, project) : null;
       if (declared !== null) return describeDeclared(declared);
-      const learned = project === undefined ? await learnWorkflow(reader, workflow_id, source, nowMs()) : null;
+      const learned = project === undefined ? await learnWorkflow(reader, workflow_id, source) : null;
       if (learned === null) throw new ApiError('not_found', 'The workspace knows no such workflow.');
       return describeLearned(workflow_id, learned);
     },

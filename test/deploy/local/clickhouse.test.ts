@@ -1,4 +1,4 @@
-import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -122,6 +122,15 @@ describe('whoever is not the writer', () => {
   });
 });
 
+test('writes down what goes wrong, and not each step of what goes well', async () => {
+  const log = path.join(dataDir, 'clickhouse.log');
+  const { size: before } = await stat(log);
+  expect(await ask(server.users.writer, 'SELECT count() FROM weir.executions')).toBe('3');
+  expect(await ask(server.users.writer, 'SELECT count() FROM weir.nothing')).toMatch(/UNKNOWN_TABLE/);
+  await expect.poll(() => readFile(log, 'utf8')).toContain('weir.nothing');
+  expect((await readFile(log, 'utf8')).slice(before)).not.toContain('<Trace>');
+});
+
 test('acknowledged rows survive kill -9, and the passwords stay', async () => {
   const { users } = server;
   await ask(users.writer, 'INSERT INTO weir.chunks SELECT number FROM numbers(1000)');
@@ -134,7 +143,7 @@ test('acknowledged rows survive kill -9, and the passwords stay', async () => {
 
 test('a second server on the same data is refused with the reason', async () => {
   await expect(startClickHouse({ dataDir, readable })).rejects.toThrow(/ended while starting/);
-}, 90_000);
+});
 
 test('each test file has a database of its own in the shared server', async () => {
   const database = await createTestDatabase('clickhouse');

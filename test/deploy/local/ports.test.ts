@@ -33,3 +33,9 @@ test('a busy port is replaced by a free one, and that is said', async () => {
   expect(notes).toEqual([`port ${port} (clickhouseHttp) is busy, using ${ports.clickhouseHttp} instead`]);
   busy.close();
 });
+
+test('ports that are found are none that a system gives to outgoing connections, and differ where many look at once', async () => {
+  const found = await Promise.all(Array.from({ length: 5 }, () => findFreePort()));
+  expect(Math.max(...found)).toBeLessThan(32_768);
+  expect(new Set(found).size).toBe(5);
+});

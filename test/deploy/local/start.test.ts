@@ -120,7 +120,7 @@ describe('npm start', () => {
     const stored = async () => Number(await ask('SELECT sum(stored) FROM chunks FINAL'));
     const before = await stored();
     expect(await waitUntil(async () => (await stored()) > before, 20_000)).toBe(true);
-  }, 240_000);
+  });
 
   test('stops everything in order within ten seconds on Ctrl-C', async () => {
     const beganAtMs = Date.now();
@@ -143,7 +143,7 @@ describe('npm start', () => {
     expect(await waitUntil(() => findProcesses(dataDir).length === 0, 10_000)).toBe(true);
     const orphans = () => findProcesses('pipelines/main.ts').filter((pid) => pipelines.includes(pid));
     expect(await waitUntil(() => orphans().length === 0, 10_000)).toBe(true);
-  }, 180_000);
+  });
 
   test('uses servers that one already has, and starts none', async () => {
     const { brokers, clickhouse } = useStack();
@@ -169,7 +169,7 @@ describe('npm start', () => {
     expect(findProcesses(other)).toEqual([own.pid]);
     own.child.kill('SIGINT');
     expect((await own.exited).code).toBe(0);
-  }, 180_000);
+  });
 
   test('refuses unknown options and wrong settings with exit code 2', async () => {
     const unknown = launch(script, { args: ['--frobnicate'] });
@@ -195,7 +195,7 @@ describe('npm start', () => {
     hasty.child.kill('SIGINT');
     expect((await hasty.exited).code).toBe(0);
     expect(findProcesses(other)).toEqual([]);
-  }, 120_000);
+  });
 
   test('deletes with --reset only a folder of its own', async () => {
     const other = path.join(parent, 'somebody');

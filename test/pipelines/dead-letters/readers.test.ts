@@ -28,12 +28,12 @@ beforeAll(async () => {
   await telemetry.send('tasks', [{ key: 'k', value: 'noise' }]);
   await telemetry.waitStored();
   place = `${telemetry.topics.tasks}/0/0`;
-}, 120_000);
+});
 
 afterAll(async () => {
   await telemetry.close();
   await servers.stop();
-}, 30_000);
+});
 
 it('readers may list dead letters and show each', async () => {
   const listed = await runCommand(telemetry, ['list'], asReader);

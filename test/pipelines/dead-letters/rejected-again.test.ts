@@ -42,7 +42,7 @@ beforeAll(async () => {
   ]);
   await telemetry.waitStored();
   noise = `${telemetry.topics.executions}/0/0`;
-}, 90_000);
+});
 
 describe('dead letters', () => {
   it('are listed by topic and reason, with what it means and what to do', async () => {
@@ -96,7 +96,7 @@ describe('a record that is rejected again', () => {
     expect(output).toContain(`first ${noise}, rejected again once`);
     const { output: shown } = await runCommand(telemetry, ['show', noise]);
     expect(shown).toMatch(new RegExp(`sent again +${telemetry.topics.executions}/0/2 .*rejected: invalid_json`));
-  }, 60_000);
+  });
 
   it('is replayed again only when asked for, and keeps its first place and time', async () => {
     const { output: skipped } = await replay('--reason', 'invalid_json');
@@ -107,7 +107,7 @@ describe('a record that is rejected again', () => {
     expect(await count('SELECT count() FROM dead_letters FINAL')).toBe(4);
     expect(await newestHeaders()).toEqual(before);
     expect((await list()).output).toContain('rejected again 2 times');
-  }, 60_000);
+  });
 });
 
 describe('a replay', () => {
@@ -122,7 +122,7 @@ describe('a replay', () => {
     expect((await list()).output).toContain('1 stored by a replay');
     const wrong = await replay('--to-topic', 'elsewhere');
     expect(wrong).toMatchObject({ exitCode: 2 });
-  }, 60_000);
+  });
 
   it('says why it sends nothing of an earlier epoch, or of a topic that is not read any more', async () => {
     const records = await countLog(telemetry);
@@ -131,7 +131,7 @@ describe('a replay', () => {
     const renamed = await runCommand(telemetry, ['replay', '--again'], { WEIR_TOPIC_EXECUTIONS: 'not.there' });
     expect(renamed.output).toMatch(/2 dead letters left out: they came from a topic that does not exist/);
     expect(await countLog(telemetry)).toBe(records);
-  }, 60_000);
+  });
 
   it('says what to do about records that the broker finds too large, and sends the others', async () => {
     await telemetry.send('tasks', [
@@ -153,5 +153,5 @@ describe('a replay', () => {
     await telemetry.waitStored();
     const { different, output: verdict } = await telemetry.verify();
     expect(different, verdict).toBe(0);
-  }, 90_000);
+  });
 });

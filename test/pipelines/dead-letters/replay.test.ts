@@ -49,7 +49,7 @@ beforeAll(async () => {
     })),
   );
   await telemetry.waitStored();
-}, 90_000);
+});
 
 describe('records of a schema that the registry did not know', () => {
   it('are dead letters, and a dry run says that they would be so again, and changes nothing', async () => {
@@ -73,7 +73,7 @@ describe('records of a schema that the registry did not know', () => {
     expect(await count('SELECT count() FROM execution_events')).toBe(0);
     const { output } = await replay('--dry-run');
     expect(output).toMatch(new RegExp(`would be accepted +${runs}`));
-  }, 60_000);
+  });
 
   it('are stored by a replay, and counted in the minute in which they happened', async () => {
     const { exitCode, output } = await replay('--yes');
@@ -85,7 +85,7 @@ describe('records of a schema that the registry did not know', () => {
       "SELECT origin, offset FROM execution_events FINAL WHERE execution_id = 'run-0'",
     );
     expect(row?.origin).toMatchObject([{ topic: telemetry.topics.executions, item: 0 }]);
-  }, 60_000);
+  });
 
   it('are left out of the next replay, and listed as stored', async () => {
     const { output } = await replay('--yes');
@@ -106,7 +106,7 @@ describe('records of a schema that the registry did not know', () => {
     const { different, output: verdict } = await telemetry.verify();
     expect(different, verdict).toBe(0);
     expect(verdict).toContain('dead letters could be read by now');
-  }, 90_000);
+  });
 });
 
 describe('a replay', () => {
@@ -127,7 +127,7 @@ describe('a replay', () => {
     expect(output).toContain('replayed 1 dead letter;');
     await telemetry.waitStored();
     expect(await count("SELECT count() FROM execution_events FINAL WHERE execution_id = 'late'")).toBe(1);
-  }, 60_000);
+  });
 
   it('goes on after an interruption, and counts nothing twice', async () => {
     const encode = confluentEncoder(taskType, schemaIds.tasks);
@@ -153,5 +153,5 @@ describe('a replay', () => {
     expect(await count('SELECT uniqExact(origin) FROM task_events FINAL')).toBe(manyTasks);
     const { different, output: verdict } = await telemetry.verify();
     expect(different, verdict).toBe(0);
-  }, 120_000);
+  });
 });

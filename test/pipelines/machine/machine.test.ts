@@ -30,21 +30,21 @@ describe('the machine that folds, flushes and commits', () => {
     expect(total.zombies).toBeGreaterThan(1500);
     expect(total.asked).toBeGreaterThan(5_000);
     expect(total.refused).toBeGreaterThan(20);
-  }, 180_000);
+  });
 
   it('keeps every contribution of records that retention removed after they were stored', async () => {
     const total = await runMany('executions', 800, true);
     expect(total.trims).toBeGreaterThan(500);
-  }, 180_000);
+  });
 
   it('does the same with reports about orchestrators, whose cells have readings and latest values', async () => {
     const total = await runMany('orchestrators', 200, false);
     expect(total.crashes).toBeGreaterThan(400);
     expect(total.asked).toBeGreaterThan(300);
-  }, 180_000);
+  });
 
   it('keeps what reports contributed that retention removed after they were stored', async () => {
     const total = await runMany('orchestrators', 150, true);
     expect(total.trims).toBeGreaterThan(80);
-  }, 180_000);
+  });
 });

@@ -7,8 +7,8 @@ import { counts, distributions, quantities } from '../../../clickhouse/tables/me
 import type { MeasureRow } from '../../../clickhouse/tables/orchestrator-cells.ts';
 import { DimsTable } from '../../../pipelines/cells.ts';
 import { dimsOf, type EventOfRun, factOf, nameThing } from '../../../pipelines/facts.ts';
-import type { StoredRecord } from '../../../pipelines/partition.ts';
 import { type Report, reportFactOf, reportKeyOf } from '../../../pipelines/reports.ts';
+import type { StoredRecord } from '../../../pipelines/row-sink.ts';
 import type { LogPrefix, RowBatch, Store, StoredFact, StoredRange, Wanted } from '../../../pipelines/store.ts';
 import { keyOf, ScratchName } from '../../../pipelines/thing-table.ts';
 

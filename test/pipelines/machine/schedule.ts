@@ -1,6 +1,7 @@
 import { setImmediate as tick } from 'node:timers/promises';
 import type { ChunkRow } from '../../../clickhouse/tables/bookkeeping.ts';
-import { PartitionFold, PartitionRefused } from '../../../pipelines/partition.ts';
+import { PartitionFold } from '../../../pipelines/partition.ts';
+import { PartitionRefused } from '../../../pipelines/partition-refused.ts';
 import { Rejection } from '../../../pipelines/rejections.ts';
 import { type EntityRecord, entityRecord, expectEntity } from '../../../pipelines/verify/expected-entities.ts';
 import { acceptedRecord, type Recomputation, recompute } from '../../../pipelines/verify/recompute.ts';

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Database } from '../../../clickhouse/client.ts';
 import { readStateEntry, readStateHeads } from '../../../clickhouse/queries/state.ts';
-import { stateTopicSpec } from '../../../pipelines/kafka.ts';
+import { makeTopics, stateTopicSpec } from '../../../pipelines/kafka.ts';
 import { StateFailure, StatePublisher, type StatePublisherOptions } from '../../../pipelines/state/publisher.ts';
 import type { StateRecord } from '../../../schemas/records.ts';
 import { stateRevision } from '../../../schemas/state.ts';
@@ -47,7 +47,7 @@ class StateBench {
     const { topic: name, partitions: numPartitions, retentionMs } = stateTopicSpec(this.telemetry.topics.state);
     const configEntries = [{ name: 'retention.ms', value: String(retentionMs) }];
     const topics = [{ topic: name, numPartitions, replicationFactor: 1, configEntries }];
-    await this.telemetry.admin.createTopics({ waitForLeaders: true, topics });
+    await makeTopics(this.telemetry.admin, topics);
   }
 
   async send(values: readonly (Buffer | null)[]): Promise<void> {
@@ -362,7 +362,7 @@ describe('a state topic of several partitions', async () => {
 
   it('is refused, because changes need one order', async () => {
     const { admin, topics } = bench.telemetry;
-    await admin.createTopics({ waitForLeaders: true, topics: [{ topic: topics.state, numPartitions: 2 }] });
+    await makeTopics(admin, [{ topic: topics.state, numPartitions: 2 }]);
     const pipeline = bench.telemetry.start();
     const refuses = async () => /has 2 partitions/.test(await pipeline.whyNotReady());
     expect(await waitUntil(refuses, patientMs), pipeline.output()).toBe(true);

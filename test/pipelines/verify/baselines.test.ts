@@ -1,12 +1,10 @@
 import { Registry } from 'prom-client';
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { BaselineJob } from '../../../pipelines/baseline-job.ts';
 import { createBaselineMetrics } from '../../../pipelines/baseline-metrics.ts';
 import { verifyBaselines } from '../../../pipelines/verify/baseline-check.ts';
 import { createRandom } from '../../../services/simulator/random.ts';
 import { dayMs, hourMs, kinds, Rollups } from '../rollup-rows.ts';
-
-vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 const stream = 'watched@1';
 const days = 28;

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { Database } from '../../../clickhouse/client.ts';
-import { stateTopicSpec } from '../../../pipelines/kafka.ts';
+import { makeTopics, stateTopicSpec } from '../../../pipelines/kafka.ts';
 import { verifyState } from '../../../pipelines/verify/state-check.ts';
 import type { StateRecord } from '../../../schemas/records.ts';
 import { stateRevision } from '../../../schemas/state.ts';
@@ -50,7 +50,7 @@ beforeAll(async () => {
   const { topic, partitions: numPartitions, retentionMs } = stateTopicSpec(telemetry.topics.state);
   const configEntries = [{ name: 'retention.ms', value: String(retentionMs) }];
   const topics = [{ topic, numPartitions, replicationFactor: 1, configEntries }];
-  await telemetry.admin.createTopics({ waitForLeaders: true, topics });
+  await makeTopics(telemetry.admin, topics);
   const messages = values.map((value) => ({ key: 'any', value }));
   await telemetry.producer.send({ topic, acks: -1, messages });
   await telemetry.startReady();

@@ -168,12 +168,12 @@ function readLine(output: string, kind: string): Record<string, number> {
 it('finds nothing different in what the pipeline has stored', async () => {
   await expectNoDifference();
   expect(await database.query('SELECT sum(reopened) FROM execution_cells FINAL')).toBe('1');
-}, 120_000);
+});
 
 it('finds nothing different when much of the history is no longer in memory', async () => {
   await produceWave();
   await expectNoDifference();
-}, 180_000);
+});
 
 const alterations = [
   {

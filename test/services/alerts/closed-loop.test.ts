@@ -1,4 +1,4 @@
-import { expect, it, vi } from 'vitest';
+import { expect, it } from 'vitest';
 import { alertWindowMs } from '../../../clickhouse/queries/alert-inputs.ts';
 import type { CommandRecord } from '../../../schemas/records.ts';
 import { adviseOn, commandOf } from '../../../services/alerts/advice.ts';
@@ -10,9 +10,7 @@ import { catalogueOf } from '../../../services/simulator/catalogue.ts';
 import { CommandBook, obey } from '../../../services/simulator/obey.ts';
 import { allWorkflows } from '../../../services/simulator/workflow-catalogue.ts';
 import { World } from '../../../services/simulator/world.ts';
-import { WindowFold } from '../../bench/alert-weeks.ts';
-
-vi.setConfig({ testTimeout: 120_000 });
+import { WindowFold } from '../../bench/window-fold.ts';
 
 const hourMs = 3_600_000;
 const startMs = Date.UTC(2026, 5, 2);

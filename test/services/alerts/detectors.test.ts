@@ -116,6 +116,43 @@ test('a level with a long tail takes its tail for usual', () => {
   expect(Math.min(...slow)).toBeLessThan(1e-6);
 });
 
+describe('throughput', () => {
+  const dayWindows = 288;
+
+  /** Two weeks of one start in every other window, with what a window of the given days holds instead. */
+  function watch(days: number, countAt: (day: number, hour: number, window: number) => number) {
+    const throughput = new Throughput();
+    const next = createClock(4 * dayMs);
+    const found = [];
+    for (let window = 0; window < days * dayWindows; window++) {
+      const day = Math.floor(window / dayWindows);
+      const hour = Math.floor((window % dayWindows) / 12);
+      found.push({ day, hour, ...throughput.judge(countAt(day, hour, window), next()) });
+    }
+    return found;
+  }
+  const usual = (window: number) => window % 2;
+
+  it('does not miss what came in one busy hour of a week before', () => {
+    const found = watch(14, (day, hour, window) => (day === 6 && hour === 4 ? 8 : usual(window)));
+    const again = found.find(({ day, hour }) => day === 13 && hour === 4);
+    const last = found.findLast(({ day, hour }) => day === 13 && hour === 4);
+    expect(again?.pLow).toBeGreaterThan(1e-3);
+    expect(last?.pooledLeast).toBeLessThan(8);
+    expect(last?.pLow).toBeGreaterThan(1e-3);
+  });
+
+  it('sees a surge in how long it goes on, where no more may run at once', () => {
+    const found = watch(8, (day, hour, window) => (day === 7 && hour >= 10 && hour < 12 ? 8 : usual(window)));
+    const [before] = found.filter(({ day, hour }) => day === 7 && hour === 9);
+    const during = found.findLast(({ day, hour }) => day === 7 && hour === 10);
+    expect(before?.pPooledHigh).toBeGreaterThan(0.01);
+    expect(during?.pPooledHigh).toBeLessThan(1e-7);
+    expect(during?.pooledCount).toBe(96);
+    expect(during?.pooledHighest).toBeLessThan(64);
+  });
+});
+
 describe('record excess', () => {
   const random = createRandom(3);
   const feed = (record: RecordExcess, values: Iterable<number>) => {

@@ -1,5 +1,5 @@
 import { Registry } from 'prom-client';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Database } from '../../../clickhouse/client.ts';
 import { migrate, migrateOptions } from '../../../clickhouse/migrate.ts';
 import { alertWindowMs, readJudgements, readWindows } from '../../../clickhouse/queries/alert-inputs.ts';
@@ -14,8 +14,6 @@ import { RuleBook } from '../../../services/alerts/rules.ts';
 import { insertCells, makeCell } from '../../clickhouse/cell-rows.ts';
 import { defaultSettings } from '../../clickhouse/default-settings.ts';
 import { createTestDatabase } from '../../support/stack.ts';
-
-vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
 
 const hourMs = 3_600_000;
 const windows = 36 * 12;
@@ -76,10 +74,15 @@ async function setWatermark(atMs: number): Promise<void> {
   );
 }
 
-function createEvaluator(published: AlertChangeRow[], isDown: () => boolean = () => false): Evaluator {
+function createEvaluator(
+  published: AlertChangeRow[],
+  isDown: () => boolean = () => false,
+  streams: readonly string[] = [stream],
+  limits: object = { behindMs: Number.POSITIVE_INFINITY },
+): Evaluator {
   return new Evaluator({
     database,
-    streams: [stream],
+    streams,
     shard: 0,
     shards: 1,
     bookOf: () => new RuleBook(),
@@ -91,7 +94,7 @@ function createEvaluator(published: AlertChangeRow[], isDown: () => boolean = ()
     metrics: createAlertMetrics(new Registry()),
     nowMs: () => endMs,
     // The cells of this test have just been written, and are history all the same.
-    limits: { mostBackfilled: 1e9 },
+    limits: { mostBackfilled: 1e9, ...limits },
   });
 }
 
@@ -107,6 +110,19 @@ async function runToEnd(evaluator: Evaluator): Promise<void> {
 describe('the evaluator', () => {
   const first: AlertChangeRow[] = [];
   const second: AlertChangeRow[] = [];
+
+  it('waits while a partition has been opened and nothing of it is durable', async () => {
+    await target.query(`INSERT INTO chunks (stream, partition, chunk, chunk_records) VALUES ('opened@1', 0, 0, 16384)`);
+    const evaluator = createEvaluator([], undefined, [stream, 'opened@1']);
+    expect(await evaluator.run()).toBe(true);
+    expect(evaluator.roundMs).toBeNull();
+  });
+
+  it('waits at its first start while what is read is far behind', async () => {
+    const evaluator = createEvaluator([], undefined, [stream], {});
+    expect(await evaluator.run()).toBe(true);
+    expect([evaluator.roundMs, evaluator.waitingFor]).toEqual([null, 'history is being loaded']);
+  });
 
   it('tells of an outage once, with what it brought about', async () => {
     let isDown = true;

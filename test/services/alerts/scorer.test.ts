@@ -1,12 +1,10 @@
 import { Registry } from 'prom-client';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Database } from '../../../clickhouse/client.ts';
 import { migrate, migrateOptions } from '../../../clickhouse/migrate.ts';
 import { createScoreMetrics, planRange, Scorer } from '../../../services/alerts/scorer.ts';
 import { defaultSettings } from '../../clickhouse/default-settings.ts';
 import { createTestDatabase } from '../../support/stack.ts';
-
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
@@ -142,6 +140,11 @@ describe('scores', () => {
     await runToEnd();
     const after = await readScores();
     expect(after.filter(({ execution_id }) => execution_id === 'late')).toHaveLength(1);
+    // What has its scores is not scored once more.
+    const [last] = await database.rows<{ scores: number }>(
+      'SELECT toFloat64(scores) AS scores FROM scored_ranges ORDER BY through DESC LIMIT 1',
+    );
+    expect(last?.scores).toBe(1);
     const withoutTime = (rows: Row[]) => rows.map((row) => ({ ...row, written_at: null }));
     expect(withoutTime(after.filter(({ execution_id }) => execution_id !== 'late'))).toEqual(withoutTime(before));
   });
@@ -167,6 +170,12 @@ describe('a range that is scored', () => {
     expect(planRange(nowMs, nowMs + 2 * hourMs, shard)).toMatchObject({
       fromMs: nowMs - 30 * minuteMs,
       toMs: nowMs + 30 * minuteMs,
+      isLate: true,
+    });
+    expect(planRange(nowMs + 30 * minuteMs, nowMs + 2 * hourMs, shard)).toMatchObject({
+      fromMs: nowMs + 30 * minuteMs,
+      toMs: nowMs + 90 * minuteMs,
+      isLate: false,
     });
   });
 });

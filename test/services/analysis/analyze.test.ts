@@ -34,7 +34,7 @@ describe('npm run analyze', () => {
     const wanted = /"workflow_id":"(basic_sequence|parallel_processing|conditional_workflow|data_pipeline)"/;
     const lines = readFileSync(day, 'utf8').split('\n');
     writeFileSync(day, lines.filter((line) => wanted.test(line)).join('\n'));
-  }, 240_000);
+  });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   it.each(analyses)('answers %s for every workflow of a simulated day', { timeout: 240_000 }, (analysis) => {

@@ -56,7 +56,7 @@ it('an analysis that does not end is ended, and the next one has a thread of its
   for (const workflow of ['one', 'two']) {
     await expect(threads.run(askFor(workflow))).rejects.toMatchObject({ kind: 'timeout' });
   }
-}, 120_000);
+});
 
 it('more than may wait are refused at once, and whoever asks for the same waits for the same', async () => {
   const threads = open({});
@@ -71,11 +71,11 @@ it('more than may wait are refused at once, and whoever asks for the same waits 
     'closed',
   ]);
   await expect(threads.run(askFor('four'))).rejects.toMatchObject({ kind: 'closed' });
-}, 120_000);
+});
 
 it('a database that is away is told as such', async () => {
   const threads = open({}, 'http://127.0.0.1:1');
   const failure = await threads.run(askFor('one')).catch((error: unknown) => error);
   expect(failure).toBeInstanceOf(DatabaseError);
   expect(failure).toMatchObject({ code: 'connection', retryable: true });
-}, 120_000);
+});

@@ -17,7 +17,7 @@ const clients: SocketClient[] = [];
 beforeAll(async () => {
   await stand.telemetry.startReady();
   await stand.startService();
-}, 180_000);
+});
 afterAll(async () => {
   for (const client of clients) client.close();
   await database.close();
@@ -180,7 +180,7 @@ describe('a snapshot and the changes after it', () => {
     }
     // Both happened, so that the seam was looked at.
     expect(Math.min(states, changes)).toBeGreaterThan(50);
-  }, 180_000);
+  });
 
   it('leave out nothing although something else is listed many times', async () => {
     const about = (id: string) => ({
@@ -197,7 +197,7 @@ describe('a snapshot and the changes after it', () => {
     const { messages = [], truncated } = await client.follow('workflow:crowd');
     expect(messages.map(({ payload }) => payload?.id).sort()).toEqual(['crowd-often', 'crowd-once']);
     expect(truncated).toBe(false);
-  }, 90_000);
+  });
 
   it('say so where the pipelines have not stored what was on Kafka before', async () => {
     const [pipeline] = stand.telemetry.processes;
@@ -223,5 +223,5 @@ describe('a snapshot and the changes after it', () => {
     ]);
     expect(await early).toMatchObject({ complete: false, messages: [] });
     await client.find(({ payload }) => JSON.stringify(payload ?? {}).includes('"completed"'));
-  }, 90_000);
+  });
 });

@@ -23,7 +23,7 @@ beforeAll(async () => {
   );
   [, strictAddress = ''] = await strict.launched.waitFor(/"address":"(http:[^"]+)"/, 60_000);
   await strict.ready(60_000);
-}, 180_000);
+});
 afterAll(() => {
   for (const client of clients) client.close();
 });
@@ -199,7 +199,7 @@ describe('a client that reads too slowly', () => {
     await stand.telemetry.send('executions', [report('after', { workflow_id: 'flood' })]);
     await slow.find(({ payload }) => payload?.id === 'after');
     expect(slow.told.filter(({ type }) => type === 'missed')).toHaveLength(1);
-  }, 120_000);
+  });
 });
 
 describe('the example', () => {
@@ -214,7 +214,7 @@ describe('the example', () => {
     await example.waitFor(/"execution_update","topic":"workflow:example","payload":\{"id":"shown"/, 60_000);
     example.child.kill('SIGTERM');
     await example.exited;
-  }, 90_000);
+  });
 });
 
 describe('who may connect', () => {

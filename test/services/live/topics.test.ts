@@ -43,7 +43,7 @@ beforeAll(async () => {
     );
   }
   await stand.startService();
-}, 180_000);
+});
 afterAll(() => {
   for (const client of clients) client.close();
 });
@@ -152,5 +152,5 @@ describe('what is followed', () => {
       await stranger.find((message) => nameOf(message) === 'pong');
       expect(mentions(stranger, owner), `${kind}: ${stranger.describe()}`).toBe(false);
     }
-  }, 120_000);
+  });
 });

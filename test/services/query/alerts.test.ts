@@ -48,7 +48,7 @@ beforeAll(async () => {
   for (const role of ['viewer', 'operator', 'admin'] as const) keys[role] = await stand.makeKey(role, ['default']);
   await stand.telemetry.startReady();
   await stand.startService();
-}, 180_000);
+});
 
 interface Page {
   items: { alert_id: string; id: string; state: string }[];

@@ -23,7 +23,7 @@ beforeAll(async () => {
   const isRolledUp = async () => (await stand.telemetry.database.query(hours)) === '2';
   expect(await waitUntil(isRolledUp, 90_000)).toBe(true);
   await stand.startService();
-}, 240_000);
+});
 
 const durationOf = (run: SampleRun) => run.endedMs - run.startedMs;
 const ended = (fromMs: number, toMs: number) => runs.filter((run) => run.endedMs >= fromMs && run.endedMs < toMs);

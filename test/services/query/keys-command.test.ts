@@ -35,7 +35,7 @@ describe('npm run keys', () => {
     expect(listed.output).not.toContain(text.slice(`weir_${id}_`.length));
     expect((await run('revoke', id)).output).toContain(`key ${id} is revoked`);
     expect((await run('list')).output).toContain('revoked 20');
-  }, 120_000);
+  });
 
   it('says what is wrong with what it was told', async () => {
     const wrong: [string[], string][] = [
@@ -51,5 +51,5 @@ describe('npm run keys', () => {
       expect(code, output).toBe(2);
       expect(output).toContain(words);
     }
-  }, 120_000);
+  });
 });

@@ -29,7 +29,7 @@ beforeAll(async () => {
   await stand.telemetry.waitStored(60_000);
   await stand.startService();
   await listen();
-}, 180_000);
+});
 
 /** Ids of requests as orchestrators see them, one for each record. */
 async function listen(): Promise<void> {

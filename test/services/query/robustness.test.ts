@@ -30,7 +30,7 @@ let api: OpenApi;
 beforeAll(async () => {
   await stand.startService();
   api = await stand.get<OpenApi>('/openapi.json');
-}, 180_000);
+});
 
 /** Words of a database that no caller should ever read. */
 const inner = /SELECT |FINAL|DB::|Exception|ClickHouseError|node_modules|\.ts:\d|workspace = |UNKNOWN_|SYNTAX_ERROR/;
@@ -246,7 +246,7 @@ describe('while ClickHouse is away', () => {
     await stand.startClickHouse();
     await expect.poll(async () => (await stand.call(path)).status, { timeout: 60_000 }).toBe(200);
     await stand.service.ready();
-  }, 120_000);
+  });
 });
 
 describe('the process', () => {

@@ -40,7 +40,7 @@ beforeAll(async () => {
   }
   await stand.startService();
   for (const owner of owners) await setUp(owner);
-}, 180_000);
+});
 
 /** As the evaluator, the notifier and the pipelines write them. */
 async function plantAlerts(workspace: string, mark: string): Promise<void> {
@@ -322,6 +322,13 @@ const writeCases: Record<string, WriteCase> = {
     path: ({ mark }) => `/api/v1/webhooks/subscriptions/${mark}-entry`,
     own: 409,
     strange: 404,
+  },
+  'post /api/v1/alerts/rules/{rule_id}/backtest': {
+    path: () => '/api/v1/alerts/rules/QUEUE_BACKLOG/backtest?time_range=1h',
+    body: () => ({ threshold: 10 }),
+    own: 200,
+    // Over the history of a workspace of their own.
+    strange: 200,
   },
   'put /api/v1/alerts/rules/{rule_id}': {
     path: ({ mark }) => `/api/v1/alerts/rules/EXECUTION_STUCK?workflow_id=${mark}`,

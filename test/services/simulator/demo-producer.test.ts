@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { CommandRecord, CommandRequestRecord } from '../../../schemas/records.ts';
-import { DemoProducer, type OutgoingMessage } from '../../../services/simulator/demo-producer.ts';
+import { DemoProducer } from '../../../services/simulator/demo-producer.ts';
 import {
   beginDemo,
   type DemoState,
@@ -9,6 +9,7 @@ import {
   resumeDemo,
 } from '../../../services/simulator/demo-state.ts';
 import { CommandBook } from '../../../services/simulator/obey.ts';
+import type { OutgoingMessage } from '../../../services/simulator/outgoing-messages.ts';
 import { dayStartMs, hourMs } from './simulated-days.ts';
 
 const liveFromMs = dayStartMs + 2 * hourMs;
@@ -85,7 +86,7 @@ it('sends history and live telemetry at once, and goes on after a stop without a
   await parted.run(untilMs);
   expect(parted.sent.map(textOf).toSorted()).toEqual(whole.sent.map(textOf).toSorted());
   expect(parted.truths.toSorted()).toEqual(whole.truths.toSorted());
-}, 60_000);
+});
 
 it('sends again after a crash at most what was sent since the state was saved', async () => {
   const untilMs = liveFromMs + 30 * minuteMs;
@@ -104,7 +105,7 @@ it('sends again after a crash at most what was sent since the state was saved', 
   for (const text of whole.sent.map(textOf)) counts.set(text, (counts.get(text) ?? 0) - 1);
   expect([...counts.values()].some((count) => count < 0)).toBe(false);
   expect([...counts.values()].reduce((sum, count) => sum + count, 0)).toBe(lostMarks);
-}, 60_000);
+});
 
 it('gives history the time of its events, and live records the time at which they are sent', async () => {
   const brokers = new FakeBrokers();
@@ -139,7 +140,7 @@ it('carries out a command once, however often it is delivered and whenever it is
     ({ topic, value }) => topic === 'orchestrators' && value.includes('asked for by a command'),
   );
   expect(scalings).toHaveLength(1);
-}, 60_000);
+});
 
 it('does what was accepted before a crash, at the same instant as it would have been done', async () => {
   const brokers = new FakeBrokers();
@@ -156,7 +157,7 @@ it('does what was accepted before a crash, at the same instant as it would have 
   await crashed.run(liveFromMs + 10 * minuteMs);
   expect(crashed.outcomesOf('two')).toEqual(['accepted', 'done']);
   expect(crashed.sent.map(textOf).toSorted()).toEqual(brokers.sent.map(textOf).toSorted());
-}, 60_000);
+});
 
 it('says why it does not obey', async () => {
   const brokers = new FakeBrokers();
@@ -190,7 +191,7 @@ it('says why it does not obey', async () => {
   });
   await brokers.run(brokers.nowMs + minuteMs);
   expect(brokers.outcomesOf('unapproved')).toEqual(['rejected', 'accepted', 'failed']);
-}, 60_000);
+});
 
 it('cancels, retries, restarts and pauses runs that are asked for', async () => {
   const brokers = new FakeBrokers();
@@ -209,4 +210,4 @@ it('cancels, retries, restarts and pauses runs that are asked for', async () => 
   for (const kind of ['pause', 'resume', 'cancel', 'retry', 'restart_task']) {
     expect([kind, ...brokers.outcomesOf(kind)]).toEqual([kind, 'accepted', 'done']);
   }
-}, 60_000);
+});

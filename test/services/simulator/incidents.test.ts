@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { OrchestratorBodies, TaskRecord } from '../../../schemas/records.ts';
+import type { OrchestratorBodies } from '../../../schemas/orchestrator-records.ts';
+import type { TaskRecord } from '../../../schemas/records.ts';
 import { planIncidents } from '../../../services/simulator/incident-plan.ts';
 import { scenarios } from '../../../services/simulator/scenarios.ts';
 import { incidentKinds } from '../../../services/simulator/truth.ts';

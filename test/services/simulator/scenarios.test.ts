@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { settingsTable } from '../../../schemas/settings.ts';
+import { settingsTable } from '../../../schemas/settings-table.ts';
 import { scaleOf, scenarioNames, scenarios, segmentMsOf } from '../../../services/simulator/scenarios.ts';
 import { dayMs, dayStartMs, hourMs, playWorld, sendSegment } from './simulated-days.ts';
 
@@ -76,4 +76,4 @@ it('sends as many events as are asked for, on average over a day', () => {
     const ratio = events / (dayMs / 1000) / (rate || 1.23);
     expect([rate, ratio > 0.88, ratio < 1.12]).toEqual([rate, true, true]);
   }
-}, 120_000);
+});

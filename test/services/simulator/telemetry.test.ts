@@ -3,7 +3,8 @@ import { createDecoder } from '../../../pipelines/decode.ts';
 import { Rejection } from '../../../pipelines/rejections.ts';
 import { encodeOutgoing } from '../../../services/simulator/delivery.ts';
 import { scenarioNames } from '../../../services/simulator/scenarios.ts';
-import { bytesOf, dayStartMs, hourMs, sendSegment } from './simulated-days.ts';
+import type { WorldEvent } from '../../../services/simulator/world.ts';
+import { bytesOf, dayStartMs, hourMs, playWorld, sendSegment } from './simulated-days.ts';
 
 const morning = { startMs: dayStartMs + 8 * hourMs, endMs: dayStartMs + 10 * hourMs };
 
@@ -33,7 +34,7 @@ it('sends the same bytes in the same order for the same seed, and others for ano
   const first = bytesOf(sendSegment('demo', morning));
   expect(bytesOf(sendSegment('demo', morning))).toEqual(first);
   expect(bytesOf(sendSegment('demo', { ...morning, seed: 2 }))).not.toEqual(first);
-}, 60_000);
+});
 
 it('sends nothing before it happened', () => {
   for (const { sendAtMs, eventTimeMs } of sendSegment('quiet-fleet', morning)) {
@@ -51,4 +52,23 @@ it('never uses an id twice, in whichever segment a run begins', () => {
   };
   const [first, second] = [idsOf(morning.startMs), idsOf(morning.startMs + hourMs)];
   expect([...first].filter((id) => second.has(id))).toEqual([]);
+});
+
+it('tells of attempts before a moment only how they ended, with their times, and seldom of the fleet', () => {
+  const midMs = morning.startMs + hourMs;
+  const { events: all } = playWorld(morning);
+  const { events: late } = playWorld({ ...morning, beginningsFromMs: midMs });
+  const before = (events: WorldEvent[], isSought: (event: WorldEvent) => boolean) =>
+    events.filter((event) => event.atMs < midMs && isSought(event));
+  const isBeginning = ({ topic, record }: WorldEvent) =>
+    topic === 'tasks' && (record.state === 'queued' || record.state === 'running');
+  const isEnd = ({ topic, record }: WorldEvent) => topic === 'tasks' && record.state === 'completed';
+  const isReport = ({ topic }: WorldEvent) => topic === 'orchestrators';
+  expect(before(late, isBeginning)).toEqual([]);
+  expect(late.some((event) => event.atMs >= midMs && isBeginning(event))).toBe(true);
+  const ends = before(late, isEnd);
+  expect(ends.length).toBeGreaterThan(0.95 * before(all, isEnd).length);
+  for (const { record } of ends as Extract<WorldEvent, { topic: 'tasks' }>[])
+    expect(record).toMatchObject({ queued_at: expect.any(Number), started_at: expect.any(Number) });
+  expect(before(late, isReport).length).toBeLessThan(before(all, isReport).length / 2);
 });

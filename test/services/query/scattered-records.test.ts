@@ -1,0 +1,59 @@
+import { beforeAll, expect, it } from 'vitest';
+import { QueryStand } from '../../support/query-stand.ts';
+import { toMessages } from './sample-runs.ts';
+
+/** What is told of an execution may lie in many days of the raw tables, and in many parts of those of the latest state. */
+const hourMs = 3_600_000;
+const stand = await QueryStand.create('scattered');
+const { telemetry } = stand;
+const nowMs = Math.floor(Date.now() / 60_000) * 60_000;
+
+type State = 'running' | 'completed';
+const told = (execution_id: string, state: State, hoursAgo: number) => ({
+  workspace: 'default',
+  workflow_id: 'scattered',
+  execution_id,
+  state,
+  event_time: Math.round(nowMs - hoursAgo * hourMs),
+});
+const taskTold = (id: string, task_id: string, hoursAgo: number) => {
+  return { ...told(id, 'completed', hoursAgo), task_id, task_type: 'io' };
+};
+
+beforeAll(async () => {
+  await telemetry.startReady();
+  await stand.startService();
+});
+
+it('tells of an execution what happened on each of its days, also by clocks that are a day off, or to its tasks alone', async () => {
+  await telemetry.send('executions', toMessages([told('long', 'running', 72), told('long', 'completed', 24)]));
+  const tasks = [taskTold('long', 'before', 96), taskTold('long', 'within', 48), taskTold('long', 'behind', 0.25)];
+  const orphans = [taskTold('alone', 'first', 120), taskTold('alone', 'last', 12)];
+  await telemetry.send('tasks', toMessages([...tasks, ...orphans]));
+  await telemetry.waitStored(60_000);
+  for (const [id, names] of [
+    ['long', ['before', 'behind', 'within']],
+    ['alone', ['first', 'last']],
+  ] as const) {
+    const answer = await stand.get<{ tasks: { id: string }[] }>(`/api/v1/workflow-analytics/executions/${id}`);
+    expect(answer.tasks.map((task) => task.id).toSorted(), id).toEqual(names);
+  }
+});
+
+it('counts what has ended as that while another part of the table still says that it runs', async () => {
+  await telemetry.database.query('SYSTEM STOP MERGES executions');
+  await telemetry.send('executions', toMessages([told('over', 'running', 3), told('open', 'running', 2)]));
+  await telemetry.waitStored(60_000);
+  await telemetry.send('executions', toMessages([told('over', 'completed', 1)]));
+  await telemetry.waitStored(60_000);
+  for (const [status, ids] of [
+    ['completed', ['over', 'long']],
+    ['running', ['open']],
+  ] as const) {
+    const answer = await stand.get<{ items: { id: string }[]; total: number }>(
+      `/api/workflows/scattered/executions?status=${status}`,
+    );
+    expect(answer.items.map(({ id }) => id)).toEqual(ids);
+    expect(answer.total).toBe(ids.length);
+  }
+});
