@@ -38,6 +38,8 @@ const rememberedRecords = 100_000;
 /** How long a snapshot waits for the pipelines to store what was on Kafka before. */
 const storeWaitMs = 10_000;
 const snapshotTries = 3;
+/** How far the log may come behind what is stored of it. */
+const toldKeptMs = 60_000;
 const drainMs = 2_000;
 
 /** A client, what it follows, and whether it may still do so. */
@@ -145,10 +147,11 @@ export class LiveHub {
 
   /**
    * No gap: changes wait from before the state is read, and it is read when all that was on Kafka before is stored. No
-   * double: of what waited, the snapshot knows by its place in the log what it holds already.
+   * double: of what waited, and of what the log brings late, the snapshot knows by its place what it holds already.
    */
   async #tellState(subscription: Subscription, readSnapshot: ReadSnapshot): Promise<void> {
     const { topic, source, client } = subscription;
+    const { nowMs } = this.#options;
     const stopTimer = this.#options.metrics.snapshotSeconds.startTimer();
     try {
       for (let attempt = 1; ; attempt++) {
@@ -162,7 +165,7 @@ export class LiveHub {
         const messages = content.messages.map(({ type, body }) => ({ type, topic: topic.text, ...body }));
         const snapshot = { type: 'snapshot', topic: topic.text, complete, truncated, messages };
         client.send('snapshot', Buffer.from(JSON.stringify(snapshot)), topic.text);
-        subscription.release(content);
+        subscription.release(content, nowMs());
         stopTimer({ complete: String(complete) });
         return;
       }
@@ -170,7 +173,7 @@ export class LiveHub {
       if (subscription.isOver) return;
       this.#options.log.warn({ err: error, topic: topic.kind }, 'the state of a topic could not be read');
       client.refuse('snapshot_unavailable', 'The state could not be read.', topic.text);
-      subscription.release(null);
+      subscription.release(null, nowMs());
     }
   }
 
@@ -264,7 +267,10 @@ export class LiveHub {
 
   /** Finds clients that are gone, and those whose key has expired or was revoked meanwhile. */
   #beat(): void {
-    for (const [client, { isAllowed }] of this.#members) {
+    const isBehind = this.#tail.whyNotReady() !== '';
+    const forgottenBeforeMs = this.#options.nowMs() - toldKeptMs;
+    for (const [client, { subscriptions, isAllowed }] of this.#members) {
+      if (!isBehind) for (const one of subscriptions.values()) one.forgetToldBefore(forgottenBeforeMs);
       if (!client.beat()) {
         this.#options.metrics.closed.inc({ reason: 'no answer' });
         continue;

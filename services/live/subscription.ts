@@ -43,6 +43,8 @@ export class Subscription {
   #held: Held[] | null = null;
   #heldBytes = 0;
   #lost = 0;
+  /** What the client has from its state: a record may be stored and read back before the log brings it here. */
+  #told: { content: SnapshotContent; sinceMs: number } | null = null;
   isOver = false;
 
   constructor(client: LiveClient, topic: LiveTopic, source: string) {
@@ -54,6 +56,7 @@ export class Subscription {
   deliver(message: Message, bytes: Buffer, place: Place): void {
     if (this.source !== '' && this.source !== place.source) return;
     if (this.#held === null) {
+      if (this.#told?.content.holds(place) === true) return;
       this.client.send(message.type, bytes, this.topic.text);
       return;
     }
@@ -79,13 +82,19 @@ export class Subscription {
     return this.#lost > 0;
   }
 
-  /** Sends what waited and is not in the snapshot; from here on changes go straight on. */
-  release(content: SnapshotContent | null): void {
+  /** Sends what waited and is not in the snapshot; from here on changes that are not in it go straight on. */
+  release(content: SnapshotContent | null, nowMs: number): void {
     const held = this.#held ?? [];
     this.#held = null;
+    this.#told = content === null ? null : { content, sinceMs: nowMs };
     if (this.#lost > 0) this.client.miss(this.#lost, this.topic.text);
     for (const { message, bytes, place } of held) {
       if (content?.holds(place) !== true) this.client.send(message.type, bytes, this.topic.text);
     }
+  }
+
+  /** By then the log has brought whatever was stored when the state was read. */
+  forgetToldBefore(timeMs: number): void {
+    if (this.#told !== null && this.#told.sinceMs < timeMs) this.#told = null;
   }
 }

@@ -182,6 +182,25 @@ describe('a snapshot and the changes after it', () => {
     expect(Math.min(states, changes)).toBeGreaterThan(50);
   });
 
+  it('tell once what was stored and read before the log brought it', async () => {
+    const stored = sampleAlert({ alert_id: 'early', event_time: startedMs });
+    const next = sampleAlert({ alert_id: 'early', event_time: startedMs + 1, state: 'acknowledged' });
+    await database.insert(new Block(alertChangesTable, [toChangeRow(stored, 1)]));
+    const client = await open();
+    const { messages = [] } = await client.follow('alerts');
+    const isIt = ({ payload }: SocketMessage) => payload?.alert_id === 'early';
+    expect(messages.filter(isIt)).toHaveLength(1);
+    for (const alert of [stored, next]) {
+      await stand.telemetry.producer.send({
+        topic: stand.telemetry.topics.alerts,
+        acks: -1,
+        messages: [{ key: alert.alert_id, value: encodeAlert(alert) }],
+      });
+    }
+    await client.find((message) => isIt(message) && message.payload?.state === 'acknowledged');
+    expect(client.told.filter(isIt).map(({ payload }) => payload?.state)).toEqual(['acknowledged']);
+  });
+
   it('leave out nothing although something else is listed many times', async () => {
     const about = (id: string) => ({
       key: id,
