@@ -39,7 +39,7 @@ beforeAll(async () => {
   for (const { workspace, mark } of owners) {
     await stand.telemetry.database.query(
       `INSERT INTO alert_changes (workspace, alert_id, ver, notification_id, rule_id, severity, state, subject_id, title, event_time)
-       VALUES ('${workspace}', '${mark}-alert', 1, '${mark}-1', 'EXECUTION_STUCK', 'warning', 'firing', '${mark}-run', '${mark}', now64(3))`,
+       VALUES ('${workspace}', '${mark}-alert', 1, '${mark}-1', 'EXECUTION_STUCK', 'warning', 'firing', '${mark}-run', '${mark}', fromUnixTimestamp64Milli(${atMs}))`,
     );
   }
   await stand.startService();
