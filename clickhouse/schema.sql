@@ -1695,7 +1695,7 @@ CREATE TABLE executions
 ENGINE = AggregatingMergeTree
 ORDER BY (workspace, source, execution_id)
 TTL last_event_at + toIntervalDay(90)
-SETTINGS index_granularity = 256, merge_with_ttl_timeout = 86400, default_compression_codec = 'ZSTD(1)', min_compress_block_size = 4096, auto_statistics_types = ''
+SETTINGS index_granularity = 256, merge_with_ttl_timeout = 86400, default_compression_codec = 'LZ4', min_compress_block_size = 4096, min_bytes_for_wide_part = 10737418240, min_rows_for_wide_part = 0, auto_statistics_types = ''
 COMMENT 'Latest state and latest end of every execution; executions_latest shows it plainly. Shard key: workspace, source, execution_id.';
 
 CREATE VIEW executions_1d

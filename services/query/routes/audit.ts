@@ -1,5 +1,5 @@
 import type { Static } from 'typebox';
-import { type AuditRow, auditQuestion } from '../../../clickhouse/queries/audit.ts';
+import { type AuditRow, auditQuestion, changesQuestion } from '../../../clickhouse/queries/audit.ts';
 import { AuditAnswer, AuditQuery } from '../../../schemas/api/operation.ts';
 import { answers } from '../../../schemas/api/parts.ts';
 import { latestInstantMs } from '../../../schemas/events.ts';
@@ -34,10 +34,13 @@ export const audit: Family = {
         const { fromMs, toMs } = parseRange(rest, '30d', nowMs() + clockSlackMs);
         const position = readPosition(cursor);
         const ask = { collection, key, author, fromMs, toMs, ...position, limit: limit + 1 };
-        const others = runsEverything(caller) && reader.workspace !== keysWorkspace ? [readerOf(keysWorkspace)] : [];
         const hidden = runsEverything(caller) ? '' : keysCollection;
-        const pages = await Promise.all([reader, ...others].map((each) => each.ask(auditQuestion, { ...ask, hidden })));
-        const rows = pages.flat().toSorted(newestFirst);
+        const asksOfKeys = runsEverything(caller) && reader.workspace !== keysWorkspace;
+        const [own, ofKeys] = await Promise.all([
+          reader.ask(auditQuestion, { ...ask, hidden }),
+          asksOfKeys ? readerOf(keysWorkspace).ask(changesQuestion, { ...ask, hidden }) : [],
+        ]);
+        const rows = [...own, ...ofKeys].toSorted(newestFirst);
         const last = rows.length > limit ? rows[limit - 1] : undefined;
         return {
           items: rows.slice(0, limit).map(describeEntry),
