@@ -145,8 +145,10 @@ const spareRows = 5;
 /** What is rarer than this among them is looked for in the largest turns at once. */
 const leastShare = 0.05;
 /** Rows of the list that are looked up for one page. Names travel in the address of a question, so a turn is bounded too. */
-const mostCandidates = 660;
-const mostPerTurn = 220;
+const mostCandidates = 900;
+const mostPerTurn = 300;
+/** Of all that is listed about as many are in the state that most end in; another turn would take longer than a few names more. */
+const listedPerCompleted = 1.25;
 
 /** Ends that have lists of their own; whatever else is asked for is looked for in the list of all. */
 const listedEnds: readonly string[] = ['failed', 'timeout', 'cancelled', 'partial', 'skipped'];
@@ -164,7 +166,8 @@ async function readPage<Row extends EntityRow>(
 ): Promise<EntityPage<Row>> {
   const rows: Row[] = [];
   let after = question.after;
-  let wanted = Math.min(question.limit + spareRows, mostPerTurn);
+  const listedPerRow = question.state === 'completed' ? listedPerCompleted : 1;
+  let wanted = Math.min(Math.ceil(question.limit * listedPerRow) + spareRows, mostPerTurn);
   for (let looked = 0; looked < mostCandidates; ) {
     const candidates = await readCandidates(reader, list, { ...question, after, limit: wanted }, subject);
     const entities = candidates.length === 0 ? new Map<never, never>() : await readEntities(candidates);

@@ -20,8 +20,8 @@ interface Kept {
 }
 
 export const pastDefaults = {
-  /** One execution more or fewer hardly changes what many teach; loading them takes longer than all the rest of an answer. */
-  keptMs: 15_000,
+  /** A few executions more hardly change what many teach; loading them takes longer than all the rest of an answer. */
+  keptMs: 120_000,
   /** Attempts of all that is kept, so that it stays small beside what one analysis may hold. */
   attemptsMost: 100_000,
 };
