@@ -7,11 +7,14 @@ interface Entry {
   waiting: number;
   /** Null while it is being asked. */
   answeredAtMs: number | null;
+  isEmpty: boolean;
 }
 
 /** Rows of an answer that is kept; larger ones are only shared by those who wait for them at once. */
 const mostKeptRows = 2_000;
 const mostKept = 500;
+/** That there is nothing yet is soon untrue. */
+const emptyKeptMs = 1_000;
 
 /**
  * Answers that serve everybody who asks the same within a moment. A page that many have open asks the same of ClickHouse for each of
@@ -33,7 +36,7 @@ export class KeptAnswers {
     ask: (signal: AbortSignal) => Promise<Answer<Row>>,
   ): Promise<{ answer: Answer<Row>; isAsked: boolean }> {
     const known = this.#entries.get(key);
-    const isFresh = known !== undefined && (known.answeredAtMs ?? Number.POSITIVE_INFINITY) + keepMs > this.#nowMs();
+    const isFresh = known !== undefined && freshUntilMs(known, keepMs) > this.#nowMs();
     const entry = isFresh ? known : this.#begin(key, ask);
     const answer = (await this.#wait(key, entry, signal)) as Answer<Row>;
     return { answer, isAsked: !isFresh };
@@ -41,12 +44,13 @@ export class KeptAnswers {
 
   #begin<Row>(key: string, ask: (signal: AbortSignal) => Promise<Answer<Row>>): Entry {
     const asking = new AbortController();
-    const entry: Entry = { answer: ask(asking.signal), asking, waiting: 0, answeredAtMs: null };
+    const entry: Entry = { answer: ask(asking.signal), asking, waiting: 0, answeredAtMs: null, isEmpty: false };
     this.#entries.delete(key);
     this.#entries.set(key, entry);
     entry.answer.then(
       ({ rows }) => {
         entry.answeredAtMs = this.#nowMs();
+        entry.isEmpty = rows.length === 0;
         if (rows.length > mostKeptRows) this.#forget(key, entry);
       },
       () => this.#forget(key, entry),
@@ -76,3 +80,6 @@ export class KeptAnswers {
     if (this.#entries.get(key) === entry) this.#entries.delete(key);
   }
 }
+
+const freshUntilMs = ({ answeredAtMs, isEmpty }: Entry, keepMs: number): number =>
+  (answeredAtMs ?? Number.POSITIVE_INFINITY) + (isEmpty ? Math.min(keepMs, emptyKeptMs) : keepMs);

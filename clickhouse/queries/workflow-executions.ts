@@ -32,6 +32,14 @@ export const workflowSourcesQuestion: Question<WorkflowRange, { source: string }
     `SELECT source FROM execution_list WHERE ${ofWorkflow} AND ${inRange} GROUP BY source ORDER BY source LIMIT 1000 SETTINGS final = 0`,
 };
 
+/** All of them, which hardly ever become more: whoever pages through executions need not ask anew each time. */
+export const everSourcesQuestion: Question<{ workflow: string }, { source: string }> = {
+  name: 'ever_sources',
+  keepMs: 10_000,
+  sql: () =>
+    `SELECT source FROM execution_list WHERE ${ofWorkflow} GROUP BY source ORDER BY source LIMIT 1000 SETTINGS final = 0`,
+};
+
 export interface OpenCount {
   state: string;
   last_end_state: string;

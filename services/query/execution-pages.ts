@@ -1,7 +1,7 @@
 import { type PagePosition, readExecutionPage, readExecutionsNamed } from '../../clickhouse/queries/entity-pages.ts';
 import type { ListedExecution } from '../../clickhouse/queries/listed-executions.ts';
 import {
-  always,
+  everSourcesQuestion,
   executionCountQuestion,
   openCountsQuestion,
   skippingQuestion,
@@ -25,12 +25,12 @@ export interface ExecutionsWish {
 /** The one source that has executions of the workflow; null where the workspace knows it, but nothing ran in the range. */
 export async function findSource(reader: WorkspaceReader, wish: ExecutionsWish): Promise<string | null> {
   if (wish.source !== '') return wish.source;
+  const ever = await reader.ask(everSourcesQuestion, { workflow: wish.workflow });
+  if (ever.length === 0) throw new ApiError('not_found', 'The workspace has no telemetry of this workflow.');
+  if (ever.length === 1) return ever[0]?.source ?? null;
   const found = await reader.ask(workflowSourcesQuestion, rangeAsk(wish));
   if (found.length > 1) throw refuseAmbiguous(found.map(({ source }) => source));
-  if (found[0] !== undefined) return found[0].source;
-  const ever = await reader.ask(workflowSourcesQuestion, { workflow: wish.workflow, ...always });
-  if (ever.length === 0) throw new ApiError('not_found', 'The workspace has no telemetry of this workflow.');
-  return ever.length === 1 ? (ever[0]?.source ?? null) : null;
+  return found[0]?.source ?? null;
 }
 
 /** In whole seconds, so that those who ask within one ask the same. */

@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { KeptAnswers } from '../../clickhouse/kept-answers.ts';
 
-const keepMs = 1_000;
+const keepMs = 10_000;
 
 /** A clock that is set by hand, and questions that are answered by hand. */
 function makeStage() {
@@ -40,6 +40,21 @@ describe('kept answers', () => {
     expect(stage.asked).toHaveLength(2);
     stage.asked[1].answer([2]);
     expect(await later).toMatchObject({ isAsked: true, answer: { rows: [2] } });
+  });
+
+  it('that there is nothing are asked for anew after a second', async () => {
+    const { stage, ask } = makeStage();
+    const first = ask('a');
+    stage.asked[0].answer([]);
+    expect(await first).toMatchObject({ answer: { rows: [] } });
+    stage.nowMs = 999;
+    expect(await ask('a')).toMatchObject({ isAsked: false });
+    stage.nowMs = 1_000;
+    const second = ask('a');
+    stage.asked[1].answer([1]);
+    expect(await second).toMatchObject({ isAsked: true, answer: { rows: [1] } });
+    stage.nowMs = 1_000 + keepMs - 1;
+    expect(await ask('a')).toMatchObject({ isAsked: false, answer: { rows: [1] } });
   });
 
   it('are told apart by their keys', async () => {

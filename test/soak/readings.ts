@@ -48,8 +48,9 @@ function nameOf(pid: number, rootPid: number): string {
   return script.replace(/^.*?(pipelines|services)\//, '$1/').replace(/\/main\.ts$/, '');
 }
 
+/** What a process took for itself: pages of its program files are given back and read again as the system sees fit. */
 function memoryOf(pid: number): number {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
+  return Number(/RssAnon:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 }
 
 /** Sockets and files; pipes and counters of the runtime come and go by themselves, and few at a time. */
