@@ -32,12 +32,10 @@ export interface AuditRow {
 const instant = (name: string): string => `fromUnixTimestamp64Milli({${name}: Int64}, 'UTC')`;
 const inRange = `workspace = {workspace: String} AND record_time >= ${instant('fromMs')} AND record_time < ${instant('toMs')}`;
 
-const columnsOfChange = `toUnixTimestamp64Milli(record_time) AS at_ms,
+const changes = `SELECT toUnixTimestamp64Milli(record_time) AS at_ms,
     concat(stream, '/', toString(partition), '/', leftPad(toString(offset), 20, '0')) AS place, collection, key,
     if(outcome != 'applied', outcome, multiIf(deleted, 'removed', previous_ver = 0, 'made', 'changed')) AS action,
-    changed_by AS author, reason, toNullable(ver) AS revision, nullIf(previous_ver, 0) AS previous_revision, request_id, value`;
-
-const changes = `SELECT ${columnsOfChange}
+    changed_by AS author, reason, toNullable(ver) AS revision, nullIf(previous_ver, 0) AS previous_revision, request_id, value
   FROM state_changes FINAL WHERE ${inRange} AND collection != {hidden: String}`;
 
 const commands = `SELECT toUnixTimestamp64Milli(record_time) AS at_ms,

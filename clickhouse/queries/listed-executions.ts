@@ -1,4 +1,4 @@
-import { endBit } from '../tables/entities.ts';
+import { endBit, timeBits } from '../tables/entities.ts';
 
 /**
  * Executions as lists show them, put together from the columns of their table. The view of them has the same under the same
@@ -91,19 +91,19 @@ export interface StandingRow
     Record<'duration_us' | 'cost_micros' | 'queue_us', number | null>;
 }
 
-const timeBits = 43n;
-const timeMask = (1n << timeBits) - 1n;
+const timeMask = BigInt(timeBits);
+const endMask = BigInt(endBit);
 
 /** Attempt and time of a start: the earlier one is the greater number, so that the greatest is the earliest. */
 function readStart(text: string): { attempt: number; ms: number } | null {
   const value = BigInt(text);
-  return value === 0n ? null : { attempt: Number(value >> timeBits), ms: Number(timeMask - (value & timeMask)) };
+  return value === 0n ? null : { attempt: Number(value / (timeMask + 1n)), ms: Number(timeMask - (value & timeMask)) };
 }
 
 function readRank(text: string): { attempt: number; isEnd: boolean; ms: number } {
   const value = BigInt(text);
-  const attempt = Number(value >> (timeBits + 1n));
-  return { attempt, isEnd: ((value >> timeBits) & 1n) === 1n, ms: Number(value & timeMask) };
+  const attempt = Number(value / (2n * endMask));
+  return { attempt, isEnd: (value & endMask) !== 0n, ms: Number(value & timeMask) };
 }
 
 export function describeListed(row: StandingRow): ListedExecution {

@@ -24,20 +24,21 @@ export const executionCountQuestion: Question<WorkflowRange & { source: string }
     `SELECT uniqExact(execution_id) AS executions FROM execution_list WHERE ${ofWorkflow} AND ${inRange} AND source = {source: String} SETTINGS final = 0`,
 };
 
+const sourcesWhere = (condition: string): string =>
+  `SELECT source FROM execution_list WHERE ${condition} GROUP BY source ORDER BY source LIMIT 1000 SETTINGS final = 0`;
+
 /** The sources of a workflow in a range. */
 export const workflowSourcesQuestion: Question<WorkflowRange, { source: string }> = {
   name: 'workflow_sources',
   keepMs: 1000,
-  sql: () =>
-    `SELECT source FROM execution_list WHERE ${ofWorkflow} AND ${inRange} GROUP BY source ORDER BY source LIMIT 1000 SETTINGS final = 0`,
+  sql: () => sourcesWhere(`${ofWorkflow} AND ${inRange}`),
 };
 
 /** All of them, which hardly ever become more: whoever pages through executions need not ask anew each time. */
 export const everSourcesQuestion: Question<{ workflow: string }, { source: string }> = {
   name: 'ever_sources',
   keepMs: 10_000,
-  sql: () =>
-    `SELECT source FROM execution_list WHERE ${ofWorkflow} GROUP BY source ORDER BY source LIMIT 1000 SETTINGS final = 0`,
+  sql: () => sourcesWhere(ofWorkflow),
 };
 
 export interface OpenCount {

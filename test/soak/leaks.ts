@@ -22,11 +22,8 @@ export const leakDefaults = {
   pMost: 1e-4,
   /** Less than this share over the second half is warming up, or is nothing that would be met within days. */
   riseLeast: 0.05,
-  /**
-   * What is smaller than this is not worth a share: three open files may become four, and a table that waits for its next round
-   * of merging has some parts more, where one that is merged no longer has hundreds.
-   */
-  floors: { 'memory MB': 40, 'open files': 20, parts: 200, 'lag records': 5_000, 'disk bytes a record': 40 } as Record<
+  /** What is smaller than this is not worth a share: three open files may become four. */
+  floors: { 'memory MB': 40, 'open files': 20, parts: 20, 'lag records': 5_000, 'disk bytes a record': 40 } as Record<
     string,
     number
   >,
