@@ -2,10 +2,11 @@
  * Which things have a history that is no longer in memory: a Bloom filter over their hashes. It never says no wrongly,
  * so a thing it does not know has no stored history and ClickHouse need not be asked; when it says yes wrongly, a
  * question is asked in vain. It grows by adding filters of twice the size, up to a bound, beyond which it only
- * becomes less sharp.
+ * becomes less sharp. One wrong yes among thousands of records is a question for each slice of them, which costs more than all else
+ * that is done for it: so it is wrong two times in a million rather than once in a thousand, which doubles its bytes.
  */
-const probes = 7;
-const bitsPerThing = 10;
+const probes = 10;
+const bitsPerThing = 32;
 const firstThings = 65_536;
 
 interface Filter {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from '../../clickhouse/client.ts';
-import { createBacklog } from '../../services/simulator/backlog.ts';
+import { type BacklogRecord, createBacklog } from '../../services/simulator/backlog.ts';
 import { type BenchServers, cpuSecondsOf } from './servers.ts';
 
 /** Catching up with a backlog of task records: what several benches measure. */
@@ -19,22 +19,43 @@ export interface Run {
 /** `confluent` is Avro behind a schema id, which other readers of Kafka understand too. */
 export type Encoding = 'avro' | 'json' | 'confluent';
 
+interface BacklogShape {
+  workflows?: number;
+  spanMs?: number;
+}
+
 export async function fillTopic(
   servers: BenchServers,
   topic: string,
   encoding: Encoding,
   records: number,
-  shape: { workflows?: number; spanMs?: number } = {},
+  shape: BacklogShape = {},
 ): Promise<void> {
   await servers.createTopic(topic, partitions);
-  let messages: { key: string; value: Buffer; timestamp: string }[] = [];
-  let bytes = 0;
-  // It ends a while ago: brokers refuse records of the future.
+  await sendRecords(servers, topic, makeRecords(encoding, records, shape), records);
+}
+
+/** It ends a while ago: brokers refuse records of the future. */
+export function makeRecords(encoding: Encoding, records: number, shape: BacklogShape = {}): Iterator<BacklogRecord> {
   const { spanMs = 30 * 60_000 } = shape;
   const startMs = Date.now() - spanMs - 15 * 60_000;
-  for (const record of createBacklog({ ...shape, spanMs, records, startMs, avroRatio: encoding === 'json' ? 0 : 1 })) {
-    const value = encoding === 'confluent' ? toConfluent(record.value) : record.value;
-    messages.push({ key: record.key, value, timestamp: String(record.timestampMs) });
+  const made = createBacklog({ ...shape, spanMs, records, startMs, avroRatio: encoding === 'json' ? 0 : 1 });
+  return encoding === 'confluent' ? toConfluent(made) : made;
+}
+
+/** Sends the next so many of them. */
+export async function sendRecords(
+  servers: BenchServers,
+  topic: string,
+  backlog: Iterator<BacklogRecord>,
+  count: number,
+): Promise<void> {
+  let messages: { key: string; value: Buffer; timestamp: string }[] = [];
+  let bytes = 0;
+  for (let sent = 0; sent < count; sent++) {
+    const { done, value: record } = backlog.next();
+    if (done) throw new Error(`the backlog ended ${count - sent} records early`);
+    messages.push({ key: record.key, value: record.value, timestamp: String(record.timestampMs) });
     bytes += record.value.length + 60;
     // The broker refuses batches of more than a megabyte.
     if (bytes > 700_000) {
@@ -46,10 +67,12 @@ export async function fillTopic(
   if (messages.length > 0) await servers.producer.send({ topic, acks: -1, messages });
 }
 
-function toConfluent(value: Buffer): Buffer {
+function* toConfluent(backlog: Iterable<BacklogRecord>): Generator<BacklogRecord, void, void> {
   const header = Buffer.alloc(5);
   header.writeUInt32BE(taskSchemaId, 1);
-  return Buffer.concat([header, value.subarray(singleObjectHeaderBytes)]);
+  for (const record of backlog) {
+    yield { ...record, value: Buffer.concat([header, record.value.subarray(singleObjectHeaderBytes)]) };
+  }
 }
 
 export async function catchUp(

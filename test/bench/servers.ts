@@ -118,17 +118,16 @@ export class BenchServers {
     return new BenchPipeline(child, `http://127.0.0.1:${port}/metrics`);
   }
 
-  /** Has the analyses of all workflows computed, as the job does that ships, once. */
-  async analyseAll(database: Database, topics: { executions: string; tasks: string }): Promise<void> {
-    const child = this.#start(
-      'services/insight/main.ts',
-      database,
-      topics,
-      { WEIR_METRICS_PORT: String(freePort()) },
-      { args: ['--once'] },
-    );
+  /** Has a job that ships done all that is due: an installation that runs for longer has no more of it than comes in. */
+  async finishJob(
+    script: 'services/insight/main.ts' | 'pipelines/baseline-command.ts',
+    database: Database,
+    topics: { executions: string; tasks: string },
+  ): Promise<void> {
+    const settings = { WEIR_METRICS_PORT: String(freePort()) };
+    const child = this.#start(script, database, topics, settings, { args: ['--once'] });
     const [code] = (await once(child, 'exit')) as [number | null];
-    if (code !== 0) throw new Error(`the job of analyses ended with ${code}`);
+    if (code !== 0) throw new Error(`${script} ended with ${code}`);
   }
 
   /** A query service as it ships, ready to answer. */
