@@ -3,9 +3,9 @@
  * so a thing it does not know has no stored history and ClickHouse need not be asked; when it says yes wrongly, a
  * question is asked in vain. It grows by adding filters of twice the size, up to a bound, beyond which it only
  * becomes less sharp. One wrong yes among thousands of records is a question for each slice of them, which costs more than all else
- * that is done for it: so it is wrong two times in a million rather than once in a thousand, which doubles its bytes.
+ * that is done for it: so it is wrong once in a hundred thousand, which takes four bytes a thing.
  */
-const probes = 10;
+const probes = 7;
 const bitsPerThing = 32;
 const firstThings = 65_536;
 
