@@ -7,7 +7,7 @@
  */
 const probes = 7;
 const bitsPerThing = 32;
-const firstThings = 65_536;
+const firstThings = 16_384;
 
 interface Filter {
   bits: Uint32Array;

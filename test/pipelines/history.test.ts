@@ -35,12 +35,12 @@ describe('the filter of forgotten things', () => {
   });
 
   it('stays within its bound and only becomes less sharp', () => {
-    const filter = new ForgottenThings(800_000);
+    const filter = new ForgottenThings(200_000);
     for (let index = 0; index < 300_000; index++) {
       const { low, high } = hashOf(`run-${index}`);
       filter.add(low, high);
     }
-    expect(filter.bytes).toBeLessThanOrEqual(800_000);
+    expect(filter.bytes).toBeLessThanOrEqual(200_000);
     const { low, high } = hashOf('run-7');
     expect(filter.mayHold(low, high)).toBe(true);
   });
