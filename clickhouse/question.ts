@@ -1,4 +1,5 @@
-import type { Database } from './client.ts';
+import type { Answer, Database } from './client.ts';
+import type { Gathered, GatheredAsks } from './gathered-asks.ts';
 import type { KeptAnswers } from './kept-answers.ts';
 
 /**
@@ -14,6 +15,18 @@ export interface Question<Params, Row> {
   keepMs?: number;
   /** Never read: it gives rows their type. */
   row?: Row;
+}
+
+/** A question about one thing, which several who ask about different things at once are answered by one. */
+export interface GatheredQuestion<Ask, Row> {
+  name: string;
+  /** About all that the parameters name. */
+  sql: string;
+  params: (asks: readonly Ask[]) => Record<string, unknown>;
+  /** Only what this says the same of is asked together. */
+  alike: (ask: Ask) => unknown;
+  keyOfAsk: (ask: Ask) => string;
+  keyOfRow: (row: Row) => string;
 }
 
 /** What one question cost. */
@@ -32,6 +45,8 @@ export interface AskScope {
   signal?: AbortSignal;
   /** Where answers are shared with others who ask the same in the same workspace. */
   kept?: KeptAnswers;
+  /** Where questions about one thing are put together with others of the same workspace. */
+  gathered?: GatheredAsks;
 }
 
 /** Answers questions whose text is put together where they are asked; the whole client, or one workspace of it. */
@@ -50,14 +65,17 @@ export class WorkspaceReader {
   readonly #requestId: string;
   readonly #signal: AbortSignal | undefined;
   readonly #kept: KeptAnswers | undefined;
+  readonly #gathered: GatheredAsks | undefined;
   readonly #observe: (asked: Asked) => void;
 
-  constructor(database: Database, { workspace, requestId, signal, kept }: AskScope, observe: (asked: Asked) => void) {
+  constructor(database: Database, scope: AskScope, observe: (asked: Asked) => void) {
+    const { workspace, requestId, signal, kept, gathered } = scope;
     this.workspace = workspace;
     this.#database = database;
     this.#requestId = requestId;
     this.#signal = signal;
     this.#kept = kept;
+    this.#gathered = gathered;
     this.#observe = observe;
   }
 
@@ -67,6 +85,18 @@ export class WorkspaceReader {
   async ask<Params extends object, Row>(question: Question<Params, Row>, params: Params): Promise<Row[]> {
     const { name, keepMs = 0 } = question;
     return await this.#ask<Row>(name, question.sql(params), { ...(params as Record<string, unknown>) }, { keepMs });
+  }
+
+  /** Rows about one thing; who asks about another one at the same time may be answered by the same question. */
+  async askAbout<Ask, Row>(question: GatheredQuestion<Ask, Row>, ask: Ask): Promise<Row[]> {
+    const { name, sql, params, alike, keyOfAsk, keyOfRow } = question;
+    const askAll = (asks: readonly Ask[], signal: AbortSignal | undefined) =>
+      this.#put<Row>(name, sql, params(asks), {}, signal);
+    return await this.#observed(name, async () => {
+      if (this.#gathered === undefined) return { answer: await askAll([ask], this.#signal) };
+      const group = JSON.stringify([this.workspace, name, alike(ask)]);
+      return await this.#gathered.ask(group, ask, { askAll, keyOfAsk, keyOfRow }, this.#signal);
+    });
   }
 
   /** For questions of several steps, which all bear one name. */
@@ -80,18 +110,35 @@ export class WorkspaceReader {
     params: Record<string, unknown>,
     { settings = {}, keepMs = 0 }: { settings?: Record<string, string | number>; keepMs?: number },
   ): Promise<Row[]> {
+    const ask = (signal?: AbortSignal) => this.#put<Row>(name, sql, params, settings, signal);
+    return await this.#observed(name, async () => {
+      if (keepMs === 0 || this.#kept === undefined) return { answer: await ask(this.#signal) };
+      const key = JSON.stringify([this.workspace, sql, params]);
+      return await this.#kept.ask(key, { keepMs, signal: this.#signal }, ask);
+    });
+  }
+
+  /** The only place where ClickHouse is asked: the comment is what its row filters know the workspace by. */
+  #put<Row>(
+    name: string,
+    sql: string,
+    params: Record<string, unknown>,
+    settings: Record<string, string | number>,
+    signal: AbortSignal | undefined,
+  ): Promise<Answer<Row>> {
     const { workspace } = this;
     const comment = JSON.stringify({ workspace, query: name, request: this.#requestId });
+    return this.#database.ask<Row>(sql, { ...params, workspace }, { ...settings, log_comment: comment }, signal);
+  }
+
+  /** Whoever is answered by what another asked has asked nothing. */
+  async #observed<Row>(name: string, ask: () => Promise<Found<Row>>): Promise<Row[]> {
     const startedAtMs = performance.now();
-    const all = { ...settings, log_comment: comment };
-    const ask = (signal?: AbortSignal) => this.#database.ask<Row>(sql, { ...params, workspace }, all, signal);
-    const { answer, isAsked } =
-      keepMs === 0 || this.#kept === undefined
-        ? { answer: await ask(this.#signal), isAsked: true }
-        : await this.#kept.ask(JSON.stringify([workspace, sql, params]), { keepMs, signal: this.#signal }, ask);
+    const { answer, isAsked = true, durationMs = performance.now() - startedAtMs } = await ask();
     const { rows, readRows, readBytes } = answer;
-    const durationMs = performance.now() - startedAtMs;
     if (isAsked) this.#observe({ name, durationMs, readRows, readBytes, rows: rows.length });
     return rows;
   }
 }
+
+type Found<Row> = { answer: Answer<Row> } & Partial<Omit<Gathered<Row>, 'answer'>>;

@@ -1,4 +1,4 @@
-import type { Question } from '../question.ts';
+import type { GatheredQuestion } from '../question.ts';
 
 /** Everything that was ever said of one execution and its tasks: the sorting key begins with exactly that. */
 export interface RunAsk {
@@ -21,6 +21,7 @@ export interface RecordPlace {
 
 /** What is needed to tell how something went, and what it was given and gave. */
 interface CourseRow extends RecordPlace {
+  execution_id: string;
   workflow_id: string;
   attempt: number;
   state: string;
@@ -117,7 +118,7 @@ export interface TaskEventRow extends TaskCourseRow, DetailRow {
 const ms = (column: string): string => `toUnixTimestamp64Milli(${column}) AS ${column}_ms`;
 
 const courseColumns = [
-  ...['source', 'stream', 'partition', 'offset', 'fold_version', 'workflow_id', 'attempt', 'state'],
+  ...['source', 'stream', 'partition', 'offset', 'fold_version', 'execution_id', 'workflow_id', 'attempt', 'state'],
   ...['event_time', 'queued_at', 'started_at'].map(ms),
   ...['duration_us', 'error_message', 'input', 'output'],
 ];
@@ -155,30 +156,57 @@ const taskColumns = [
 
 /**
  * In no order, and with records that were written again: of many columns and few rows, merging and sorting take the engine
- * longer than finding them, and each column longer than what stands in it.
+ * longer than finding them, and each column longer than what stands in it. Days are what the tables are cut into.
  */
-const aboutRun = (columns: readonly string[], table: string): string => `SELECT ${columns.join(', ')}
+const aboutRuns = <Row extends CourseRow>(
+  name: string,
+  columns: readonly string[],
+  table: string,
+): GatheredQuestion<RunAsk, Row> => ({
+  name,
+  sql: `SELECT ${columns.join(', ')}
 FROM ${table}
-WHERE workspace = {workspace: String} AND source = {source: String} AND execution_id = {execution: String}
+WHERE workspace = {workspace: String} AND source = {source: String} AND execution_id IN {executions: Array(String)}
   AND event_time >= fromUnixTimestamp64Milli({fromMs: Int64}) AND event_time <= fromUnixTimestamp64Milli({toMs: Int64})
-LIMIT {limit: UInt32} SETTINGS final = 0`;
+  AND ({isLong: Bool} OR toDate(event_time) IN {days: Array(Date)})
+LIMIT {limit: UInt32} BY execution_id SETTINGS final = 0`,
+  params: (asks) => {
+    const days = new Set(asks.flatMap(({ fromMs, toMs }) => daysBetween(fromMs, toMs)));
+    const isLong = days.size > mostDays;
+    return {
+      source: asks[0]?.source,
+      limit: asks[0]?.limit,
+      executions: asks.map(({ execution }) => execution),
+      fromMs: Math.min(...asks.map(({ fromMs }) => fromMs)),
+      toMs: Math.max(...asks.map(({ toMs }) => toMs)),
+      isLong,
+      days: isLong ? [] : [...days].map((day) => new Date(day * dayMs).toISOString().slice(0, 10)),
+    };
+  },
+  alike: ({ source, limit }) => [source, limit],
+  keyOfAsk: ({ execution }) => execution,
+  keyOfRow: (row) => row.execution_id,
+});
 
-export const executionEventsQuestion: Question<RunAsk, ExecutionEventRow> = {
-  name: 'execution_events',
-  sql: () => aboutRun(executionColumns, 'execution_events'),
-};
+const dayMs = 86_400_000;
+/** What lasts longer has its records looked for from its first day to its last. */
+const mostDays = 200;
 
-export const executionCourseQuestion: Question<RunAsk, ExecutionCourseRow> = {
-  name: 'execution_course',
-  sql: () => aboutRun(executionCourseColumns, 'execution_events'),
-};
+function daysBetween(fromMs: number, toMs: number): number[] {
+  const first = Math.floor(fromMs / dayMs);
+  const days = Math.floor(toMs / dayMs) - first + 1;
+  return Array.from({ length: Math.min(days, mostDays + 1) }, (_, at) => first + at);
+}
 
-export const taskEventsQuestion: Question<RunAsk, TaskEventRow> = {
-  name: 'task_events',
-  sql: () => aboutRun(taskColumns, 'task_events'),
-};
-
-export const taskCourseQuestion: Question<RunAsk, TaskCourseRow> = {
-  name: 'task_course',
-  sql: () => aboutRun(taskCourseColumns, 'task_events'),
-};
+export const executionEventsQuestion = aboutRuns<ExecutionEventRow>(
+  'execution_events',
+  executionColumns,
+  'execution_events',
+);
+export const executionCourseQuestion = aboutRuns<ExecutionCourseRow>(
+  'execution_course',
+  executionCourseColumns,
+  'execution_events',
+);
+export const taskEventsQuestion = aboutRuns<TaskEventRow>('task_events', taskColumns, 'task_events');
+export const taskCourseQuestion = aboutRuns<TaskCourseRow>('task_course', taskCourseColumns, 'task_events');

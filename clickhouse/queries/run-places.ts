@@ -1,4 +1,4 @@
-import type { Question, WorkspaceReader } from '../question.ts';
+import type { GatheredQuestion, WorkspaceReader } from '../question.ts';
 
 /** Where the records of an execution lie: raw tables are cut into days, and each that is looked into takes its time. */
 export interface RunPlace {
@@ -9,30 +9,34 @@ export interface RunPlace {
   last_ms: number;
 }
 
-interface RunAsk {
-  execution: string;
+interface PlacedRow extends RunPlace {
+  execution_id: string;
 }
 
-const ofRun = 'workspace = {workspace: String} AND execution_id = {execution: String}';
+const ofRuns = 'workspace = {workspace: String} AND execution_id IN {executions: Array(String)}';
 
 /**
  * By source, for an id may be used by several. Of some executions the tasks alone were heard of; otherwise the workflow is the
  * execution's own, the latest of which is the greatest, whether its rows were merged or not. One question, because two
  * take longer than what is found by them.
  */
-const runPlacesQuestion: Question<RunAsk, RunPlace> = {
+const runPlacesQuestion: GatheredQuestion<string, PlacedRow> = {
   name: 'run_places',
-  sql: () => `SELECT source, argMax(told_workflow, (rank, told_workflow)) AS workflow_id,
+  sql: `SELECT source, execution_id, argMax(told_workflow, (rank, told_workflow)) AS workflow_id,
   toUnixTimestamp64Milli(min(first_at)) AS first_ms, toUnixTimestamp64Milli(max(last_at)) AS last_ms
 FROM (
-  SELECT source, tupleElement(workflow, 'workflow_id') AS told_workflow,
+  SELECT source, execution_id, tupleElement(workflow, 'workflow_id') AS told_workflow,
     (1, tupleElement(workflow, 'rank'), tupleElement(workflow, 'place')) AS rank, first_seen_at AS first_at, last_event_at AS last_at
-  FROM executions WHERE ${ofRun}
+  FROM executions WHERE ${ofRuns}
   UNION ALL
-  SELECT source, toString(t.workflow_id), (0, toUInt64(0), toUInt64(0)), first_seen_at, last_event_at FROM task_attempts AS t WHERE ${ofRun}
+  SELECT source, execution_id, toString(t.workflow_id), (0, toUInt64(0), toUInt64(0)), first_seen_at, last_event_at FROM task_attempts AS t WHERE ${ofRuns}
 )
-GROUP BY source ORDER BY source SETTINGS final = 0`,
+GROUP BY source, execution_id ORDER BY source SETTINGS final = 0`,
+  params: (executions) => ({ executions }),
+  alike: () => null,
+  keyOfAsk: (execution) => execution,
+  keyOfRow: (row) => row.execution_id,
 };
 
 export const readRunPlaces = (reader: WorkspaceReader, execution: string): Promise<RunPlace[]> =>
-  reader.ask(runPlacesQuestion, { execution });
+  reader.askAbout(runPlacesQuestion, execution);

@@ -25,7 +25,7 @@ interface NodeProcessOptions {
  * Without a bound the runtime lets garbage pile up as long as the machine has memory to spare; with the small nursery
  * it would choose by itself, records of a catch-up are promoted before they are done with.
  */
-export const heapFlags = ['--max-old-space-size=320', '--max-semi-space-size=32'];
+export const heapFlags = ['--max-old-space-size=320', '--max-semi-space-size=16'];
 
 /**
  * For the process that catches up: under so low a bound the runtime marks all of the heap, which is mostly what the fold remembers, each

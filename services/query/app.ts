@@ -10,6 +10,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import websocket from '@fastify/websocket';
 import Fastify, { type FastifyBaseLogger, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import type { Database } from '../../clickhouse/client.ts';
+import { GatheredAsks } from '../../clickhouse/gathered-asks.ts';
 import { KeptAnswers } from '../../clickhouse/kept-answers.ts';
 import { type Asked, WorkspaceReader } from '../../clickhouse/question.ts';
 import { mostFrameBytes } from '../../schemas/live.ts';
@@ -109,6 +110,7 @@ async function addPlugins(app: App, { origins, requestsPerMinute, auth, live }: 
 function addCallers(app: App, options: AppOptions): void {
   const { auth, database, metrics, slowQuestionMs, origins, live } = options;
   const kept = new KeptAnswers(options.nowMs);
+  const gathered = new GatheredAsks();
   app.decorateRequest('caller');
   app.decorateRequest('workspace', '');
   app.decorateRequest('reader');
@@ -129,8 +131,10 @@ function addCallers(app: App, options: AppOptions): void {
     // Whoever opens a socket is not waiting for one answer.
     const signal = request.ws ? undefined : signalOf(reply);
     const readerOf = (workspace: string) =>
-      new WorkspaceReader(database, { workspace, requestId: request.id, kept, ...(signal && { signal }) }, (asked) =>
-        note(asked, request),
+      new WorkspaceReader(
+        database,
+        { workspace, requestId: request.id, kept, gathered, ...(signal && { signal }) },
+        (asked) => note(asked, request),
       );
     request.reader = readerOf(request.workspace);
     request.readerOf = readerOf;

@@ -11,7 +11,7 @@ import {
   taskEventsQuestion,
 } from '../../clickhouse/queries/run-events.ts';
 import { readRunPlaces } from '../../clickhouse/queries/run-places.ts';
-import type { Question, WorkspaceReader } from '../../clickhouse/question.ts';
+import type { GatheredQuestion, WorkspaceReader } from '../../clickhouse/question.ts';
 import { inOrder, isEndState, type RecordedTask, recordTasks } from '../analysis/recorded-tasks.ts';
 import { ApiError } from './errors.ts';
 
@@ -62,7 +62,7 @@ export const loadRun = (
 async function loadRecords<Told extends ExecutionCourseRow, TaskTold extends TaskCourseRow>(
   reader: WorkspaceReader,
   { id, source = '' }: { id: string; source: string | undefined },
-  [ofExecution, ofTasks]: [Question<RunAsk, Told>, Question<RunAsk, TaskTold>],
+  [ofExecution, ofTasks]: [GatheredQuestion<RunAsk, Told>, GatheredQuestion<RunAsk, TaskTold>],
 ): Promise<RecordedRun<Told, TaskTold>> {
   const places = (await readRunPlaces(reader, id)).filter((place) => source === '' || place.source === source);
   const [place, ...others] = places;
@@ -73,7 +73,7 @@ async function loadRecords<Told extends ExecutionCourseRow, TaskTold extends Tas
   }
   const { source: only, first_ms: fromMs, last_ms: toMs } = place;
   const ask = { execution: id, source: only, fromMs, toMs, limit: mostRecords + 1 };
-  const [told, tasksTold] = await Promise.all([reader.ask(ofExecution, ask), reader.ask(ofTasks, ask)]);
+  const [told, tasksTold] = await Promise.all([reader.askAbout(ofExecution, ask), reader.askAbout(ofTasks, ask)]);
   if (Math.max(told.length, tasksTold.length) > mostRecords) {
     throw new ApiError('too_much_asked', `The execution has more than ${mostRecords} records.`, { mostRecords });
   }

@@ -40,6 +40,31 @@ it('tells of an execution what happened on each of its days, also by clocks that
   }
 });
 
+it('tells each of many executions that are asked for at once as it tells it alone', async () => {
+  const paths = ['long', 'alone', 'never'].flatMap((id) =>
+    ['', '/tasks'].map((part) => `/api/v1/workflow-analytics/executions/${id}${part}`),
+  );
+  const ask = async (path: string) => {
+    const response = await fetch(`${stand.address}${path}`);
+    const { error, ...told } = (await response.json()) as { error?: { code: string } };
+    return { path, status: response.status, told, error: error?.code };
+  };
+  const alone: Awaited<ReturnType<typeof ask>>[] = [];
+  for (const path of paths) alone.push(await ask(path));
+  expect(alone.map(({ status }) => status)).toEqual([200, 200, 200, 200, 404, 404]);
+  const countAsked = () => stand.service.metric('weir_question_duration_seconds_count', { question: 'run_places' });
+  const before = await countAsked();
+  const turns = 15;
+  const together = await Promise.all(
+    Array.from({ length: turns }, () => paths)
+      .flat()
+      .map(ask),
+  );
+  expect(together).toEqual(Array.from({ length: turns }, () => alone).flat());
+  // Far fewer questions than those who wanted to know.
+  expect((await countAsked()) - before).toBeLessThan((turns * paths.length) / 2);
+});
+
 it('counts what has ended as that while another part of the table still says that it runs', async () => {
   await telemetry.database.query('SYSTEM STOP MERGES executions');
   await telemetry.send('executions', toMessages([told('over', 'running', 3), told('open', 'running', 2)]));

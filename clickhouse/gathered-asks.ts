@@ -1,0 +1,131 @@
+import { type Answer, DatabaseError } from './client.ts';
+
+/** One who waits: what it asks about, and whether it still does. */
+interface Waiting<Ask, Row> {
+  ask: Ask;
+  gathering: Gathering<Ask, Row>;
+  signal: AbortSignal | undefined;
+  resolve: (found: Gathered<Row>) => void;
+  reject: (error: unknown) => void;
+}
+
+interface Group {
+  asking: number;
+  waiting: Waiting<unknown, unknown>[];
+  patience: NodeJS.Timeout | undefined;
+}
+
+export interface Gathered<Row> {
+  /** Rows are this one's; what was read is that of all. */
+  answer: Answer<Row>;
+  /** In the name of this one, which is one of all. */
+  isAsked: boolean;
+  /** From asking to the answer, without having waited for others. */
+  durationMs: number;
+}
+
+/** How many that are alike are answered at once, and by what their rows are told apart. */
+export interface Gathering<Ask, Row> {
+  askAll: (asks: readonly Ask[], signal: AbortSignal) => Promise<Answer<Row>>;
+  keyOfAsk: (ask: Ask) => string;
+  keyOfRow: (row: Row) => string;
+}
+
+/** Keys travel in the address of a question. */
+const mostAtOnce = 100;
+/** Whoever is held up by a long answer to another does not wait for it longer than a short one takes. */
+const patienceMs = 50;
+
+/**
+ * Puts questions together that ask the same about different things. Most of what a small question takes is its planning, which is
+ * the same for one thing and for twenty: who comes while another is answered waits for it, and goes with all who came meanwhile.
+ * Whoever comes when nobody is asking goes at once.
+ */
+export class GatheredAsks {
+  readonly #groups = new Map<string, Group>();
+
+  /** The answer to one of those that the group's key says are alike. */
+  ask<Ask, Row>(
+    key: string,
+    ask: Ask,
+    gathering: Gathering<Ask, Row>,
+    signal: AbortSignal | undefined,
+  ): Promise<Gathered<Row>> {
+    const group = this.#groups.get(key) ?? { asking: 0, waiting: [], patience: undefined };
+    this.#groups.set(key, group);
+    return new Promise((resolve, reject) => {
+      group.waiting.push({ ask, gathering, signal, resolve, reject } as Waiting<unknown, unknown>);
+      const go = () => this.#go(key, group);
+      if (group.asking === 0 || group.waiting.length >= mostAtOnce) go();
+      else group.patience ??= setTimeout(go, patienceMs);
+    });
+  }
+
+  #go(key: string, group: Group): void {
+    clearTimeout(group.patience);
+    group.patience = undefined;
+    const taken = group.waiting.splice(0);
+    const staying = taken.filter(({ signal }) => !signal?.aborted);
+    for (const { signal, reject } of taken) if (signal?.aborted) reject(nobodyWaits(signal.reason));
+    if (staying.length > 0) {
+      group.asking++;
+      void answerAll(staying).finally(() => {
+        group.asking--;
+        if (group.waiting.length > 0) this.#go(key, group);
+        else if (group.asking === 0) this.#groups.delete(key);
+      });
+    } else if (group.asking === 0) {
+      this.#groups.delete(key);
+    }
+  }
+}
+
+async function answerAll<Ask, Row>(all: readonly Waiting<Ask, Row>[]): Promise<void> {
+  const [first] = all;
+  if (first === undefined) return;
+  const { askAll, keyOfAsk, keyOfRow } = first.gathering;
+  const startedAtMs = performance.now();
+  try {
+    const { rows, ...read } = await whileSomeWait(all, (signal) =>
+      askAll(
+        all.map(({ ask }) => ask),
+        signal,
+      ),
+    );
+    const durationMs = performance.now() - startedAtMs;
+    const byKey = Map.groupBy(rows, keyOfRow);
+    for (const [at, { ask, resolve }] of all.entries()) {
+      resolve({ answer: { rows: byKey.get(keyOfAsk(ask)) ?? [], ...read }, isAsked: at === 0, durationMs });
+    }
+  } catch (error) {
+    const staying = all.filter(({ signal }) => !signal?.aborted);
+    if (all.length === 1 || staying.length === 0) {
+      for (const { reject } of all) reject(error);
+      return;
+    }
+    for (const { signal, reject } of all) if (signal?.aborted) reject(error);
+    // What is too much of all of them need not be too much of each.
+    await Promise.all(staying.map((one) => answerAll([one])));
+  }
+}
+
+/** Ends what is asked when the last of those who wait for it has left. */
+async function whileSomeWait<Ask, Row>(
+  all: readonly Waiting<Ask, Row>[],
+  ask: (signal: AbortSignal) => Promise<Answer<Row>>,
+): Promise<Answer<Row>> {
+  const asking = new AbortController();
+  let waiting = all.length;
+  const leave = () => {
+    if (--waiting === 0) asking.abort();
+  };
+  for (const { signal } of all) signal?.addEventListener('abort', leave, { once: true });
+  try {
+    return await ask(asking.signal);
+  } finally {
+    for (const { signal } of all) signal?.removeEventListener('abort', leave);
+  }
+}
+
+const nobodyWaits = (cause: unknown): DatabaseError =>
+  new DatabaseError('nobody waits for the answer any more', 'aborted', false, cause);
