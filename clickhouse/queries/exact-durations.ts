@@ -30,7 +30,7 @@ const ofExecutions = `SELECT took_ms AS value FROM (
     ended_ms - toInt64(bitAnd(bitNot(earliest_start), ${timeBits})) AS since_start_ms,
     multiIf(isNotNull(tupleElement(last_end, 'duration_us')), tupleElement(last_end, 'duration_us') / 1000,
       bitShiftRight(earliest_start, 43) = bitShiftRight(rank, 44) AND since_start_ms >= 0, toFloat64(since_start_ms), NULL) AS took_ms
-  FROM ${mergedExecutions(['last_end', 'workflow', 'earliest_start'], `workspace = {workspace: String} AND (source, execution_id) IN (${seenExecutions})`)}
+  FROM ${mergedExecutions(['last_end', 'workflow', 'earliest_start'], `WHERE workspace = {workspace: String} AND (source, execution_id) IN (${seenExecutions})`)}
   WHERE tupleElement(workflow, 'workflow_id') = {id: String}
 ) WHERE rank != 0 AND ended_ms >= {fromMs: Int64} AND ended_ms < {toMs: Int64} AND took_ms IS NOT NULL
 LIMIT {limit: UInt32} SETTINGS final = 0`;

@@ -56,10 +56,24 @@ const standingColumns = [
  * Executions put together from their rows by their names, where a condition has chosen some. FINAL would give the same, but
  * reads whatever stands beside them in any part, which for a few names takes four times as long; so `final` has to be off.
  */
-export const mergedExecutions = (columns: readonly string[], condition: string): string => {
-  const merged = columns.map((column) => `${column === 'first_seen_at' ? 'min' : 'max'}(e.${column}) AS ${column}`);
-  return `(SELECT source, execution_id, ${merged.join(', ')} FROM executions AS e WHERE ${condition} GROUP BY source, execution_id)`;
+export const mergedExecutions = (columns: readonly (string | Narrowed)[], where: string): string => {
+  const merged = columns.map((column) => {
+    const { name, told } = typeof column === 'string' ? { name: column, told: `e.${column}` } : column;
+    return `${name === 'first_seen_at' ? 'min' : 'max'}(${told}) AS ${name}`;
+  });
+  return `(SELECT source, execution_id, ${merged.join(', ')} FROM executions AS e ${where} GROUP BY source, execution_id)`;
 };
+
+interface Narrowed {
+  name: string;
+  told: string;
+}
+
+/** Of a tuple one text and what decides which is the latest: a whole one is read with all that is beside it. */
+export const only = (name: string, text: string): Narrowed => ({
+  name,
+  told: `CAST((e.${name}.rank, e.${name}.place, e.${name}.${text}), 'Tuple(rank UInt64, place UInt64, ${text} String)')`,
+});
 
 /** How rank is made is said where the table is; the index of what is open is of this very expression. */
 const isOpen = `bitAnd(tupleElement(now, 'rank'), ${endBit}) = 0`;
@@ -71,15 +85,15 @@ const isOfWorkflow = `({workflow: String} = '' OR tupleElement(workflow, 'workfl
  * says then which of them have ended since.
  */
 export const ofOpen = {
-  named: `workspace = {workspace: String} AND (source, execution_id) IN (SELECT source, execution_id FROM executions
+  named: `WHERE workspace = {workspace: String} AND (source, execution_id) IN (SELECT source, execution_id FROM executions
        WHERE workspace = {workspace: String} AND ${isOpen} AND ${isOfWorkflow} AND ({source: String} = '' OR source = {source: String}))`,
   standing: `${isOpen} AND ${isOfWorkflow}`,
 };
 
-/** Rows of what a condition on names chooses, for `describeListed`. */
-export const standingExecutions = (condition: string): string => {
+/** Rows of what is chosen by names, for `describeListed`. */
+export const standingExecutions = (where: string): string => {
   const told = plainColumns.filter((column) => column !== 'source' && column !== 'execution_id');
-  return `SELECT ${standingColumns} FROM ${mergedExecutions([...told, ...tupleColumns, ...exactColumns], condition)}`;
+  return `SELECT ${standingColumns} FROM ${mergedExecutions([...told, ...tupleColumns, ...exactColumns], where)}`;
 };
 
 export interface StandingRow

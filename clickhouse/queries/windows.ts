@@ -33,10 +33,10 @@ export interface RollupEnds {
   daysEnd: number;
 }
 
-/** What it was a moment ago is as good: it only moves on, and the finer rows beyond it stay. */
+/** What it was a while ago is as good: it only moves on, and the finer rows beyond it stay. */
 export const rollupEndsQuestion: Question<{ subject: Subject }, RollupEnds> = {
   name: 'rollup_ends',
-  keepMs: 1000,
+  keepMs: 30_000,
   sql: ({ subject }) => `SELECT toUnixTimestamp(maxIf(boundary, target = '${kindOf(subject)}_hours')) AS hoursEnd,
   toUnixTimestamp(maxIf(boundary, target = '${kindOf(subject)}_days')) AS daysEnd FROM rollup_cursors`,
 };
@@ -53,6 +53,8 @@ export interface WindowsAsk extends Partial<Record<FilterName, string>>, RollupE
   to: number;
   /** Where each step begins, in order; the first is not after `from`. */
   starts: readonly number[];
+  /** All where it is not said which. */
+  counts?: readonly WindowCount[] | undefined;
   distributions: readonly DistributionName[];
   needs: readonly WindowNeed[];
   groupBy: FilterName | null;
@@ -79,6 +81,7 @@ export type DistributionPart = (typeof partsOf)[DistributionName][number];
 export type HistogramColumn = [buckets: number[], counts: number[]];
 
 const countColumns = ['started', 'completed', 'failed', 'cancelled', 'timeout', 'partial', 'retries'] as const;
+export type WindowCount = (typeof countColumns)[number];
 const needColumns = {
   cost: ['cost_micros_n', 'cost_micros_sum'],
   cpu: ['cpu_us_n', 'cpu_us_sum'],
@@ -89,8 +92,7 @@ type NeedColumn = (typeof needColumns)[WindowNeed][number];
 
 /** One step of one group in one table. A step may lie in two tables, and has a row of each. It holds what was asked for. */
 export interface WindowSums
-  extends Record<(typeof countColumns)[number], number>,
-    Partial<Record<NeedColumn | `${DistributionPart}_sum`, number>>,
+  extends Partial<Record<WindowCount | NeedColumn | `${DistributionPart}_sum`, number>>,
     Partial<Record<`${DistributionPart}_${'min' | 'max'}`, number | null>>,
     Partial<Record<`${DistributionPart}_hist`, HistogramColumn>> {
   group_key: string;
@@ -101,10 +103,10 @@ export interface WindowSums
 const kindOf = (subject: Subject): 'execution' | 'task' => (subject === 'executions' ? 'execution' : 'task');
 
 /** Nothing but sums: whatever is made of them is made of them by whoever asks, for the planning of it would take longest of all. */
-function summedColumns({ distributions: names, needs }: WindowsAsk): string[] {
+function summedColumns({ counts = countColumns, distributions: names, needs }: WindowsAsk): string[] {
   const parts = [...new Set(names.flatMap((name): readonly DistributionPart[] => partsOf[name]))];
   return [
-    ...[...countColumns, ...needs.flatMap((need): readonly string[] => needColumns[need])].map(
+    ...[...counts, ...needs.flatMap((need): readonly string[] => needColumns[need])].map(
       (column) => `sum(w.${column}) AS ${column}`,
     ),
     ...parts.flatMap((part) => [

@@ -1,6 +1,6 @@
 import { latestInstantMs } from '../../schemas/events.ts';
 import type { Question } from '../question.ts';
-import { mergedExecutions, ofOpen } from './listed-executions.ts';
+import { mergedExecutions, ofOpen, only } from './listed-executions.ts';
 
 /** Executions of one workflow: how many there are, which come after many others, and what they were given and gave. */
 
@@ -34,10 +34,10 @@ export const workflowSourcesQuestion: Question<WorkflowRange, { source: string }
   sql: () => sourcesWhere(`${ofWorkflow} AND ${inRange}`),
 };
 
-/** All of them, which hardly ever become more: whoever pages through executions need not ask anew each time. */
+/** All of them, which hardly ever become more: whoever looks at executions need not ask anew each time. */
 export const everSourcesQuestion: Question<{ workflow: string }, { source: string }> = {
   name: 'ever_sources',
-  keepMs: 10_000,
+  keepMs: 60_000,
   sql: () => sourcesWhere(ofWorkflow),
 };
 
@@ -52,7 +52,7 @@ export const openCountsQuestion: Question<{ workflow: string; source: string }, 
   name: 'open_counts',
   keepMs: 1000,
   sql: () => `SELECT tupleElement(now, 'state') AS state, tupleElement(last_end, 'state') AS last_end_state, count() AS executions
-FROM ${mergedExecutions(['now', 'workflow', 'last_end'], ofOpen.named)}
+FROM ${mergedExecutions([only('now', 'state'), only('workflow', 'workflow_id'), only('last_end', 'state')], ofOpen.named)}
 WHERE ${ofOpen.standing}
 GROUP BY state, last_end_state SETTINGS final = 0`,
 };

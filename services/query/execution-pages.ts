@@ -12,7 +12,7 @@ import { type ExecutionState, endStates, type executionStates, latestInstantMs }
 import { readCursor, writeCursor } from './cursors.ts';
 import { ApiError } from './errors.ts';
 import { wholeRange } from './time-range.ts';
-import { failuresOf, readWindows } from './windows.ts';
+import { readWindows } from './windows.ts';
 
 export interface ExecutionsWish {
   workflow: string;
@@ -131,7 +131,8 @@ async function readSifted(
   return rows.slice(skip, skip + limit);
 }
 
-const isEnd = (state: string): boolean => (endStates as readonly string[]).includes(state);
+type EndState = ExecutionState & (typeof endStates)[number];
+const isEnd = (state: ExecutionState): state is EndState => (endStates as readonly string[]).includes(state);
 
 /**
  * How many executions of a state there are to page through. Ends are those that rollups count, less what runs again; what is open is
@@ -150,17 +151,18 @@ async function countOfState(
   return Math.max(0, ended - sumOpen(({ last_end_state }) => last_end_state === status));
 }
 
-async function countEnds(reader: WorkspaceReader, wish: ExecutionsWish, state: ExecutionState): Promise<number> {
+async function countEnds(
+  reader: WorkspaceReader,
+  wish: ExecutionsWish & { source: string },
+  state: EndState,
+): Promise<number> {
   const { workflow: workflow_id, source, fromMs, toMs } = wish;
-  const steps = wholeRange({ fromMs, toMs, zone: 'UTC' });
   const [group] = await readWindows(reader, {
     subject: 'executions',
-    steps,
+    steps: wholeRange({ fromMs, toMs, zone: 'UTC' }),
     filters: { workflow_id, source },
+    counts: [state],
     distributions: [],
   });
-  if (group === undefined) return 0;
-  const { completed, cancelled, timeout, partial } = group.whole;
-  const ends: Partial<Record<ExecutionState, number>> = { completed, cancelled, timeout, partial };
-  return ends[state] ?? failuresOf(group.whole) - timeout;
+  return group?.whole[state] ?? 0;
 }

@@ -10,7 +10,7 @@ import {
   taskCourseQuestion,
   taskEventsQuestion,
 } from '../../clickhouse/queries/run-events.ts';
-import { readRunPlaces } from '../../clickhouse/queries/run-places.ts';
+import { type RunPlace, readRunPlaces } from '../../clickhouse/queries/run-places.ts';
 import type { GatheredQuestion, WorkspaceReader } from '../../clickhouse/question.ts';
 import { inOrder, isEndState, type RecordedTask, recordTasks } from '../analysis/recorded-tasks.ts';
 import { ApiError } from './errors.ts';
@@ -41,29 +41,35 @@ export interface RecordedRun<
 const mostRecords = 50_000;
 
 /** How it went, without what only a page about all of it shows. */
-export const loadCourse = (reader: WorkspaceReader, id: string, source?: string): Promise<RecordedRun> =>
-  loadRecords(reader, { id, source }, [executionCourseQuestion, taskCourseQuestion]);
+export const loadCourse = async (reader: WorkspaceReader, id: string, source?: string): Promise<RecordedRun> =>
+  loadRecords(reader, id, await findPlace(reader, { id, source }), [executionCourseQuestion, taskCourseQuestion]);
 
-/** How it went, with all that was said of its tasks. */
-export const loadTasks = (
+/** What was said of its tasks, without how the execution itself went. */
+export async function loadTasks(
   reader: WorkspaceReader,
   id: string,
   source?: string,
-): Promise<RecordedRun<ExecutionCourseRow, TaskEventRow>> =>
-  loadRecords(reader, { id, source }, [executionCourseQuestion, taskEventsQuestion]);
+): Promise<Pick<RecordedRun, 'id' | 'source' | 'workflowId'> & { tasks: RecordedTask<TaskEventRow>[] }> {
+  const place = await findPlace(reader, { id, source });
+  const told = await reader.askAbout(taskEventsQuestion, askFor(id, place));
+  // What lists still know may be older than what records are kept for, and of an execution without tasks only its own tell that.
+  if (told.length === 0) await loadRecords(reader, id, place, [executionCourseQuestion, taskCourseQuestion]);
+  requireBounded(told.length);
+  return { id, source: place.source, workflowId: place.workflow_id, tasks: recordTasks(leaveNewest(told)) };
+}
 
-export const loadRun = (
+export const loadRun = async (
   reader: WorkspaceReader,
   id: string,
   source?: string,
 ): Promise<RecordedRun<ExecutionEventRow, TaskEventRow>> =>
-  loadRecords(reader, { id, source }, [executionEventsQuestion, taskEventsQuestion]);
+  loadRecords(reader, id, await findPlace(reader, { id, source }), [executionEventsQuestion, taskEventsQuestion]);
 
-async function loadRecords<Told extends ExecutionCourseRow, TaskTold extends TaskCourseRow>(
+/** Where its records lie; it is one of one source. */
+async function findPlace(
   reader: WorkspaceReader,
   { id, source = '' }: { id: string; source: string | undefined },
-  [ofExecution, ofTasks]: [GatheredQuestion<RunAsk, Told>, GatheredQuestion<RunAsk, TaskTold>],
-): Promise<RecordedRun<Told, TaskTold>> {
+): Promise<RunPlace> {
   const places = (await readRunPlaces(reader, id)).filter((place) => source === '' || place.source === source);
   const [place, ...others] = places;
   if (place === undefined) throw new ApiError('not_found', 'There is no such execution in the workspace.');
@@ -71,17 +77,31 @@ async function loadRecords<Told extends ExecutionCourseRow, TaskTold extends Tas
     const sources = places.map((each) => each.source);
     throw new ApiError('ambiguous_source', `The id is used by ${sources.length} sources.`, { sources });
   }
-  const { source: only, first_ms: fromMs, last_ms: toMs } = place;
-  const ask = { execution: id, source: only, fromMs, toMs, limit: mostRecords + 1 };
+  return place;
+}
+
+const askFor = (id: string, { source, first_ms: fromMs, last_ms: toMs }: RunPlace): RunAsk => {
+  return { execution: id, source, fromMs, toMs, limit: mostRecords + 1 };
+};
+
+function requireBounded(records: number): void {
+  if (records <= mostRecords) return;
+  throw new ApiError('too_much_asked', `The execution has more than ${mostRecords} records.`, { mostRecords });
+}
+
+async function loadRecords<Told extends ExecutionCourseRow, TaskTold extends TaskCourseRow>(
+  reader: WorkspaceReader,
+  id: string,
+  place: RunPlace,
+  [ofExecution, ofTasks]: [GatheredQuestion<RunAsk, Told>, GatheredQuestion<RunAsk, TaskTold>],
+): Promise<RecordedRun<Told, TaskTold>> {
+  const ask = askFor(id, place);
   const [told, tasksTold] = await Promise.all([reader.askAbout(ofExecution, ask), reader.askAbout(ofTasks, ask)]);
-  if (Math.max(told.length, tasksTold.length) > mostRecords) {
-    throw new ApiError('too_much_asked', `The execution has more than ${mostRecords} records.`, { mostRecords });
-  }
-  // What lists still know may be older than what records are kept for.
+  requireBounded(Math.max(told.length, tasksTold.length));
   if (told.length + tasksTold.length === 0) {
     throw new ApiError('not_found', 'The records of the execution are no longer kept.');
   }
-  return describeRun(id, only, leaveNewest(told), recordTasks(leaveNewest(tasksTold)));
+  return describeRun(id, place.source, leaveNewest(told), recordTasks(leaveNewest(tasksTold)));
 }
 
 /** Of a record that was written again the newest row, as merging will leave it. */

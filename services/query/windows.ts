@@ -7,6 +7,7 @@ import {
   type RollupEnds,
   rollupEndsQuestion,
   type Subject,
+  type WindowCount,
   type WindowNeed,
   type WindowSums,
   windowsQuestion,
@@ -24,6 +25,7 @@ export interface WindowsWish {
   steps: Steps;
   filters?: Partial<Record<FilterName, string | undefined>>;
   groupBy?: FilterName | null;
+  counts?: readonly WindowCount[];
   distributions?: readonly DistributionName[];
   /** What is read of rows besides how many started and ended, and distributions. */
   needs?: readonly WindowNeed[];
@@ -70,7 +72,16 @@ const mostRows = 50_000;
 const mostGroups = 500;
 
 export async function readWindows(reader: WorkspaceReader, wish: WindowsWish): Promise<WindowGroup[]> {
-  const { subject, steps, filters = {}, groupBy = null, distributions = ['duration'], needs = [], largest } = wish;
+  const {
+    subject,
+    steps,
+    filters = {},
+    groupBy = null,
+    distributions = ['duration'],
+    needs = [],
+    counts,
+    largest,
+  } = wish;
   const given = Object.fromEntries(Object.entries(filters).filter(([, value]) => value !== undefined));
   const [ends] = await reader.ask(rollupEndsQuestion, { subject });
   const rows = await reader.ask(windowsQuestion, {
@@ -81,6 +92,7 @@ export async function readWindows(reader: WorkspaceReader, wish: WindowsWish): P
     from: steps.fromMs / 1000,
     to: steps.toMs / 1000,
     starts: steps.startsMs.map((ms) => ms / 1000),
+    counts,
     distributions,
     needs,
     groupBy,
