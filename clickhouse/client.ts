@@ -42,9 +42,10 @@ const incurableCodes = new Set([
   '516', // authentication failed
 ]);
 
-/** Rows of an answer, and what ClickHouse read to find them. */
+/** Rows of an answer, how large they are, and what ClickHouse read to find them. */
 export interface Answer<Row> {
   rows: Row[];
+  bytes: number;
   readRows: number;
   readBytes: number;
 }
@@ -164,7 +165,10 @@ export class Database {
       const rows = await answer.json<Row>();
       const header = answer.response_headers['x-clickhouse-summary'];
       const summary = JSON.parse(typeof header === 'string' ? header : '{}') as Record<string, string>;
-      return { rows, readRows: Number(summary.read_rows ?? 0), readBytes: Number(summary.read_bytes ?? 0) };
+      const [bytes, readRows, readBytes] = [summary.result_bytes, summary.read_rows, summary.read_bytes].map((told) =>
+        Number(told ?? 0),
+      ) as [number, number, number];
+      return { rows, bytes, readRows, readBytes };
     } catch (error) {
       if (signal?.aborted) throw new DatabaseError('nobody waits for the answer any more', 'aborted', false, error);
       throw toDatabaseError(error);

@@ -8,11 +8,15 @@ interface Entry {
   /** Null while it is being asked. */
   answeredAtMs: number | null;
   isEmpty: boolean;
+  bytes: number;
+  keepMs: number;
 }
 
-/** Rows of an answer that is kept; larger ones are only shared by those who wait for them at once. */
-const mostKeptRows = 2_000;
 const mostKept = 500;
+/** Of an answer that is kept; larger ones are only shared by those who wait for them at once. */
+const mostKeptBytes = 2_000_000;
+const mostBytesOfAll = 20_000_000;
+const sweptEveryMs = 1_000;
 /** That there is nothing yet is soon untrue. */
 const emptyKeptMs = 1_000;
 
@@ -24,6 +28,8 @@ export class KeptAnswers {
   readonly #nowMs: () => number;
   /** The oldest first. */
   readonly #entries = new Map<string, Entry>();
+  #bytes = 0;
+  #sweptAtMs = 0;
 
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs;
@@ -36,27 +42,52 @@ export class KeptAnswers {
     ask: (signal: AbortSignal) => Promise<Answer<Row>>,
   ): Promise<{ answer: Answer<Row>; isAsked: boolean }> {
     const known = this.#entries.get(key);
-    const isFresh = known !== undefined && freshUntilMs(known, keepMs) > this.#nowMs();
-    const entry = isFresh ? known : this.#begin(key, ask);
+    const isFresh = known !== undefined && freshUntilMs(known) > this.#nowMs();
+    const entry = isFresh ? known : this.#begin(key, keepMs, ask);
     const answer = (await this.#wait(key, entry, signal)) as Answer<Row>;
     return { answer, isAsked: !isFresh };
   }
 
-  #begin<Row>(key: string, ask: (signal: AbortSignal) => Promise<Answer<Row>>): Entry {
+  #begin<Row>(key: string, keepMs: number, ask: (signal: AbortSignal) => Promise<Answer<Row>>): Entry {
     const asking = new AbortController();
-    const entry: Entry = { answer: ask(asking.signal), asking, waiting: 0, answeredAtMs: null, isEmpty: false };
-    this.#entries.delete(key);
+    const entry: Entry = {
+      answer: ask(asking.signal),
+      asking,
+      waiting: 0,
+      answeredAtMs: null,
+      isEmpty: false,
+      bytes: 0,
+      keepMs,
+    };
+    this.#forget(key, this.#entries.get(key));
     this.#entries.set(key, entry);
     entry.answer.then(
-      ({ rows }) => {
+      ({ rows, bytes }) => {
         entry.answeredAtMs = this.#nowMs();
         entry.isEmpty = rows.length === 0;
-        if (rows.length > mostKeptRows) this.#forget(key, entry);
+        if (this.#entries.get(key) !== entry) return;
+        entry.bytes = bytes;
+        this.#bytes += bytes;
+        if (bytes > mostKeptBytes) this.#forget(key, entry);
+        this.#makeRoom();
       },
       () => this.#forget(key, entry),
     );
-    if (this.#entries.size > mostKept) this.#entries.delete(this.#entries.keys().next().value ?? '');
+    this.#makeRoom();
     return entry;
+  }
+
+  /** Forgets what is too old for anybody, and the oldest of what is too much. */
+  #makeRoom(): void {
+    const nowMs = this.#nowMs();
+    if (nowMs - this.#sweptAtMs >= sweptEveryMs) {
+      this.#sweptAtMs = nowMs;
+      for (const [key, entry] of this.#entries) if (freshUntilMs(entry) <= nowMs) this.#forget(key, entry);
+    }
+    for (const [key, entry] of this.#entries) {
+      if (this.#entries.size <= mostKept && this.#bytes <= mostBytesOfAll) break;
+      this.#forget(key, entry);
+    }
   }
 
   async #wait(key: string, entry: Entry, signal: AbortSignal | undefined): Promise<Answer<unknown>> {
@@ -76,10 +107,12 @@ export class KeptAnswers {
     }
   }
 
-  #forget(key: string, entry: Entry): void {
-    if (this.#entries.get(key) === entry) this.#entries.delete(key);
+  #forget(key: string, entry: Entry | undefined): void {
+    if (entry === undefined || this.#entries.get(key) !== entry) return;
+    this.#entries.delete(key);
+    this.#bytes -= entry.bytes;
   }
 }
 
-const freshUntilMs = ({ answeredAtMs, isEmpty }: Entry, keepMs: number): number =>
+const freshUntilMs = ({ answeredAtMs, isEmpty, keepMs }: Entry): number =>
   (answeredAtMs ?? Number.POSITIVE_INFINITY) + (isEmpty ? Math.min(keepMs, emptyKeptMs) : keepMs);

@@ -20,6 +20,8 @@ export interface Question<Params, Row> {
 /** A question about one thing, which several who ask about different things at once are answered by one. */
 export interface GatheredQuestion<Ask, Row> {
   name: string;
+  /** How old an answer may be, as of other questions. */
+  keepMs?: number;
   /** About all that the parameters name. */
   sql: string;
   params: (asks: readonly Ask[]) => Record<string, unknown>;
@@ -89,14 +91,15 @@ export class WorkspaceReader {
 
   /** Rows about one thing; who asks about another one at the same time may be answered by the same question. */
   async askAbout<Ask, Row>(question: GatheredQuestion<Ask, Row>, ask: Ask): Promise<Row[]> {
-    const { name, sql, params, alike, keyOfAsk, keyOfRow } = question;
+    const { name, sql, params, alike, keyOfAsk, keyOfRow, keepMs = 0 } = question;
     const askAll = (asks: readonly Ask[], signal: AbortSignal | undefined) =>
       this.#put<Row>(name, sql, params(asks), {}, signal);
-    return await this.#observed(name, async () => {
-      if (this.#gathered === undefined) return { answer: await askAll([ask], this.#signal) };
-      const group = JSON.stringify([this.workspace, name, alike(ask)]);
-      return await this.#gathered.ask(group, ask, { askAll, keyOfAsk, keyOfRow }, this.#signal);
-    });
+    const group = JSON.stringify([this.workspace, name, alike(ask)]);
+    const answer = async (signal: AbortSignal | undefined): Promise<Found<Row>> =>
+      this.#gathered === undefined
+        ? { answer: await askAll([ask], signal) }
+        : await this.#gathered.ask(group, ask, { askAll, keyOfAsk, keyOfRow }, signal);
+    return await this.#observed(name, () => this.#keep(JSON.stringify([group, ask]), keepMs, answer));
   }
 
   /** For questions of several steps, which all bear one name. */
@@ -110,12 +113,26 @@ export class WorkspaceReader {
     params: Record<string, unknown>,
     { settings = {}, keepMs = 0 }: { settings?: Record<string, string | number>; keepMs?: number },
   ): Promise<Row[]> {
-    const ask = (signal?: AbortSignal) => this.#put<Row>(name, sql, params, settings, signal);
-    return await this.#observed(name, async () => {
-      if (keepMs === 0 || this.#kept === undefined) return { answer: await ask(this.#signal) };
-      const key = JSON.stringify([this.workspace, sql, params]);
-      return await this.#kept.ask(key, { keepMs, signal: this.#signal }, ask);
+    const answer = async (signal: AbortSignal | undefined): Promise<Found<Row>> => ({
+      answer: await this.#put<Row>(name, sql, params, settings, signal),
     });
+    const key = () => JSON.stringify([this.workspace, sql, params]);
+    return await this.#observed(name, () => this.#keep(keepMs === 0 ? '' : key(), keepMs, answer));
+  }
+
+  /** From what was answered a moment ago, where that is as good. */
+  async #keep<Row>(
+    key: string,
+    keepMs: number,
+    answer: (signal: AbortSignal | undefined) => Promise<Found<Row>>,
+  ): Promise<Found<Row>> {
+    if (keepMs === 0 || this.#kept === undefined) return await answer(this.#signal);
+    let found: Found<Row> | undefined;
+    const kept = await this.#kept.ask<Row>(key, { keepMs, signal: this.#signal }, async (signal) => {
+      found = await answer(signal);
+      return found.answer;
+    });
+    return { ...found, answer: kept.answer, isAsked: kept.isAsked && found?.isAsked !== false };
   }
 
   /** The only place where ClickHouse is asked: the comment is what its row filters know the workspace by. */

@@ -164,6 +164,8 @@ const aboutRuns = <Row extends CourseRow>(
   table: string,
 ): GatheredQuestion<RunAsk, Row> => ({
   name,
+  // A page asks for an execution, its tasks and its timeline at once.
+  keepMs: 1000,
   sql: `SELECT ${columns.join(', ')}
 FROM ${table}
 WHERE workspace = {workspace: String} AND source = {source: String} AND execution_id IN {executions: Array(String)}

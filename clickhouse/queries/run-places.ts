@@ -22,6 +22,7 @@ const ofRuns = 'workspace = {workspace: String} AND execution_id IN {executions:
  */
 const runPlacesQuestion: GatheredQuestion<string, PlacedRow> = {
   name: 'run_places',
+  keepMs: 1000,
   sql: `SELECT source, execution_id, argMax(told_workflow, (rank, told_workflow)) AS workflow_id,
   toUnixTimestamp64Milli(min(first_at)) AS first_ms, toUnixTimestamp64Milli(max(last_at)) AS last_ms
 FROM (

@@ -64,6 +64,8 @@ export async function loadRecentRuns(reader: WorkspaceReader, wish: RunsWish): P
 export async function loadRunsOfSource(reader: WorkspaceReader, wish: RunsWish): Promise<RecentRuns> {
   const { source } = wish;
   const listed = await listNewest(reader, wish);
+  const few = await loadFew(reader, listed, source);
+  if (few !== null) return { source, executions: few, children: await loadChildren(reader, few), leftOut: 0 };
   const { taken, leftOut } = await takeWithinBounds(reader, listed, source);
   const executions = await loadRuns(reader, taken, source);
   return { source, executions, children: await loadChildren(reader, executions), leftOut };
@@ -212,15 +214,21 @@ export async function loadOneRun(reader: WorkspaceReader, id: string, wanted: st
   }
   const { source, workflow_id: workflowId } = place;
   const run = { execution_id: id, at_ms: place.first_ms, last_ms: place.last_ms };
-  const small = await loadSmallRun(reader, run, source);
-  const executions = small ?? (await loadRuns(reader, [await sizeRun(reader, run, source)], source));
+  const few = await loadFew(reader, [run], source);
+  const executions = few ?? (await loadRuns(reader, [await sizeRun(reader, run, source)], source));
   return { source, workflowId, execution: executions[0], children: await loadChildren(reader, executions) };
 }
 
-/** At once, without asking first how much of it there is; null where that is more than one answer should have. */
-async function loadSmallRun(reader: WorkspaceReader, run: PlacedRun, source: string): Promise<ExecutionTrace[] | null> {
+/** At once, without asking first how much of them there is; null where that is more than one answer should have. */
+async function loadFew(
+  reader: WorkspaceReader,
+  runs: readonly PlacedRun[],
+  source: string,
+): Promise<ExecutionTrace[] | null> {
+  if (runs.length > runBounds.idsOfQuestion) return null;
+  if (runs.length === 0) return [];
   const limit = runBounds.sliceRecords;
-  const ask = { ...askFor([run], source), part: 0, parts: 1, limit };
+  const ask = { ...askFor(runs, source), part: 0, parts: 1, limit };
   const [told, tasksTold] = await Promise.all([
     reader.ask(executionTracesQuestion, ask),
     reader.ask(taskTracesQuestion, ask),

@@ -16,7 +16,7 @@ function makeStage() {
     askAll: (about, signal) =>
       new Promise((resolve, reject) => {
         const answer = async (...rows: Row[]) => {
-          resolve({ rows, readRows: 7, readBytes: 70 });
+          resolve({ rows, bytes: 700, readRows: 7, readBytes: 70 });
           await turn();
         };
         const fail = async (message: string) => {

@@ -8,16 +8,16 @@ const keepMs = 10_000;
 function makeStage() {
   const stage = {
     nowMs: 0,
-    asked: [] as { signal: AbortSignal; answer: (rows: number[]) => void; fail: () => void }[],
+    asked: [] as { signal: AbortSignal; answer: (rows: number[], bytes?: number) => void; fail: () => void }[],
   };
   const kept = new KeptAnswers(() => stage.nowMs);
-  const ask = (key: string, signal?: AbortSignal) =>
+  const ask = (key: string, signal?: AbortSignal, ownMs = keepMs) =>
     kept.ask<number>(
       key,
-      { keepMs, signal },
+      { keepMs: ownMs, signal },
       (own) =>
         new Promise((resolve, reject) => {
-          const answer = (rows: number[]) => resolve({ rows, readRows: rows.length, readBytes: 0 });
+          const answer = (rows: number[], bytes = 0) => resolve({ rows, bytes, readRows: rows.length, readBytes: 0 });
           stage.asked.push({ signal: own, answer, fail: () => reject(new Error('failed')) });
           own.addEventListener('abort', () => reject(new Error('aborted')));
         }),
@@ -72,10 +72,37 @@ describe('kept answers', () => {
     stage.asked[0].fail();
     await expect(failing).rejects.toThrow('failed');
     const large = ask('a');
-    stage.asked[1].answer(Array.from({ length: 2_001 }, () => 0));
+    stage.asked[1].answer([1], 2_000_001);
     await large;
     void ask('a');
     expect(stage.asked).toHaveLength(3);
+  });
+
+  it('are kept within bounds, the newest of them', async () => {
+    const { stage, ask } = makeStage();
+    const answerNow = async (key: string, ownMs = keepMs) => {
+      const asking = ask(key, undefined, ownMs);
+      stage.asked.at(-1)?.answer([1], 2_000_000);
+      await asking;
+    };
+    for (let at = 0; at < 11; at++) await answerNow(`first ${at}`);
+    for (const at of [1, 5, 10]) expect(await ask(`first ${at}`)).toMatchObject({ isAsked: false });
+    await answerNow('first 0');
+    expect(stage.asked).toHaveLength(12);
+  });
+
+  it('make room for newer ones when they are too old for anybody, before those that are not', async () => {
+    const { stage, ask } = makeStage();
+    const answerNow = async (key: string, ownMs: number) => {
+      const asking = ask(key, undefined, ownMs);
+      stage.asked.at(-1)?.answer([1], 2_000_000);
+      await asking;
+    };
+    await answerNow('long', 60_000);
+    for (let at = 0; at < 9; at++) await answerNow(`short ${at}`, keepMs);
+    stage.nowMs = keepMs;
+    for (let at = 0; at < 9; at++) await answerNow(`new ${at}`, keepMs);
+    expect(await ask('long', undefined, 60_000)).toMatchObject({ isAsked: false });
   });
 
   it('are given up when the last who waits has left, and whoever comes then asks anew', async () => {

@@ -35,6 +35,12 @@ it('is content with a saw tooth, as garbage and merges make it', () => {
   ).toEqual([]);
 });
 
+it('is content with long teeth, of which the half that is judged holds little more than one', () => {
+  // It rises from the sixty-fourth reading to the last but two.
+  const values = series((at) => 300 + 3 * ((at + 44) % 54));
+  expect(findLeaks(new Map([['ClickHouse memory MB', values]]))).toMatchObject([{ leaks: false }]);
+});
+
 it('finds a saw tooth whose feet rise', () => {
   expect(
     leaking(

@@ -11,6 +11,8 @@ export interface Course {
   last: number;
   /** Rise over the second half, as a share of its median; negative where it falls. */
   rise: number;
+  /** How much higher the least of the last quarter is than the least of the one before, as the same share. */
+  footRise: number;
   /** How probable as clear an order is by chance. */
   pValue: number;
   leaks: boolean;
@@ -43,9 +45,23 @@ function describeCourse(name: string, values: readonly number[]): Course {
   const places = values.map((_, at) => at);
   const risen = findMedianSlope(places, values) * (values.length - 1);
   const floor = Object.entries(leakDefaults.floors).find(([kind]) => name.endsWith(kind))?.[1] ?? 0;
-  const rise = risen / Math.max(medianOf(values), 1);
+  const middle = Math.floor(values.length / 2);
+  const footRisen = Math.min(...values.slice(middle)) - Math.min(...values.slice(0, middle));
+  const size = Math.max(medianOf(values), 1);
+  const [rise, footRise] = [risen / size, footRisen / size];
   const pValue = findOrderProbability(values);
-  const leaks =
-    pValue < leakDefaults.pMost && rise >= leakDefaults.riseLeast && risen >= leakDefaults.riseLeast * floor;
-  return { name, readings: values.length, first: values[0], last: values.at(-1) as number, rise, pValue, leaks };
+  const { pMost, riseLeast } = leakDefaults;
+  const rises = pValue < pMost && rise >= riseLeast && risen >= riseLeast * floor;
+  // Garbage and merges make teeth, of which a half may hold one and a half: what leaks never comes down to where it was.
+  const leaks = rises && footRise >= riseLeast / 4;
+  return {
+    name,
+    readings: values.length,
+    first: values[0],
+    last: values.at(-1) as number,
+    rise,
+    footRise,
+    pValue,
+    leaks,
+  };
 }

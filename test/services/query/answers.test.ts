@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { waitUntil } from '../../support/launched.ts';
 import { QueryStand } from '../../support/query-stand.ts';
@@ -300,6 +301,8 @@ describe('records that were written again', () => {
         `INSERT INTO ${table} ${newer} WHERE workspace = 'default' AND execution_id = '${runs[2].id}'`,
       );
     }
+    // What was told before is told to others for a second.
+    await sleep(1_100);
     const after = await stand.get<Told>(path);
     const attemptsOf = ({ tasks }: Told) => tasks.map(({ id, attemptHistory }) => [id, attemptHistory.length]);
     expect(attemptsOf(after)).toEqual(attemptsOf(before));
