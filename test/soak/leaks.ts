@@ -18,6 +18,9 @@ export interface Course {
   leaks: boolean;
 }
 
+/** Parts of one size are left alone until there are so many: until then each insert into a small table is one more. */
+const partsUnmerged = 5;
+
 /** @public */
 export const leakDefaults = {
   /** Neighbouring readings resemble each other, so chance orders them more often than the test believes. */
@@ -25,10 +28,13 @@ export const leakDefaults = {
   /** Less than this share over the second half is warming up, or is nothing that would be met within days. */
   riseLeast: 0.05,
   /** What is smaller than this is not worth a share: three open files may become four. */
-  floors: { 'memory MB': 40, 'open files': 20, parts: 20, 'lag records': 5_000, 'disk bytes a record': 40 } as Record<
-    string,
-    number
-  >,
+  floors: {
+    'memory MB': 40,
+    'open files': 20,
+    parts: 20 * partsUnmerged,
+    'lag records': 5_000,
+    'disk bytes a record': 40,
+  } as Record<string, number>,
   readingsLeast: 12,
 };
 

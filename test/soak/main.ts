@@ -38,6 +38,12 @@ const collecting = {
  */
 const hurried = { WEIR_INSIGHT_REFRESH_MINUTES: '2', WEIR_INSIGHT_EXECUTIONS: '20' };
 
+/**
+ * Executions that wait for people wait for hours, and until the first of them end the demo plays more and more of them at once: what it takes is
+ * shown, and is no leak of what is watched.
+ */
+const load = 'services/simulator memory MB';
+
 const folder = mkdtempSync(path.join(tmpdir(), 'weir-soak-'));
 const stack = launch(path.join(import.meta.dirname, '../../deploy/local/start.ts'), {
   args: ['--data', folder],
@@ -111,12 +117,6 @@ function describe(readings: Readings, seconds: number): string {
     ...memory.map((name) => `${name.replace(' memory MB', '')} ${newest(name)} MB`),
   ].join(' · ');
 }
-
-/**
- * Executions that wait for people wait for hours, and until the first of them end the demo plays more and more of them at once: what it takes is
- * shown, and is no leak of what is watched.
- */
-const load = 'services/simulator memory MB';
 
 /** True where something leaks. Rows are meant to grow. */
 function report(readings: Readings): boolean {
