@@ -99,7 +99,7 @@ export class WorkspaceReader {
       this.#gathered === undefined
         ? { answer: await askAll([ask], signal) }
         : await this.#gathered.ask(group, ask, { askAll, keyOfAsk, keyOfRow }, signal);
-    return await this.#observed(name, () => this.#keep(JSON.stringify([group, ask]), keepMs, answer));
+    return await this.#observed(name, () => this.#keep(() => JSON.stringify([group, ask]), keepMs, answer));
   }
 
   /** For questions of several steps, which all bear one name. */
@@ -117,18 +117,18 @@ export class WorkspaceReader {
       answer: await this.#put<Row>(name, sql, params, settings, signal),
     });
     const key = () => JSON.stringify([this.workspace, sql, params]);
-    return await this.#observed(name, () => this.#keep(keepMs === 0 ? '' : key(), keepMs, answer));
+    return await this.#observed(name, () => this.#keep(key, keepMs, answer));
   }
 
   /** From what was answered a moment ago, where that is as good. */
   async #keep<Row>(
-    key: string,
+    key: () => string,
     keepMs: number,
     answer: (signal: AbortSignal | undefined) => Promise<Found<Row>>,
   ): Promise<Found<Row>> {
     if (keepMs === 0 || this.#kept === undefined) return await answer(this.#signal);
     let found: Found<Row> | undefined;
-    const kept = await this.#kept.ask<Row>(key, { keepMs, signal: this.#signal }, async (signal) => {
+    const kept = await this.#kept.ask<Row>(key(), { keepMs, signal: this.#signal }, async (signal) => {
       found = await answer(signal);
       return found.answer;
     });

@@ -120,6 +120,15 @@ describe('an error that passes', () => {
   });
 });
 
+describe('an answer', () => {
+  it('says how large it is and what was read for it', async () => {
+    const { rows, ...told } = await database.ask("SELECT repeat('x', 1000) AS text FROM numbers(100)", {}, {});
+    expect(rows).toHaveLength(100);
+    expect(told.bytes).toBeGreaterThanOrEqual(100_000);
+    expect(told).toMatchObject({ readRows: 100, readBytes: 800 });
+  });
+});
+
 describe('the message', () => {
   it('is one line of bounded length', async () => {
     const error = await failWith(database.rows(`SELECT ${'nowhere, '.repeat(1000)} 1`));

@@ -18,9 +18,6 @@ export interface Course {
   leaks: boolean;
 }
 
-/** Parts of one size are left alone until there are so many: until then each insert into a small table is one more. */
-const partsUnmerged = 5;
-
 /** @public */
 export const leakDefaults = {
   /** Neighbouring readings resemble each other, so chance orders them more often than the test believes. */
@@ -31,7 +28,7 @@ export const leakDefaults = {
   floors: {
     'memory MB': 40,
     'open files': 20,
-    parts: 20 * partsUnmerged,
+    parts: 20,
     'lag records': 5_000,
     'disk bytes a record': 40,
   } as Record<string, number>,
