@@ -9,12 +9,6 @@ interface Waiting<Ask, Row> {
   reject: (error: unknown) => void;
 }
 
-interface Group {
-  asking: number;
-  waiting: Waiting<unknown, unknown>[];
-  patience: NodeJS.Timeout | undefined;
-}
-
 export interface Gathered<Row> {
   /** Rows are this one's; what was read is that of all. */
   answer: Answer<Row>;
@@ -33,16 +27,21 @@ export interface Gathering<Ask, Row> {
 
 /** Keys travel in the address of a question. */
 const mostAtOnce = 100;
-/** Whoever is held up by a long answer to another does not wait for it longer than a short one takes. */
-const patienceMs = 50;
+/** More that run side by side are answered later each, and by more questions altogether. */
+const mostAsking = 2;
+/** Whoever is held up by a long answer to others does not wait for it longer than a short one takes. */
+const heldMs = 50;
 
 /**
  * Puts questions together that ask the same about different things. Most of what a small question takes is its planning, which is
- * the same for one thing and for twenty: who comes while another is answered waits for it, and goes with all who came meanwhile.
- * Whoever comes when nobody is asking goes at once.
+ * the same for one thing and for twenty: who comes while others are answered waits for them, and goes with all who came meanwhile and
+ * ask the same. Whoever comes when hardly anybody is asking goes at once.
  */
 export class GatheredAsks {
-  readonly #groups = new Map<string, Group>();
+  /** Those who wait, by what is alike; the group that has waited longest comes first. */
+  readonly #waiting = new Map<string, Waiting<unknown, unknown>[]>();
+  /** The group of each question that has been asked a moment ago and is not answered yet. */
+  readonly #asking: string[] = [];
 
   /** The answer to one of those that the group's key says are alike. */
   ask<Ask, Row>(
@@ -51,32 +50,39 @@ export class GatheredAsks {
     gathering: Gathering<Ask, Row>,
     signal: AbortSignal | undefined,
   ): Promise<Gathered<Row>> {
-    const group = this.#groups.get(key) ?? { asking: 0, waiting: [], patience: undefined };
-    this.#groups.set(key, group);
     return new Promise((resolve, reject) => {
-      group.waiting.push({ ask, gathering, signal, resolve, reject } as Waiting<unknown, unknown>);
-      const go = () => this.#go(key, group);
-      if (group.asking === 0 || group.waiting.length >= mostAtOnce) go();
-      else group.patience ??= setTimeout(go, patienceMs);
+      const one = { ask, gathering, signal, resolve, reject } as Waiting<unknown, unknown>;
+      const group = this.#waiting.get(key) ?? [];
+      group.push(one);
+      this.#waiting.set(key, group);
+      if (group.length >= mostAtOnce) this.#go(key, group);
+      else this.#goOn();
     });
   }
 
-  #go(key: string, group: Group): void {
-    clearTimeout(group.patience);
-    group.patience = undefined;
-    const taken = group.waiting.splice(0);
-    const staying = taken.filter(({ signal }) => !signal?.aborted);
-    for (const { signal, reject } of taken) if (signal?.aborted) reject(nobodyWaits(signal.reason));
-    if (staying.length > 0) {
-      group.asking++;
-      void answerAll(staying).finally(() => {
-        group.asking--;
-        if (group.waiting.length > 0) this.#go(key, group);
-        else if (group.asking === 0) this.#groups.delete(key);
-      });
-    } else if (group.asking === 0) {
-      this.#groups.delete(key);
+  #goOn(): void {
+    for (const [key, group] of this.#waiting) {
+      if (this.#asking.length >= mostAsking) return;
+      if (!this.#asking.includes(key)) this.#go(key, group);
     }
+  }
+
+  #go(key: string, group: readonly Waiting<unknown, unknown>[]): void {
+    this.#waiting.delete(key);
+    const staying = group.filter(({ signal }) => !signal?.aborted);
+    for (const { signal, reject } of group) if (signal?.aborted) reject(nobodyWaits(signal.reason));
+    if (staying.length === 0) return;
+    this.#asking.push(key);
+    const letOthersGo = () => {
+      clearTimeout(patience);
+      if (isOver) return;
+      isOver = true;
+      this.#asking.splice(this.#asking.indexOf(key), 1);
+      this.#goOn();
+    };
+    let isOver = false;
+    const patience = setTimeout(letOthersGo, heldMs);
+    void answerAll(staying).finally(letOthersGo);
   }
 }
 

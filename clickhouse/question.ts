@@ -103,8 +103,8 @@ export class WorkspaceReader {
   }
 
   /** For questions of several steps, which all bear one name. */
-  named(name: string): RowReader {
-    return { rows: (sql, params = {}, settings = {}) => this.#ask(name, sql, params, { settings }) };
+  named(name: string, { keepMs = 0 } = {}): RowReader {
+    return { rows: (sql, params = {}, settings = {}) => this.#ask(name, sql, params, { settings, keepMs }) };
   }
 
   async #ask<Row>(
@@ -116,7 +116,7 @@ export class WorkspaceReader {
     const answer = async (signal: AbortSignal | undefined): Promise<Found<Row>> => ({
       answer: await this.#put<Row>(name, sql, params, settings, signal),
     });
-    const key = () => JSON.stringify([this.workspace, sql, params]);
+    const key = () => JSON.stringify([this.workspace, sql, params, settings]);
     return await this.#observed(name, () => this.#keep(key, keepMs, answer));
   }
 

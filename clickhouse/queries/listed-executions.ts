@@ -85,8 +85,8 @@ const isOfWorkflow = `({workflow: String} = '' OR tupleElement(workflow, 'workfl
  * says then which of them have ended since.
  */
 export const ofOpen = {
-  named: `WHERE workspace = {workspace: String} AND (source, execution_id) IN (SELECT source, execution_id FROM executions
-       WHERE workspace = {workspace: String} AND ${isOpen} AND ${isOfWorkflow} AND ({source: String} = '' OR source = {source: String}))`,
+  named: `PREWHERE workspace = {workspace: String} WHERE (source, execution_id) IN (SELECT source, execution_id FROM executions
+       PREWHERE workspace = {workspace: String} WHERE ${isOpen} AND ${isOfWorkflow} AND ({source: String} = '' OR source = {source: String}))`,
   standing: `${isOpen} AND ${isOfWorkflow}`,
 };
 

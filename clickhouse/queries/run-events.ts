@@ -158,7 +158,7 @@ const taskColumns = [
  * In no order, and with records that were written again: of many columns and few rows, merging and sorting take the engine
  * longer than finding them, and each column longer than what stands in it. Days are what the tables are cut into.
  */
-const aboutRuns = <Row extends CourseRow>(
+export const aboutRuns = <Row extends { execution_id: string }>(
   name: string,
   columns: readonly string[],
   table: string,

@@ -1,4 +1,5 @@
 import type { Question } from '../question.ts';
+import { aboutRuns } from './run-events.ts';
 
 /**
  * What analyses need of executions and their tasks: which executions of a workflow are the newest, how much was told of
@@ -152,6 +153,22 @@ WHERE ${ofRuns} AND cityHash64(task_id, map_index) % {parts: UInt32} = {part: UI
 LIMIT {limit: UInt32}
 SETTINGS final = 0`,
 };
+
+interface OneTraceRow extends ValuesRow {
+  execution_id: string;
+}
+
+/** The same of one execution, for those who ask about different ones at once. */
+export const oneExecutionTraceQuestion = aboutRuns<OneTraceRow>(
+  'execution_trace',
+  ['execution_id', `${listValues(executionValues)} AS told`],
+  'execution_events',
+);
+export const oneTaskTraceQuestion = aboutRuns<OneTraceRow>(
+  'task_trace',
+  ['execution_id', `${listValues(taskValues)} AS told`],
+  'task_events',
+);
 
 export interface PeersAsk {
   workflow: string;

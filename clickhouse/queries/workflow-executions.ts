@@ -66,6 +66,7 @@ export interface SkippingAsk extends WorkflowRange {
 /** Names of executions behind the newest ones, and how many there are: each stands where it was first seen, which is the least of its places. */
 export const skippingQuestion: Question<SkippingAsk, { at_ms: number; execution_id: string; total: number }> = {
   name: 'execution_page_behind',
+  keepMs: 1000,
   sql: () => `SELECT toUnixTimestamp64Milli(min(at)) AS at_ms, execution_id, toFloat64(count() OVER ()) AS total FROM execution_list
 WHERE ${ofWorkflow} AND ${inRange} AND source = {source: String}
 GROUP BY execution_id ORDER BY at_ms DESC, execution_id DESC LIMIT {limit: UInt32} OFFSET {skip: UInt32} SETTINGS final = 0`,
@@ -89,6 +90,7 @@ export interface PayloadsAsk {
 /** What the record that gave an execution its state says of its input and output; of one that was written again, the newest row. */
 export const payloadsQuestion: Question<PayloadsAsk, PayloadRow> = {
   name: 'execution_payloads',
+  keepMs: 1000,
   sql: () => `SELECT execution_id, told.1 AS input, told.2 AS variables, told.3 AS output FROM (
   SELECT execution_id, argMax((e.input, e.variables, e.output), (e.attempt,
     e.state IN ('completed', 'failed', 'cancelled', 'timeout', 'partial'), e.event_time, e.partition, e.offset, e.fold_version)) AS told

@@ -105,13 +105,15 @@ const readSettingsXml = Object.entries(readSettings)
 /**
  * `readonly` 1 refuses every setting in a query, so its limits cannot be lifted by one. The two output settings
  * are those that our client sends with every query: a setting that changes nothing is let through. A query may do without
- * FINAL: pages of a list are read from its end, which FINAL would turn into reading all of it.
+ * FINAL: pages of a list are read from its end, which FINAL would turn into reading all of it. Answers are small: threads of their
+ * own to write them take half a millisecond of each.
  */
 const apiProfile = `<api>
       <readonly>1</readonly>
       <date_time_output_format>iso</date_time_output_format>
       <output_format_json_quote_64bit_integers>0</output_format_json_quote_64bit_integers>
       ${readSettingsXml}
+      <output_format_parallel_formatting>0</output_format_parallel_formatting>
       <cancel_http_readonly_queries_on_client_close>1</cancel_http_readonly_queries_on_client_close>
       <max_execution_time>30</max_execution_time>
       <max_memory_usage>1000000000</max_memory_usage>

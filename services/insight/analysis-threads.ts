@@ -37,6 +37,8 @@ export interface ThreadsOptions {
 interface Job {
   asked: ThreadAsk;
   key: string;
+  /** What a thread that was asked about the same remembers; null for what none does. */
+  subject: string | null;
   observe(asked: Asked): void;
   resolve(made: MadeAnswer[]): void;
   reject(error: Error): void;
@@ -45,10 +47,17 @@ interface Job {
 interface Thread {
   worker: Worker;
   job: Job | null;
+  /** Others who would like it best wait for it no longer. */
+  isLong: boolean;
+  patience: NodeJS.Timeout | undefined;
   overdue: NodeJS.Timeout | undefined;
 }
 
 const script = new URL('./analysis-thread.ts', import.meta.url);
+
+/** What takes longer in a thread is not waited for by those who would like that one best. */
+const patienceMs = 100;
+const mostRemembered = 1_000;
 
 /**
  * Threads that compute analyses, started when they are first needed. Whatever an analysis does, it ends: by its answer,
@@ -60,6 +69,8 @@ export class AnalysisThreads {
   readonly #waiting: Job[] = [];
   /** Who asks for what is being computed already gets the same answer. */
   readonly #running = new Map<string, Promise<MadeAnswer[]>>();
+  /** Which thread has learned about what; the oldest first. */
+  readonly #knowing = new Map<string, Thread>();
   #closed = false;
 
   constructor(options: ThreadsOptions) {
@@ -67,7 +78,7 @@ export class AnalysisThreads {
   }
 
   run(asked: ThreadAsk, observe: (asked: Asked) => void = () => undefined): Promise<MadeAnswer[]> {
-    const key = JSON.stringify([asked.workspace, asked.ask]);
+    const key = JSON.stringify([asked.workspace, nameOf(asked.ask)]);
     const running = this.#running.get(key);
     if (running !== undefined) return running;
     const made = this.#enqueue(asked, key, observe).finally(() => this.#running.delete(key));
@@ -79,9 +90,9 @@ export class AnalysisThreads {
     this.#closed = true;
     const failure = new AnalysisFailure('closed', 'The service is stopping.');
     for (const job of this.#waiting.splice(0)) job.reject(failure);
-    for (const { job, overdue } of this.#threads) {
-      clearTimeout(overdue);
-      job?.reject(failure);
+    for (const thread of this.#threads) {
+      clearTimers(thread);
+      thread.job?.reject(failure);
     }
     await Promise.all(this.#threads.splice(0).map(({ worker }) => worker.terminate()));
   }
@@ -92,26 +103,51 @@ export class AnalysisThreads {
       if (this.#waiting.length >= this.#options.waitingMost) {
         throw new AnalysisFailure('busy', 'Too many analyses are being computed.');
       }
-      this.#waiting.push({ asked, key, observe, resolve, reject });
+      this.#waiting.push({ asked, key, subject: subjectOf(asked), observe, resolve, reject });
       this.#next();
     });
   }
 
+  /** Has all that can be begun now. */
   #next(): void {
-    const free = this.#threads.find(({ job }) => job === null) ?? this.#startThread();
-    const job = free === undefined ? undefined : this.#waiting.shift();
-    if (free === undefined || job === undefined) return;
-    free.job = job;
-    free.overdue = setTimeout(() => this.#giveUp(free), this.#options.timeoutMs);
-    free.worker.postMessage(job.asked);
+    for (const job of [...this.#waiting]) {
+      const thread = this.#chooseThread(job);
+      if (thread === undefined) continue;
+      this.#waiting.splice(this.#waiting.indexOf(job), 1);
+      this.#begin(thread, job);
+    }
+  }
+
+  /** The one that knows what it is about, unless that is busy for longer. */
+  #chooseThread({ subject }: Job): Thread | undefined {
+    const knowing = subject === null ? undefined : this.#knowing.get(subject);
+    if (knowing?.job === null) return knowing;
+    if (knowing?.isLong === false) return undefined;
+    return this.#threads.find(({ job }) => job === null) ?? this.#startThread();
+  }
+
+  #begin(thread: Thread, job: Job): void {
+    thread.job = job;
+    thread.isLong = false;
+    thread.overdue = setTimeout(() => this.#giveUp(thread), this.#options.timeoutMs);
+    thread.patience = setTimeout(() => {
+      thread.isLong = true;
+      this.#next();
+    }, patienceMs);
+    thread.worker.postMessage(job.asked);
+    if (job.subject === null) return;
+    this.#knowing.delete(job.subject);
+    this.#knowing.set(job.subject, thread);
+    const [oldest] = this.#knowing.keys();
+    if (oldest !== undefined && this.#knowing.size > mostRemembered) this.#knowing.delete(oldest);
   }
 
   #startThread(): Thread | undefined {
     const { threads, database, heapMb } = this.#options;
-    if (this.#threads.length >= threads || this.#waiting.length === 0) return undefined;
+    if (this.#threads.length >= threads) return undefined;
     const resourceLimits = { maxOldGenerationSizeMb: heapMb };
     const worker = new Worker(script, { workerData: { database }, resourceLimits });
-    const thread: Thread = { worker, job: null, overdue: undefined };
+    const thread: Thread = { worker, job: null, isLong: false, patience: undefined, overdue: undefined };
     this.#threads.push(thread);
     worker.on('message', (said: ThreadAnswer) => this.#finish(thread, said));
     worker.on('error', (error: NodeJS.ErrnoException) => this.#lose(thread, error));
@@ -122,7 +158,7 @@ export class AnalysisThreads {
 
   #finish(thread: Thread, { made, failure, questions }: ThreadAnswer): void {
     const { job } = thread;
-    clearTimeout(thread.overdue);
+    clearTimers(thread);
     thread.job = null;
     for (const asked of questions) job?.observe(asked);
     if (made !== undefined) job?.resolve(made);
@@ -146,11 +182,27 @@ export class AnalysisThreads {
     const at = this.#threads.indexOf(thread);
     if (at < 0) return;
     this.#threads.splice(at, 1);
-    clearTimeout(thread.overdue);
+    for (const [subject, knowing] of this.#knowing) if (knowing === thread) this.#knowing.delete(subject);
+    clearTimers(thread);
     void thread.worker.terminate();
     thread.job?.reject(error);
     this.#next();
   }
+}
+
+function clearTimers({ overdue, patience }: Thread): void {
+  clearTimeout(overdue);
+  clearTimeout(patience);
+}
+
+/** Without what was read of it, which is the same for all who ask at the same time. */
+const nameOf = (ask: AnalysisAsk): object => (ask.about === 'workflow' ? ask : { ...ask, run: ask.run.place });
+
+/** Earlier executions of the workflow, which a thread goes on knowing for a while. */
+function subjectOf({ workspace, ask }: ThreadAsk): string | null {
+  if (ask.about === 'workflow') return null;
+  const { source, workflow_id } = ask.run.place;
+  return JSON.stringify([workspace, source, workflow_id]);
 }
 
 function reviveFailure(failure: ThreadFailure | undefined): Error {

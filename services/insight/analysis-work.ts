@@ -17,7 +17,7 @@ import { patternDefaults } from '../analysis/workflow-patterns.ts';
 import { timeWorkflow, type WorkflowRuns } from '../analysis/workflow-runs.ts';
 import { frameAnswer } from './kept-answer.ts';
 import type { PastRuns } from './past-runs.ts';
-import { loadOneRun, loadRecentRuns, type RecentRuns, type RunsWish } from './recent-runs.ts';
+import { type FoundRun, loadOneRun, loadRecentRuns, type RecentRuns, type RunsWish } from './recent-runs.ts';
 
 /** Newest executions that analyses look at, where nobody asks for others. */
 export const defaultRunLimit = 200;
@@ -34,7 +34,7 @@ export interface ExecutionAsk {
   about: 'execution';
   analysis: 'execution_path' | 'eta';
   executionId: string;
-  source: string;
+  run: FoundRun;
   nowMs: number;
   /** Newest executions of its workflow to learn from. */
   limit: number;
@@ -123,8 +123,9 @@ function make(
 
 /** Endings of earlier executions, or what they teach of this one's tasks. */
 async function answerExecution(reader: WorkspaceReader, ask: ExecutionAsk, pastRuns: PastRuns): Promise<MadeAnswer[]> {
-  const { executionId, nowMs, limit } = ask;
-  const { source, workflowId, execution, children } = await loadOneRun(reader, executionId, ask.source);
+  const { executionId, run, nowMs, limit } = ask;
+  const { source, workflow_id: workflowId } = run.place;
+  const { execution, children } = await loadOneRun(reader, executionId, run);
   const learned = await pastRuns.learn(reader, executionId, { workflowId, source, limit, nowMs });
   const { past, leftOut } = learned;
   const found =

@@ -1,13 +1,16 @@
-import { readRunPlaces } from '../../clickhouse/queries/run-places.ts';
+import { type RunPlace, readRunPlaces } from '../../clickhouse/queries/run-places.ts';
 import {
   executionTracesQuestion,
   executionValues,
+  oneExecutionTraceQuestion,
+  oneTaskTraceQuestion,
   type RecentRunRow,
   type RunsAsk,
   recentRunsQuestion,
   runSizesQuestion,
   taskTracesQuestion,
   taskValues,
+  type ValuesRow,
 } from '../../clickhouse/queries/run-traces.ts';
 import { always, workflowSourcesQuestion } from '../../clickhouse/queries/workflow-executions.ts';
 import type { WorkspaceReader } from '../../clickhouse/question.ts';
@@ -50,6 +53,8 @@ const runBounds = {
   recordsOfOneMost: 700_000,
   sliceRecords: 40_000,
   idsOfQuestion: 100,
+  /** Records of one execution that are read where many are served, and handed to a thread; of more the thread reads them itself. */
+  recordsHandedMost: 1_000,
   childrenMost: 500,
 };
 
@@ -195,15 +200,15 @@ async function loadChildren(
   return new Map(children.map((child) => [child.executionId, child]));
 }
 
-export interface OneRun {
-  source: string;
-  workflowId: string;
-  execution: ExecutionTrace;
-  children: Map<string, ExecutionTrace>;
+/** One execution as it is handed to a thread. */
+export interface FoundRun {
+  place: RunPlace;
+  /** Null where that is too much to be handed over. */
+  told: { ofExecution: ValuesRow[]; ofTasks: ValuesRow[] } | null;
 }
 
-/** One execution by its id, with the executions that its tasks started. */
-export async function loadOneRun(reader: WorkspaceReader, id: string, wanted: string): Promise<OneRun> {
+/** One execution by its id, and what was told of it. Those who ask about others at the same time are answered with it. */
+export async function findOneRun(reader: WorkspaceReader, id: string, wanted: string): Promise<FoundRun> {
   const places = await readRunPlaces(reader, id);
   const own = wanted === '' ? places : places.filter(({ source }) => source === wanted);
   const [place, ...others] = own;
@@ -212,11 +217,44 @@ export async function loadOneRun(reader: WorkspaceReader, id: string, wanted: st
     const sources = own.map(({ source }) => source);
     throw new AnalysisFailure('ambiguous_source', `The id is used by ${sources.length} sources.`, { sources });
   }
-  const { source, workflow_id: workflowId } = place;
-  const run = { execution_id: id, at_ms: place.first_ms, last_ms: place.last_ms };
-  const few = await loadFew(reader, [run], source);
-  const executions = few ?? (await loadRuns(reader, [await sizeRun(reader, run, source)], source));
-  return { source, workflowId, execution: executions[0], children: await loadChildren(reader, executions) };
+  const { source, first_ms: fromMs, last_ms: toMs } = place;
+  const ask = { execution: id, source, fromMs, toMs, limit: runBounds.recordsHandedMost + 1 };
+  const [ofExecution, ofTasks] = await Promise.all([
+    reader.askAbout(oneExecutionTraceQuestion, ask),
+    reader.askAbout(oneTaskTraceQuestion, ask),
+  ]);
+  if (ofExecution.length + ofTasks.length === 0) {
+    throw new AnalysisFailure('not_found', 'The records of the execution are no longer kept.');
+  }
+  const isSmall = Math.max(ofExecution.length, ofTasks.length) <= runBounds.recordsHandedMost;
+  return { place, told: isSmall ? { ofExecution, ofTasks } : null };
+}
+
+/** With the executions that its tasks started. */
+export async function loadOneRun(
+  reader: WorkspaceReader,
+  id: string,
+  { place, told }: FoundRun,
+): Promise<{ execution: ExecutionTrace; children: Map<string, ExecutionTrace> }> {
+  const executions = told === null ? await loadLarge(reader, id, place) : gather(told);
+  const [execution] = executions;
+  return { execution, children: await loadChildren(reader, executions) };
+}
+
+async function loadLarge(
+  reader: WorkspaceReader,
+  execution_id: string,
+  { source, first_ms: at_ms, last_ms }: RunPlace,
+): Promise<ExecutionTrace[]> {
+  const run = await sizeRun(reader, { execution_id, at_ms, last_ms }, source);
+  return await loadRuns(reader, [run], source);
+}
+
+function gather({ ofExecution, ofTasks }: NonNullable<FoundRun['told']>): ExecutionTrace[] {
+  const gatherer = new TraceGatherer();
+  for (const { told } of ofExecution) gatherer.add(toExecutionEvent(told));
+  for (const { told } of ofTasks) gatherer.add(toTaskEvent(told));
+  return gatherer.finish();
 }
 
 /** At once, without asking first how much of them there is; null where that is more than one answer should have. */
@@ -229,15 +267,12 @@ async function loadFew(
   if (runs.length === 0) return [];
   const limit = runBounds.sliceRecords;
   const ask = { ...askFor(runs, source), part: 0, parts: 1, limit };
-  const [told, tasksTold] = await Promise.all([
+  const [ofExecution, ofTasks] = await Promise.all([
     reader.ask(executionTracesQuestion, ask),
     reader.ask(taskTracesQuestion, ask),
   ]);
-  if (Math.max(told.length, tasksTold.length) >= limit) return null;
-  const gatherer = new TraceGatherer();
-  for (const values of told) gatherer.add(toExecutionEvent(values.told));
-  for (const values of tasksTold) gatherer.add(toTaskEvent(values.told));
-  return gatherer.finish();
+  if (Math.max(ofExecution.length, ofTasks.length) >= limit) return null;
+  return gather({ ofExecution, ofTasks });
 }
 
 async function sizeRun(reader: WorkspaceReader, run: PlacedRun, source: string): Promise<SizedRun> {

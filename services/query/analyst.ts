@@ -5,6 +5,7 @@ import { AnalysisFailure } from '../insight/analysis-failure.ts';
 import type { AnalysisThreads } from '../insight/analysis-threads.ts';
 import { type AnalysisAsk, defaultRunLimit, type ExecutionAsk, type MadeAnswer } from '../insight/analysis-work.ts';
 import type { AnswerFrame } from '../insight/kept-answer.ts';
+import { findOneRun } from '../insight/recent-runs.ts';
 import { toInstant } from './answer-values.ts';
 import { ApiError, type ApiErrorCode } from './errors.ts';
 import { parseInstantParameter, parseRange, type RangeQuery } from './time-range.ts';
@@ -65,19 +66,24 @@ export class Analyst {
   async askExecution(
     reader: WorkspaceReader,
     requestId: string,
-    ask: Omit<ExecutionAsk, 'about'>,
+    { source, ...ask }: Omit<ExecutionAsk, 'about' | 'run'> & { source: string },
   ): Promise<KeptAnswer> {
-    const [made] = await this.#compute(reader, requestId, { about: 'execution', ...ask });
+    const run = await orApiError(findOneRun(reader, ask.executionId, source));
+    const [made] = await this.#compute(reader, requestId, { about: 'execution', ...ask, run });
     return made;
   }
 
   async #compute({ workspace, note }: WorkspaceReader, requestId: string, ask: AnalysisAsk): Promise<KeptAnswer[]> {
-    try {
-      const made = await this.#threads.run({ workspace, requestId, ask }, note);
-      return made.map(({ text }: MadeAnswer) => stamp(text, this.#nowMs(), false));
-    } catch (error) {
-      throw error instanceof AnalysisFailure ? toApiError(error) : error;
-    }
+    const made = await orApiError(this.#threads.run({ workspace, requestId, ask }, note));
+    return made.map(({ text }: MadeAnswer) => stamp(text, this.#nowMs(), false));
+  }
+}
+
+async function orApiError<Found>(finding: Promise<Found>): Promise<Found> {
+  try {
+    return await finding;
+  } catch (error) {
+    throw error instanceof AnalysisFailure ? toApiError(error) : error;
   }
 }
 

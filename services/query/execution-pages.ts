@@ -43,6 +43,9 @@ const rangeAsk = ({ workflow, fromMs, toMs }: ExecutionsWish) => ({
 const refuseAmbiguous = (sources: readonly string[]): ApiError =>
   new ApiError('ambiguous_source', `The id is used by ${sources.length} sources.`, { sources });
 
+/** Telemetry comes about a second late anyway; and the same page is often open more than once. */
+const keepMs = 1000;
+
 export interface ExecutionPage {
   rows: ListedExecution[];
   nextCursor: string | null;
@@ -55,7 +58,7 @@ export async function readPageBehind(
   { cursor, limit }: { cursor: string | undefined; limit: number },
 ): Promise<ExecutionPage> {
   const { after, fromMs } = readPosition(cursor, wish);
-  const { rows, next } = await readExecutionPage(reader.named('execution_page'), {
+  const { rows, next } = await readExecutionPage(reader.named('execution_page', { keepMs }), {
     workspace: reader.workspace,
     workflowId: wish.workflow,
     state: wish.status,
@@ -100,7 +103,7 @@ export async function readPageSkipping(
   const names = await reader.ask(skippingQuestion, { ...wish, skip, limit });
   const executionIds = names.map(({ execution_id }) => execution_id);
   const named = { workspace: reader.workspace, source: wish.source, executionIds };
-  const rows = names.length === 0 ? [] : await readExecutionsNamed(reader.named('executions_named'), named);
+  const rows = names.length === 0 ? [] : await readExecutionsNamed(reader.named('executions_named', { keepMs }), named);
   return { rows, total: names[0]?.total ?? (await countAll(reader, wish)) };
 }
 

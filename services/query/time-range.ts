@@ -26,6 +26,9 @@ export interface TimeRange {
   zone: string;
 }
 
+/** Now, as ranges see it that end with it: everybody who asks within ten seconds asks for the same, and can be answered at once. */
+export const roundUpNow = (nowMs: number): number => Math.ceil(nowMs / 10_000) * 10_000;
+
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
 const dayMs = 24 * hourMs;

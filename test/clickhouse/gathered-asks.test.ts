@@ -78,6 +78,26 @@ describe('gathered asks', () => {
     expect((await Promise.all(both)).map(({ answer }) => answer.rows)).toEqual([[['a', 1]], [['a', 2]]]);
   });
 
+  it('of too many groups wait for those that came before them, the longest waiting first', async () => {
+    const { asked, ask } = makeStage();
+    const first = [ask('a', undefined, 'one'), ask('b', undefined, 'other')];
+    const later = [ask('c', undefined, 'third'), ask('d', undefined, 'fourth'), ask('e', undefined, 'third')];
+    expect(asked.map(({ about }) => about)).toEqual([['a'], ['b']]);
+    await asked[1].answer();
+    expect(asked.slice(2).map(({ about }) => about)).toEqual([['c', 'e']]);
+    vi.advanceTimersByTime(50);
+    expect(asked.slice(3).map(({ about }) => about)).toEqual([['d']]);
+    // Long answers that come at last let nobody else go who may not.
+    await asked[0].answer();
+    await asked[2].answer();
+    const next = [ask('f', undefined, 'one'), ask('g', undefined, 'other')];
+    expect(asked.slice(4).map(({ about }) => about)).toEqual([['f']]);
+    await asked[3].answer();
+    await asked[4].answer();
+    await asked[5].answer();
+    await Promise.all([...first, ...later, ...next]);
+  });
+
   it('wait for a long answer to another only for a moment', async () => {
     const { asked, ask } = makeStage();
     const long = ask('long');

@@ -5,7 +5,7 @@ import { ExecutionsAnswer, ExecutionsQuery, WorkflowPath } from '../../../schema
 import { orNull, toInstant, toInstantText } from '../answer-values.ts';
 import { findSource, readPageBehind } from '../execution-pages.ts';
 import type { App, Family, Services } from '../families.ts';
-import { parseRange } from '../time-range.ts';
+import { parseRange, roundUpNow } from '../time-range.ts';
 
 /** Executions of a workflow, newest first, page by page. */
 export const executionLists: Family = {
@@ -27,7 +27,7 @@ export const executionLists: Family = {
       },
       async ({ params: { workflow_id }, query, reader }) => {
         const { status = '', source = '', limit, cursor, ...rest } = query;
-        const range = parseRange(rest, '24h', nowMs());
+        const range = parseRange(rest, '24h', roundUpNow(nowMs()));
         const wish = { workflow: workflow_id, status, source, fromMs: range.fromMs, toMs: range.toMs } as const;
         // Where the cursor comes from, the source was looked up already.
         const only = cursor === undefined ? await findSource(reader, wish) : null;

@@ -65,6 +65,31 @@ it('tells each of many executions that are asked for at once as it tells it alon
   expect((await countAsked()) - before).toBeLessThan((turns * paths.length) / 2);
 });
 
+it('answers those who have the same page open at once by the same questions', async () => {
+  const pages = [
+    '/api/v1/workflow-analytics/workflows/scattered/executions?time_range=7d',
+    '/api/workflows/scattered/executions',
+  ];
+  const names = ['execution_page', 'execution_page_behind', 'executions_named', 'execution_payloads'];
+  const countAsked = async () => {
+    const counts = names.map((question) => stand.service.metric('weir_question_duration_seconds_count', { question }));
+    return (await Promise.all(counts)).reduce((sum, count) => sum + (count || 0), 0);
+  };
+  const alone = await Promise.all(pages.map((page) => stand.get<{ items: { id: string }[] }>(page)));
+  const before = await countAsked();
+  const turns = 20;
+  const together = await Promise.all(
+    Array.from({ length: turns }, () => pages)
+      .flat()
+      .map((page) => stand.get<{ items: { id: string }[] }>(page)),
+  );
+  const idsOf = (answers: typeof alone) => answers.map(({ items }) => items.map(({ id }) => id));
+  expect(idsOf(alone).every((ids) => ids.length > 0)).toBe(true);
+  expect(idsOf(together)).toEqual(Array.from({ length: turns }, () => idsOf(alone)).flat());
+  // Five questions for both pages, and again for who comes when a second or ten are over.
+  expect((await countAsked()) - before).toBeLessThanOrEqual(15);
+});
+
 it('counts what has ended as that while another part of the table still says that it runs', async () => {
   await telemetry.database.query('SYSTEM STOP MERGES executions');
   await telemetry.send('executions', toMessages([told('over', 'running', 3), told('open', 'running', 2)]));
@@ -80,5 +105,17 @@ it('counts what has ended as that while another part of the table still says tha
     );
     expect(answer.items.map(({ id }) => id)).toEqual(ids);
     expect(answer.total).toBe(ids.length);
+  }
+});
+
+it('says of an execution whose records are gone that they are', async () => {
+  await telemetry.send('executions', toMessages([told('gone', 'completed', 5)]));
+  await telemetry.waitStored(60_000);
+  await telemetry.database.query("DELETE FROM execution_events WHERE execution_id = 'gone'");
+  for (const part of ['', '/tasks', '/timeline', '/critical-path', '/eta']) {
+    const response = await stand.call(`/api/v1/workflow-analytics/executions/gone${part}`);
+    expect(response.status, part).toBe(404);
+    const { error } = (await response.json()) as { error: { message: string } };
+    expect(error.message, part).toContain('no longer kept');
   }
 });
