@@ -2,6 +2,7 @@ import type { RowReader } from '../question.ts';
 import {
   describeListed,
   type ListedExecution,
+  namesOfOpen,
   ofOpen,
   type StandingRow,
   standingExecutions,
@@ -78,6 +79,11 @@ const executionList: List = {
   condition: 'workflow_id = {subject: String}',
   keys: ['source', 'execution_id'],
 };
+/** The newest are often all running: to find that out of each of them takes longer than to leave them out. */
+const listOfEnded: List = {
+  ...executionList,
+  condition: `${executionList.condition} AND (source, execution_id) NOT IN (${namesOfOpen})`,
+};
 const taskList: List = {
   table: 'task_list',
   condition: "task_id = {subject: String} AND ({error_type: String} = '' OR error_type = {error_type: String})",
@@ -89,8 +95,9 @@ export async function readExecutionPage(
   question: ExecutionPageQuestion,
 ): Promise<EntityPage<ListedExecution>> {
   if (openStates.includes(question.state)) return readOpenExecutions(reader, question);
-  const subject = { subject: question.workflowId, error_type: '' };
-  return readPage(reader, executionList, question, subject, (names) => readExecutions(reader, question, names));
+  const subject = { subject: question.workflowId, workflow: question.workflowId, error_type: '' };
+  const list = question.state === 'completed' ? listOfEnded : executionList;
+  return readPage(reader, list, question, subject, (names) => readExecutions(reader, question, names));
 }
 
 const openStates: readonly string[] = ['pending', 'running', 'suspended'];

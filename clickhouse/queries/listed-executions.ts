@@ -90,6 +90,9 @@ export const ofOpen = {
   standing: `${isOpen} AND ${isOfWorkflow}`,
 };
 
+/** Sources and names of all that is open, where `workflow` and `source` are given as in `ofOpen`. */
+export const namesOfOpen = `SELECT source, execution_id FROM ${mergedExecutions([only('now', 'state'), only('workflow', 'workflow_id')], ofOpen.named)} WHERE ${ofOpen.standing}`;
+
 /** Rows of what is chosen by names, for `describeListed`. */
 export const standingExecutions = (where: string): string => {
   const told = plainColumns.filter((column) => column !== 'source' && column !== 'execution_id');

@@ -16,10 +16,13 @@ export const always = { fromMs: 0, toMs: latestInstantMs };
 const inRange = `at >= fromUnixTimestamp64Milli({fromMs: Int64}) AND at < fromUnixTimestamp64Milli({toMs: Int64})`;
 const ofWorkflow = `workspace = {workspace: String} AND workflow_id = {workflow: String} AND state = ''`;
 
+/** Beside a page, how many there are is no more than a size. */
+const countKeepMs = 5_000;
+
 /** How many were first seen in a range. An execution may be listed at several times; it counts once. */
 export const executionCountQuestion: Question<WorkflowRange & { source: string }, { executions: number }> = {
   name: 'execution_count',
-  keepMs: 1000,
+  keepMs: countKeepMs,
   sql: () =>
     `SELECT uniqExact(execution_id) AS executions FROM execution_list WHERE ${ofWorkflow} AND ${inRange} AND source = {source: String} SETTINGS final = 0`,
 };
@@ -50,7 +53,7 @@ export interface OpenCount {
 /** What has not ended, or runs again, by its state now and the end that rollups count of it. */
 export const openCountsQuestion: Question<{ workflow: string; source: string }, OpenCount> = {
   name: 'open_counts',
-  keepMs: 1000,
+  keepMs: countKeepMs,
   sql: () => `SELECT tupleElement(now, 'state') AS state, tupleElement(last_end, 'state') AS last_end_state, count() AS executions
 FROM ${mergedExecutions([only('now', 'state'), only('workflow', 'workflow_id'), only('last_end', 'state')], ofOpen.named)}
 WHERE ${ofOpen.standing}
@@ -63,11 +66,11 @@ export interface SkippingAsk extends WorkflowRange {
   limit: number;
 }
 
-/** Names of executions behind the newest ones, and how many there are: each stands where it was first seen, which is the least of its places. */
-export const skippingQuestion: Question<SkippingAsk, { at_ms: number; execution_id: string; total: number }> = {
+/** Names of executions behind the newest ones: each stands where it was first seen, which is the least of its places. */
+export const skippingQuestion: Question<SkippingAsk, { at_ms: number; execution_id: string }> = {
   name: 'execution_page_behind',
   keepMs: 1000,
-  sql: () => `SELECT toUnixTimestamp64Milli(min(at)) AS at_ms, execution_id, toFloat64(count() OVER ()) AS total FROM execution_list
+  sql: () => `SELECT toUnixTimestamp64Milli(min(at)) AS at_ms, execution_id FROM execution_list
 WHERE ${ofWorkflow} AND ${inRange} AND source = {source: String}
 GROUP BY execution_id ORDER BY at_ms DESC, execution_id DESC LIMIT {limit: UInt32} OFFSET {skip: UInt32} SETTINGS final = 0`,
 };

@@ -98,16 +98,24 @@ export async function readPageSkipping(
   if (status !== '') {
     const sifted = readSifted(reader, wish, { skip, limit });
     const [rows, total] = await Promise.all([sifted, countOfState(reader, wish, status)]);
-    return { rows, total };
+    return { rows, total: settleTotal(total, rows.length, { skip, limit }) };
   }
-  const names = await reader.ask(skippingQuestion, { ...wish, skip, limit });
+  const [names, counted] = await Promise.all([
+    reader.ask(skippingQuestion, { ...wish, skip, limit }),
+    countAll(reader, wish),
+  ]);
   const executionIds = names.map(({ execution_id }) => execution_id);
   const named = { workspace: reader.workspace, source: wish.source, executionIds };
   const rows = names.length === 0 ? [] : await readExecutionsNamed(reader.named('executions_named', { keepMs }), named);
-  return { rows, total: names[0]?.total ?? (await countAll(reader, wish)) };
+  return { rows, total: settleTotal(counted, names.length, { skip, limit }) };
 }
 
-/** Behind the last page nobody has counted yet. */
+/** They were counted a moment before; a page with room left tells it by itself. */
+function settleTotal(counted: number, found: number, { skip, limit }: { skip: number; limit: number }): number {
+  if (found === 0 && skip > 0) return counted;
+  return found < limit ? skip + found : Math.max(counted, skip + found);
+}
+
 async function countAll(reader: WorkspaceReader, wish: ExecutionsWish): Promise<number> {
   const [counted] = await reader.ask(executionCountQuestion, { ...rangeAsk(wish), source: wish.source });
   return counted?.executions ?? 0;
