@@ -35,17 +35,28 @@ export class KeptAnswers {
     this.#nowMs = nowMs;
   }
 
-  /** The answer under the key, unless it is older; `isAsked` says whether ClickHouse was asked for it in the name of this call. */
+  /**
+   * The answer under the key in a workspace, unless it is older; `isAsked` says whether ClickHouse was asked for it in the name of
+   * this call.
+   */
   async ask<Row>(
-    key: string,
+    workspace: string,
+    name: string,
     { keepMs, signal }: { keepMs: number; signal: AbortSignal | undefined },
     ask: (signal: AbortSignal) => Promise<Answer<Row>>,
   ): Promise<{ answer: Answer<Row>; isAsked: boolean }> {
+    const key = prefixOf(workspace) + name;
     const known = this.#entries.get(key);
     const isFresh = known !== undefined && freshUntilMs(known) > this.#nowMs();
     const entry = isFresh ? known : this.#begin(key, keepMs, ask);
     const answer = (await this.#wait(key, entry, signal)) as Answer<Row>;
     return { answer, isAsked: !isFresh };
+  }
+
+  /** After a change, whoever made it is to see it at once. */
+  forget(workspace: string): void {
+    const prefix = prefixOf(workspace);
+    for (const [key, entry] of this.#entries) if (key.startsWith(prefix)) this.#forget(key, entry);
   }
 
   #begin<Row>(key: string, keepMs: number, ask: (signal: AbortSignal) => Promise<Answer<Row>>): Entry {
@@ -113,6 +124,8 @@ export class KeptAnswers {
     this.#bytes -= entry.bytes;
   }
 }
+
+const prefixOf = (workspace: string): string => `${JSON.stringify(workspace)} `;
 
 const freshUntilMs = ({ answeredAtMs, isEmpty, keepMs }: Entry): number =>
   (answeredAtMs ?? Number.POSITIVE_INFINITY) + (isEmpty ? Math.min(keepMs, emptyKeptMs) : keepMs);

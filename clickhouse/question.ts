@@ -81,6 +81,11 @@ export class WorkspaceReader {
     this.#observe = observe;
   }
 
+  /** Has everything of the workspace asked anew, after a change to it. */
+  forgetKept(): void {
+    this.#kept?.forget(this.workspace);
+  }
+
   /** Takes down what was asked in the name of the same request elsewhere. */
   readonly note = (asked: Asked): void => this.#observe(asked);
 
@@ -116,7 +121,7 @@ export class WorkspaceReader {
     const answer = async (signal: AbortSignal | undefined): Promise<Found<Row>> => ({
       answer: await this.#put<Row>(name, sql, params, settings, signal),
     });
-    const key = () => JSON.stringify([this.workspace, sql, params, settings]);
+    const key = () => JSON.stringify([sql, params, settings]);
     return await this.#observed(name, () => this.#keep(key, keepMs, answer));
   }
 
@@ -128,7 +133,7 @@ export class WorkspaceReader {
   ): Promise<Found<Row>> {
     if (keepMs === 0 || this.#kept === undefined) return await answer(this.#signal);
     let found: Found<Row> | undefined;
-    const kept = await this.#kept.ask<Row>(key(), { keepMs, signal: this.#signal }, async (signal) => {
+    const kept = await this.#kept.ask<Row>(this.workspace, key(), { keepMs, signal: this.#signal }, async (signal) => {
       found = await answer(signal);
       return found.answer;
     });

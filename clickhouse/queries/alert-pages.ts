@@ -26,6 +26,7 @@ const orAny = (column: string, name: string): string => `({${name}: String} = ''
 
 export const alertsQuestion: Question<AlertsAsk, AlertRecord> = {
   name: 'alerts',
+  keepMs: 1000,
   sql: () => `SELECT ${alertColumns} FROM (
   SELECT * FROM alerts
   WHERE workspace = {workspace: String}

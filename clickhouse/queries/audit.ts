@@ -60,7 +60,15 @@ WHERE ({collection: String} = '' OR collection = {collection: String}) AND ({key
   AND (at_ms, place) < ({afterMs: Int64}, {afterPlace: String})
 ORDER BY at_ms DESC, place DESC LIMIT {limit: UInt32}`;
 
-export const auditQuestion: Question<AuditAsk, AuditRow> = { name: 'audit', sql: auditOf([changes, commands]) };
+export const auditQuestion: Question<AuditAsk, AuditRow> = {
+  name: 'audit',
+  keepMs: 1000,
+  sql: auditOf([changes, commands]),
+};
 
 /** Where nobody gives commands. */
-export const changesQuestion: Question<AuditAsk, AuditRow> = { name: 'audit_changes', sql: auditOf([changes]) };
+export const changesQuestion: Question<AuditAsk, AuditRow> = {
+  name: 'audit_changes',
+  keepMs: 1000,
+  sql: auditOf([changes]),
+};

@@ -22,17 +22,12 @@ const seenTables: readonly { table: string; when: string }[] = [
   { table: 'execution_cells', when: 'w.window_start >= ends.2' },
 ];
 
-/** Workflows from one on, in the order of their names; '' begins with the first. */
-export const seenWorkflowsQuestion: Question<{ workflow: string; after: string; limit: number }, SeenWorkflow> = {
-  name: 'seen_workflows',
-  keepMs: 1000,
-  sql: ({ workflow }) => {
-    const named = workflow === '' ? ' AND w.workflow_id > {after: String}' : ' AND w.workflow_id = {workflow: String}';
-    const tables = seenTables.map(
-      ({ table, when }) =>
-        `SELECT ${seenColumns} FROM ${table} AS w FINAL WHERE w.workspace = {workspace: String}${named} AND ${when}`,
-    );
-    return `WITH (SELECT (maxIf(boundary, target = 'execution_days'), maxIf(boundary, target = 'execution_hours')) FROM rollup_cursors) AS ends
+const seenWhere = (named: string) => (): string => {
+  const tables = seenTables.map(
+    ({ table, when }) =>
+      `SELECT ${seenColumns} FROM ${table} AS w FINAL WHERE w.workspace = {workspace: String} AND ${named} AND ${when}`,
+  );
+  return `WITH (SELECT (maxIf(boundary, target = 'execution_days'), maxIf(boundary, target = 'execution_hours')) FROM rollup_cursors) AS ends
 SELECT workflow_id, source, anyLast(s.project) AS project, sum(s.finished) AS finished_executions,
   toUnixTimestamp(max(s.window_start)) AS last_window_s,
   arraySort(groupUniqArrayIf(100)(s.workflow_version, s.workflow_version != '')) AS versions
@@ -40,7 +35,22 @@ FROM (
   ${tables.join('\n  UNION ALL\n  ')}
 ) AS s
 GROUP BY workflow_id, source ORDER BY workflow_id, source LIMIT {limit: UInt32}`;
-  },
+};
+
+/** Workflows behind one, in the order of their names; '' begins with the first. */
+export const seenWorkflowsQuestion: Question<{ after: string; limit: number }, SeenWorkflow> = {
+  name: 'seen_workflows',
+  keepMs: 1000,
+  sql: seenWhere('w.workflow_id > {after: String}'),
+};
+
+/** What a workflow is made of is learned from many executions, and hardly changes with the next one. */
+const learnedKeepMs = 5000;
+
+export const seenWorkflowQuestion: Question<{ workflow: string; limit: number }, SeenWorkflow> = {
+  name: 'seen_workflow',
+  keepMs: learnedKeepMs,
+  sql: seenWhere('w.workflow_id = {workflow: String}'),
 };
 
 export interface SeenTask {
@@ -56,9 +66,6 @@ export interface SeenTask {
   median_ms: number | null;
   failed: number;
 }
-
-/** What a workflow is made of is learned from many executions, and hardly changes with the next one. */
-const learnedKeepMs = 5000;
 
 /** The newest first; one that is listed at several times may be given as often. */
 export const newestExecutionsQuestion: Question<

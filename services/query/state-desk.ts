@@ -61,7 +61,9 @@ export class StateDesk {
     value: object,
     options: ChangeOptions = {},
   ): Promise<StateReceipt> {
-    return await tell(() => this.#publisher.put({ ...describe(reader, caller, requestId, entry, options), value }));
+    return await tell(reader, () =>
+      this.#publisher.put({ ...describe(reader, caller, requestId, entry, options), value }),
+    );
   }
 
   async remove(
@@ -69,7 +71,7 @@ export class StateDesk {
     entry: Entry,
     options: ChangeOptions = {},
   ): Promise<StateReceipt> {
-    return await tell(() => this.#publisher.remove(describe(reader, caller, requestId, entry, options)));
+    return await tell(reader, () => this.#publisher.remove(describe(reader, caller, requestId, entry, options)));
   }
 }
 
@@ -85,9 +87,11 @@ function describe(reader: WorkspaceReader, caller: Caller, requestId: string, en
   };
 }
 
-async function tell(change: () => Promise<StateReceipt>): Promise<StateReceipt> {
+async function tell(reader: WorkspaceReader, change: () => Promise<StateReceipt>): Promise<StateReceipt> {
   try {
-    return await change();
+    const receipt = await change();
+    reader.forgetKept();
+    return receipt;
   } catch (error) {
     if (!(error instanceof StateFailure)) throw error;
     const details = error.currentRevision === null ? undefined : { current_revision: error.currentRevision };

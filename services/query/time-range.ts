@@ -78,9 +78,17 @@ function checkRange(range: TimeRange): TimeRange {
   return range;
 }
 
+/** By what callers write; only names that pass are kept, whatever their spelling. */
+const zones = new Map<string, string>();
+const mostZones = 2_000;
+
 function parseZone(zone: string): string {
+  const known = zones.get(zone);
+  if (known !== undefined) return known;
   try {
-    return new Intl.DateTimeFormat('en', { timeZone: zone }).resolvedOptions().timeZone;
+    const { timeZone } = new Intl.DateTimeFormat('en', { timeZone: zone }).resolvedOptions();
+    if (zones.size < mostZones) zones.set(zone, timeZone);
+    return timeZone;
   } catch {
     return refuse('parameter time_zone must be an IANA name such as Europe/Berlin');
   }

@@ -17,7 +17,7 @@ import type { Sample } from '../analysis/change.ts';
 import { toInstant } from './answer-values.ts';
 import { ApiError } from './errors.ts';
 import { MergedHistogram } from './merged-histogram.ts';
-import type { Steps } from './time-range.ts';
+import { periodBefore, type Steps } from './time-range.ts';
 
 /** Rollups as routes ask for them: groups, each with its whole range and its steps. */
 export interface WindowsWish {
@@ -71,7 +71,20 @@ interface Distribution {
 const mostRows = 50_000;
 const mostGroups = 500;
 
-export async function readWindows(reader: WorkspaceReader, wish: WindowsWish): Promise<WindowGroup[]> {
+/** Groups of a range; with what they were in the range of the same length right before, by their keys. */
+interface ComparedGroups {
+  groups: WindowGroup[];
+  before: Map<string, WindowRow>;
+}
+
+export const readWindows = async (reader: WorkspaceReader, wish: WindowsWish): Promise<WindowGroup[]> =>
+  (await readRanges(reader, wish, null)).groups;
+
+/** By one question: planning two takes longer than what is read for one of them. */
+export const readWindowsAndBefore = (reader: WorkspaceReader, wish: WindowsWish): Promise<ComparedGroups> =>
+  readRanges(reader, wish, periodBefore(wish.steps));
+
+async function readRanges(reader: WorkspaceReader, wish: WindowsWish, before: Steps | null): Promise<ComparedGroups> {
   const {
     subject,
     steps,
@@ -89,16 +102,40 @@ export async function readWindows(reader: WorkspaceReader, wish: WindowsWish): P
     ...(ends as RollupEnds),
     subject,
     level: steps.level,
-    from: steps.fromMs / 1000,
+    from: (before ?? steps).fromMs / 1000,
     to: steps.toMs / 1000,
-    starts: steps.startsMs.map((ms) => ms / 1000),
+    starts: [...(before?.startsMs ?? []), ...steps.startsMs].map((ms) => ms / 1000),
     counts,
     distributions,
     needs,
     groupBy,
     largest,
   });
-  return collectGroups(rows, steps, distributions);
+  return compareRanges(rows, steps, distributions, before);
+}
+
+/** What was made of rows that several are answered by, for as long as these are kept. */
+const made = new WeakMap<readonly WindowSums[], ComparedGroups>();
+
+function compareRanges(
+  rows: readonly WindowSums[],
+  steps: Steps,
+  names: readonly DistributionName[],
+  before: Steps | null,
+): ComparedGroups {
+  const known = made.get(rows);
+  if (known !== undefined) return known;
+  const isBefore = ({ start }: WindowSums) => before !== null && start * 1000 < steps.fromMs;
+  const found = {
+    groups: collectGroups(before === null ? rows : rows.filter((row) => !isBefore(row)), steps, names),
+    before: new Map(
+      [...Map.groupBy(rows.filter(isBefore), ({ group_key }) => group_key)].map(
+        ([key, own]) => [key, mergeRows(own, names)] as const,
+      ),
+    ),
+  };
+  made.set(rows, found);
+  return found;
 }
 
 function collectGroups(

@@ -3,7 +3,7 @@ import {
   newestExecutionsQuestion,
   type SeenWorkflow,
   seenTasksQuestion,
-  seenWorkflowsQuestion,
+  seenWorkflowQuestion,
 } from '../../clickhouse/queries/workflows.ts';
 import type { WorkspaceReader } from '../../clickhouse/question.ts';
 import { definitionKey, definitionsCollection } from '../simulator/seed-records.ts';
@@ -90,7 +90,7 @@ export async function learnWorkflow(
 }
 
 async function findSeen(reader: WorkspaceReader, workflow: string, source: string): Promise<SeenWorkflow | null> {
-  const all = await reader.ask(seenWorkflowsQuestion, { workflow, after: '', limit: mostSources });
+  const all = await reader.ask(seenWorkflowQuestion, { workflow, limit: mostSources });
   const seen = all.filter((one) => source === '' || one.source === source);
   if (seen.length > 1) {
     const sources = seen.map((one) => one.source);

@@ -11,8 +11,9 @@ function makeStage() {
     asked: [] as { signal: AbortSignal; answer: (rows: number[], bytes?: number) => void; fail: () => void }[],
   };
   const kept = new KeptAnswers(() => stage.nowMs);
-  const ask = (key: string, signal?: AbortSignal, ownMs = keepMs) =>
+  const ask = (key: string, signal?: AbortSignal, ownMs = keepMs, workspace = 'own') =>
     kept.ask<number>(
+      workspace,
       key,
       { keepMs: ownMs, signal },
       (own) =>
@@ -22,7 +23,7 @@ function makeStage() {
           own.addEventListener('abort', () => reject(new Error('aborted')));
         }),
     );
-  return { stage, ask };
+  return { stage, ask, kept };
 }
 
 describe('kept answers', () => {
@@ -55,6 +56,24 @@ describe('kept answers', () => {
     expect(await second).toMatchObject({ isAsked: true, answer: { rows: [1] } });
     stage.nowMs = 1_000 + keepMs - 1;
     expect(await ask('a')).toMatchObject({ isAsked: false, answer: { rows: [1] } });
+  });
+
+  it('of a workspace are forgotten at once, also those that are still being asked for, and no others', async () => {
+    const { stage, ask, kept } = makeStage();
+    const asks = [ask('a'), ask('a', undefined, keepMs, 'own other'), ask('b')];
+    stage.asked[0].answer([1]);
+    stage.asked[1].answer([2]);
+    await Promise.all(asks.slice(0, 2));
+    kept.forget('own');
+    stage.asked[2].answer([3]);
+    // Whoever came before the change may be told what was before it.
+    expect(await asks[2]).toMatchObject({ answer: { rows: [3] } });
+    const again = [ask('a'), ask('b')];
+    expect(stage.asked).toHaveLength(5);
+    stage.asked[3].answer([4]);
+    stage.asked[4].answer([5]);
+    expect(await Promise.all(again)).toMatchObject([{ answer: { rows: [4] } }, { answer: { rows: [5] } }]);
+    expect(await ask('a', undefined, keepMs, 'own other')).toMatchObject({ isAsked: false, answer: { rows: [2] } });
   });
 
   it('are told apart by their keys', async () => {

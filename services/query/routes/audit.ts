@@ -9,7 +9,7 @@ import { runsEverything } from '../auth.ts';
 import { readCursor, writeCursor } from '../cursors.ts';
 import { ApiError } from '../errors.ts';
 import type { App, Family, Services } from '../families.ts';
-import { parseRange } from '../time-range.ts';
+import { parseRange, roundUpNow } from '../time-range.ts';
 
 /** Who set up or asked for what, when and why. */
 export const audit: Family = {
@@ -31,7 +31,7 @@ export const audit: Family = {
       },
       async ({ query, reader, readerOf, caller }) => {
         const { collection = '', key = '', author = '', limit, cursor, ...rest } = query;
-        const { fromMs, toMs } = parseRange(rest, '30d', nowMs() + clockSlackMs);
+        const { fromMs, toMs } = parseRange(rest, '30d', roundUpNow(nowMs()) + clockSlackMs);
         const position = readPosition(cursor);
         const ask = { collection, key, author, fromMs, toMs, ...position, limit: limit + 1 };
         const hidden = runsEverything(caller) ? '' : keysCollection;

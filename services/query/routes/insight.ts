@@ -12,7 +12,7 @@ import { answers } from '../../../schemas/api/parts.ts';
 import { compareMeans, compareShares } from '../../analysis/change.ts';
 import { explainIf, toInstant } from '../answer-values.ts';
 import type { App, Family, Services } from '../families.ts';
-import { parseRange, periodBefore, planSteps, type Steps, wholeRange } from '../time-range.ts';
+import { parseRange, planSteps, type Steps, wholeRange } from '../time-range.ts';
 import {
   costOf,
   countOf,
@@ -25,6 +25,7 @@ import {
   ratioOf,
   readLargest,
   readWindows,
+  readWindowsAndBefore,
   sampleOf,
   type WindowGroup,
   type WindowRow,
@@ -142,17 +143,15 @@ function registerTrends(app: App, { nowMs }: Services): void {
     const range = parseRange(query, '30d', nowMs());
     const steps = planSteps(range, '1d');
     const wish = { subject: 'executions', filters: { workflow_id } } as const;
-    const [[group], [before]] = await Promise.all([
-      readWindows(reader, { ...wish, steps, needs: ['cost'] }),
-      readWindows(reader, { ...wish, steps: periodBefore(steps) }),
-    ]);
+    const { groups, before: groupsBefore } = await readWindowsAndBefore(reader, { ...wish, steps, needs: ['cost'] });
+    const [group, before] = [groups[0], groupsBefore.get('')];
     const failures = (row: WindowRow | undefined) => ({ hits: failuresOf(row), of: row?.finished ?? 0 });
     return {
       range: describeRange(steps),
       days: steps.startsMs.map((ms, at) => describeDay(dayOf(ms, range.zone), group?.steps[at])),
       change: {
-        duration: compareMeans(sampleOf(before?.whole, 'duration'), sampleOf(group?.whole, 'duration'), 'less'),
-        failure_rate: compareShares(failures(before?.whole), failures(group?.whole), 'less'),
+        duration: compareMeans(sampleOf(before, 'duration'), sampleOf(group?.whole, 'duration'), 'less'),
+        failure_rate: compareShares(failures(before), failures(group?.whole), 'less'),
       },
     };
   });

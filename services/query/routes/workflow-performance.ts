@@ -5,7 +5,7 @@ import { compareCounts, compareMeans, compareShares } from '../../analysis/chang
 import { toInstant } from '../answer-values.ts';
 import { ApiError } from '../errors.ts';
 import type { App, Family, Services } from '../families.ts';
-import { parseRange, periodBefore, planSteps, type Steps } from '../time-range.ts';
+import { parseRange, planSteps, type Steps } from '../time-range.ts';
 import {
   costOf,
   countOf,
@@ -15,7 +15,7 @@ import {
   meanOf,
   percentileOf,
   ratioOf,
-  readWindows,
+  readWindowsAndBefore,
   sampleOf,
   takeOnlySource,
   type WindowRow,
@@ -40,29 +40,25 @@ export const workflowPerformance: Family = {
       async ({ params: { workflow_id }, query, reader }) => {
         const range = parseRange(query, '7d', nowMs());
         const steps = planSteps(range, query.step);
-        const wish = {
+        const { groups, before: groupsBefore } = await readWindowsAndBefore(reader, {
+          steps,
           subject: 'executions',
           filters: { workflow_id, source: query.source },
           distributions: ['duration', 'queue'],
           groupBy: 'source',
           needs: ['cost'],
-        } as const;
-        const [groups, groupsBefore] = await Promise.all([
-          readWindows(reader, { ...wish, steps }),
-          readWindows(reader, { ...wish, distributions: ['duration'], needs: [], steps: periodBefore(steps) }),
-        ]);
+        });
         const group = takeOnlySource(groups);
         if (group === null) {
           throw new ApiError('not_found', 'The workspace has no telemetry of this workflow in the range.');
         }
-        const before = groupsBefore.find(({ key }) => key === group.key);
         const hours = (Math.min(range.toMs, steps.toMs) - steps.fromMs) / 3_600_000;
         return {
           workflowId: workflow_id,
           range: describeRange(steps),
           ...describeMetrics(group.whole, hours),
           percentiles: describeMethod(steps),
-          trend: describeTrend(before?.whole, group.whole),
+          trend: describeTrend(groupsBefore.get(group.key), group.whole),
           series: describeSeries(group.steps, steps),
         };
       },

@@ -1,6 +1,10 @@
 import type { Static } from 'typebox';
 import { type StateChangeAnswerRow, stateChangesQuestion } from '../../../clickhouse/queries/state-entries.ts';
-import { type SeenWorkflow, seenWorkflowsQuestion } from '../../../clickhouse/queries/workflows.ts';
+import {
+  type SeenWorkflow,
+  seenWorkflowQuestion,
+  seenWorkflowsQuestion,
+} from '../../../clickhouse/queries/workflows.ts';
 import type { WorkspaceReader } from '../../../clickhouse/question.ts';
 import { answers } from '../../../schemas/api/parts.ts';
 import {
@@ -51,7 +55,7 @@ function registerList(app: App): void {
       const [after] = cursor === undefined ? [''] : readCursor(cursor, ['string']);
       const [declared, seen] = await Promise.all([
         listDeclared(reader),
-        reader.ask(seenWorkflowsQuestion, { workflow: '', after, limit: mostSeen }),
+        reader.ask(seenWorkflowsQuestion, { after, limit: mostSeen }),
       ]);
       const wanted = declared.filter(
         (one) => one.workflow > after && (project === undefined || one.project === project),
@@ -227,7 +231,7 @@ function registerVersions(app: App): void {
       const project = await projectOf(reader, workflow, named);
       const [changes, all] = await Promise.all([
         readChanges(reader, workflow, project),
-        reader.ask(seenWorkflowsQuestion, { workflow, after: '', limit: 100 }),
+        reader.ask(seenWorkflowQuestion, { workflow, limit: 100 }),
       ]);
       const seen = all.filter((one) => source === undefined || one.source === source);
       if (changes.length + seen.length === 0) throw new ApiError('not_found', 'The workspace knows no such workflow.');

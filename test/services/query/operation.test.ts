@@ -336,6 +336,17 @@ describe('the audit trail', () => {
     expect(paged).toEqual(items);
   });
 
+  it('shows a change to whoever made it, however often others look meanwhile', async () => {
+    let isMade = false;
+    const making = send('PUT', '/api/v1/workflows/audited', { ...exampleWorkflows[3], id: 'audited' }).finally(() => {
+      isMade = true;
+    });
+    while (!isMade) await read('?limit=20', boss);
+    expect((await making).status).toBe(200);
+    const { items } = await read('?limit=20', boss);
+    expect(items).toContainEqual(expect.objectContaining({ action: 'made', key: expect.stringContaining('audited') }));
+  });
+
   it('shows changes of keys to administrators of everything, without their hashes', async () => {
     expect((await read('?collection=api-keys', boss)).items).toEqual([]);
     const { items } = await read('?collection=api-keys', admin);
