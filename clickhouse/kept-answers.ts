@@ -12,6 +12,9 @@ interface Entry {
   keepMs: number;
 }
 
+/** How old an answer may be, where that is up to what it says. */
+export type KeepMs<Row> = number | ((rows: readonly Row[], nowMs: number) => number);
+
 const mostKept = 500;
 /** Of an answer that is kept; larger ones are only shared by those who wait for them at once. */
 const mostKeptBytes = 2_000_000;
@@ -42,7 +45,7 @@ export class KeptAnswers {
   async ask<Row>(
     workspace: string,
     name: string,
-    { keepMs, signal }: { keepMs: number; signal: AbortSignal | undefined },
+    { keepMs, signal }: { keepMs: KeepMs<Row>; signal: AbortSignal | undefined },
     ask: (signal: AbortSignal) => Promise<Answer<Row>>,
   ): Promise<{ answer: Answer<Row>; isAsked: boolean }> {
     const key = prefixOf(workspace) + name;
@@ -59,22 +62,16 @@ export class KeptAnswers {
     for (const [key, entry] of this.#entries) if (key.startsWith(prefix)) this.#forget(key, entry);
   }
 
-  #begin<Row>(key: string, keepMs: number, ask: (signal: AbortSignal) => Promise<Answer<Row>>): Entry {
+  #begin<Row>(key: string, keepMs: KeepMs<Row>, ask: (signal: AbortSignal) => Promise<Answer<Row>>): Entry {
     const asking = new AbortController();
-    const entry: Entry = {
-      answer: ask(asking.signal),
-      asking,
-      waiting: 0,
-      answeredAtMs: null,
-      isEmpty: false,
-      bytes: 0,
-      keepMs,
-    };
+    const answer = ask(asking.signal);
+    const entry: Entry = { answer, asking, waiting: 0, answeredAtMs: null, isEmpty: false, bytes: 0, keepMs: 0 };
     this.#forget(key, this.#entries.get(key));
     this.#entries.set(key, entry);
-    entry.answer.then(
+    answer.then(
       ({ rows, bytes }) => {
         entry.answeredAtMs = this.#nowMs();
+        entry.keepMs = typeof keepMs === 'number' ? keepMs : keepMs(rows, entry.answeredAtMs);
         entry.isEmpty = rows.length === 0;
         if (this.#entries.get(key) !== entry) return;
         entry.bytes = bytes;

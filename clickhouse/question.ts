@@ -1,6 +1,7 @@
 import type { Answer, Database } from './client.ts';
 import type { Gathered, GatheredAsks } from './gathered-asks.ts';
-import type { KeptAnswers } from './kept-answers.ts';
+import type { KeepMs, KeptAnswers } from './kept-answers.ts';
+import type { KeptRows, RowMemory } from './kept-rows.ts';
 
 /**
  * One question that the API asks, in SQL with typed parameters. It names the workspace itself, which lets the
@@ -20,8 +21,8 @@ export interface Question<Params, Row> {
 /** A question about one thing, which several who ask about different things at once are answered by one. */
 export interface GatheredQuestion<Ask, Row> {
   name: string;
-  /** How old an answer may be, as of other questions. */
-  keepMs?: number;
+  /** How old an answer may be, as of other questions; it may be up to what is told. */
+  keepMs?: number | ((ask: Ask, rows: readonly Row[], nowMs: number) => number);
   /** About all that the parameters name. */
   sql: string;
   params: (asks: readonly Ask[]) => Record<string, unknown>;
@@ -49,6 +50,8 @@ export interface AskScope {
   kept?: KeptAnswers;
   /** Where questions about one thing are put together with others of the same workspace. */
   gathered?: GatheredAsks;
+  /** Where what was told of things that are over is found again. */
+  keptRows?: KeptRows;
 }
 
 /** Answers questions whose text is put together where they are asked; the whole client, or one workspace of it. */
@@ -58,6 +61,8 @@ export interface RowReader {
     params?: Record<string, unknown>,
     settings?: Record<string, string | number>,
   ): Promise<Row[]>;
+  /** Of what is asked about; whoever has none asks anew each time. */
+  memory?: RowMemory | undefined;
 }
 
 /** Asks in the name of one workspace. */
@@ -68,16 +73,18 @@ export class WorkspaceReader {
   readonly #signal: AbortSignal | undefined;
   readonly #kept: KeptAnswers | undefined;
   readonly #gathered: GatheredAsks | undefined;
+  readonly #keptRows: KeptRows | undefined;
   readonly #observe: (asked: Asked) => void;
 
   constructor(database: Database, scope: AskScope, observe: (asked: Asked) => void) {
-    const { workspace, requestId, signal, kept, gathered } = scope;
+    const { workspace, requestId, signal, kept, gathered, keptRows } = scope;
     this.workspace = workspace;
     this.#database = database;
     this.#requestId = requestId;
     this.#signal = signal;
     this.#kept = kept;
     this.#gathered = gathered;
+    this.#keptRows = keptRows;
     this.#observe = observe;
   }
 
@@ -104,12 +111,16 @@ export class WorkspaceReader {
       this.#gathered === undefined
         ? { answer: await askAll([ask], signal) }
         : await this.#gathered.ask(group, ask, { askAll, keyOfAsk, keyOfRow }, signal);
-    return await this.#observed(name, () => this.#keep(() => JSON.stringify([group, ask]), keepMs, answer));
+    const keep: KeepMs<Row> = typeof keepMs === 'number' ? keepMs : (rows, nowMs) => keepMs(ask, rows, nowMs);
+    return await this.#observed(name, () => this.#keep(() => JSON.stringify([group, ask]), keep, answer));
   }
 
   /** For questions of several steps, which all bear one name. */
   named(name: string, { keepMs = 0 } = {}): RowReader {
-    return { rows: (sql, params = {}, settings = {}) => this.#ask(name, sql, params, { settings, keepMs }) };
+    return {
+      rows: (sql, params = {}, settings = {}) => this.#ask(name, sql, params, { settings, keepMs }),
+      memory: this.#keptRows?.of(this.workspace),
+    };
   }
 
   async #ask<Row>(
@@ -128,7 +139,7 @@ export class WorkspaceReader {
   /** From what was answered a moment ago, where that is as good. */
   async #keep<Row>(
     key: () => string,
-    keepMs: number,
+    keepMs: KeepMs<Row>,
     answer: (signal: AbortSignal | undefined) => Promise<Found<Row>>,
   ): Promise<Found<Row>> {
     if (keepMs === 0 || this.#kept === undefined) return await answer(this.#signal);

@@ -270,25 +270,46 @@ function namedCondition(keys: readonly string[], candidates: readonly PagePositi
 
 type StateAsk = Pick<PageQuestion, 'workspace' | 'state'>;
 
+/** What has ended is found again where it was looked up a moment ago; what goes on is asked for each time. */
 async function readExecutions(
   reader: RowReader,
   { workspace, state }: StateAsk,
   candidates: readonly PagePosition[],
 ): Promise<Found<ListedExecution>> {
-  const { condition, params } = namedCondition(executionList.keys, candidates);
+  const { memory } = reader;
+  const known = candidates.flatMap((one) => {
+    const row = memory?.find(nameOf(one)) as ListedExecution | undefined;
+    // The list may know of an end that came after it.
+    return row === undefined || one.atMs > Date.parse(row.last_event_at) ? [] : row;
+  });
+  const knownNames = new Set(known.map(nameOfExecution));
+  const unknown = candidates.filter((one) => !knownNames.has(nameOf(one)));
+  const asked = unknown.length === 0 ? [] : await askExecutions(reader, workspace, unknown);
+  for (const row of asked) {
+    if (row.ended_at !== null) memory?.keep(nameOfExecution(row), row, Date.parse(row.last_event_at));
+  }
+  return new Map(
+    [...known, ...asked]
+      .filter((row) => state === '' || row.state === state)
+      .map((row) => {
+        const at = listOf(state) === '' ? row.first_seen_at : (row.last_ended_at ?? '');
+        return [nameOfExecution(row), { row, atMs: Date.parse(at) }];
+      }),
+  );
+}
+
+const nameOfExecution = (row: ListedExecution): string => nameOf({ atMs: 0, ...keyOf(row, executionList.keys) });
+
+async function askExecutions(
+  reader: RowReader,
+  workspace: string,
+  named: readonly PagePosition[],
+): Promise<ListedExecution[]> {
+  const { condition, params } = namedCondition(executionList.keys, named);
   // Granules are small and chosen by name: looking for the names within them before the other columns are read takes longer than that.
   const where = `PREWHERE workspace = {workspace: String} WHERE ${condition}`;
-  const rows = await reader.rows<StandingRow>(
-    `${standingExecutions(where)} WHERE {state: String} = '' OR tupleElement(now, 'state') = {state: String}`,
-    { workspace, state, ...params },
-    { final: 0 },
-  );
-  return new Map(
-    rows.map(describeListed).map((row) => {
-      const at = listOf(state) === '' ? row.first_seen_at : (row.last_ended_at ?? '');
-      return [nameOf({ atMs: 0, ...keyOf(row, executionList.keys) }), { row, atMs: Date.parse(at) }];
-    }),
-  );
+  const rows = await reader.rows<StandingRow>(standingExecutions(where), { workspace, ...params }, { final: 0 });
+  return rows.map(describeListed);
 }
 
 const attemptKeys = ['source', 'execution_id', 'task_id', 'map_index', 'attempt'];

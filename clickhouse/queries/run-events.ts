@@ -1,12 +1,10 @@
 import type { GatheredQuestion } from '../question.ts';
+import { keepMsOf, type RunPlace } from './run-places.ts';
 
 /** Everything that was ever said of one execution and its tasks: the sorting key begins with exactly that. */
 export interface RunAsk {
   execution: string;
-  source: string;
-  /** When the first and the last of it happened. */
-  fromMs: number;
-  toMs: number;
+  place: RunPlace;
   limit: number;
 }
 
@@ -165,7 +163,7 @@ export const aboutRuns = <Row extends { execution_id: string }>(
 ): GatheredQuestion<RunAsk, Row> => ({
   name,
   // A page asks for an execution, its tasks and its timeline at once.
-  keepMs: 1000,
+  keepMs: ({ place }, _rows, nowMs) => keepMsOf(place, nowMs),
   sql: `SELECT ${columns.join(', ')}
 FROM ${table}
 WHERE workspace = {workspace: String} AND source = {source: String} AND execution_id IN {executions: Array(String)}
@@ -173,19 +171,19 @@ WHERE workspace = {workspace: String} AND source = {source: String} AND executio
   AND ({isLong: Bool} OR toDate(event_time) IN {days: Array(Date)})
 LIMIT {limit: UInt32} BY execution_id SETTINGS final = 0`,
   params: (asks) => {
-    const days = new Set(asks.flatMap(({ fromMs, toMs }) => daysBetween(fromMs, toMs)));
+    const days = new Set(asks.flatMap(({ place }) => daysBetween(place.first_ms, place.last_ms)));
     const isLong = days.size > mostDays;
     return {
-      source: asks[0]?.source,
+      source: asks[0]?.place.source,
       limit: asks[0]?.limit,
       executions: asks.map(({ execution }) => execution),
-      fromMs: Math.min(...asks.map(({ fromMs }) => fromMs)),
-      toMs: Math.max(...asks.map(({ toMs }) => toMs)),
+      fromMs: Math.min(...asks.map(({ place }) => place.first_ms)),
+      toMs: Math.max(...asks.map(({ place }) => place.last_ms)),
       isLong,
       days: isLong ? [] : [...days].map((day) => new Date(day * dayMs).toISOString().slice(0, 10)),
     };
   },
-  alike: ({ source, limit }) => [source, limit],
+  alike: ({ place, limit }) => [place.source, limit],
   keyOfAsk: ({ execution }) => execution,
   keyOfRow: (row) => row.execution_id,
 });

@@ -1,4 +1,6 @@
+import { keepMsSince } from '../kept-rows.ts';
 import type { GatheredQuestion, WorkspaceReader } from '../question.ts';
+import { endBit } from '../tables/entities.ts';
 
 /** Where the records of an execution lie: raw tables are cut into days, and each that is looked into takes its time. */
 export interface RunPlace {
@@ -7,7 +9,15 @@ export interface RunPlace {
   /** Least and greatest of all event times of its own records and of its tasks'. */
   first_ms: number;
   last_ms: number;
+  /** By its latest state; an execution of which its tasks alone were heard of goes on. */
+  is_over: boolean;
 }
+
+/** What was told of it may be told again for so long. */
+export const keepMsOf = ({ is_over, last_ms }: Pick<RunPlace, 'is_over' | 'last_ms'>, nowMs: number): number =>
+  is_over ? keepMsSince(last_ms, nowMs) : openKeptMs;
+
+const openKeptMs = 1_000;
 
 interface PlacedRow extends RunPlace {
   execution_id: string;
@@ -22,15 +32,18 @@ const ofRuns = 'workspace = {workspace: String} AND execution_id IN {executions:
  */
 const runPlacesQuestion: GatheredQuestion<string, PlacedRow> = {
   name: 'run_places',
-  keepMs: 1000,
+  keepMs: (_execution, places, nowMs) => Math.min(...places.map((place) => keepMsOf(place, nowMs))),
   sql: `SELECT source, execution_id, argMax(told_workflow, (rank, told_workflow)) AS workflow_id,
-  toUnixTimestamp64Milli(min(first_at)) AS first_ms, toUnixTimestamp64Milli(max(last_at)) AS last_ms
+  toUnixTimestamp64Milli(min(first_at)) AS first_ms, toUnixTimestamp64Milli(max(last_at)) AS last_ms,
+  CAST(bitAnd(max(now_rank), ${endBit}) != 0, 'Bool') AS is_over
 FROM (
   SELECT source, execution_id, tupleElement(workflow, 'workflow_id') AS told_workflow,
-    (1, tupleElement(workflow, 'rank'), tupleElement(workflow, 'place')) AS rank, first_seen_at AS first_at, last_event_at AS last_at
+    (1, tupleElement(workflow, 'rank'), tupleElement(workflow, 'place')) AS rank, first_seen_at AS first_at, last_event_at AS last_at,
+    tupleElement(now, 'rank') AS now_rank
   FROM executions WHERE ${ofRuns}
   UNION ALL
-  SELECT source, execution_id, toString(t.workflow_id), (0, toUInt64(0), toUInt64(0)), first_seen_at, last_event_at FROM task_attempts AS t WHERE ${ofRuns}
+  SELECT source, execution_id, toString(t.workflow_id), (0, toUInt64(0), toUInt64(0)), first_seen_at, last_event_at,
+    toUInt64(0) FROM task_attempts AS t WHERE ${ofRuns}
 )
 GROUP BY source, execution_id ORDER BY source SETTINGS final = 0`,
   params: (executions) => ({ executions }),

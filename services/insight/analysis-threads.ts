@@ -56,7 +56,7 @@ interface Thread {
 const script = new URL('./analysis-thread.ts', import.meta.url);
 
 /** What takes longer in a thread is not waited for by those who would like that one best. */
-const patienceMs = 100;
+const patienceMs = 250;
 const mostRemembered = 1_000;
 
 /**

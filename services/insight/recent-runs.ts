@@ -217,8 +217,7 @@ export async function findOneRun(reader: WorkspaceReader, id: string, wanted: st
     const sources = own.map(({ source }) => source);
     throw new AnalysisFailure('ambiguous_source', `The id is used by ${sources.length} sources.`, { sources });
   }
-  const { source, first_ms: fromMs, last_ms: toMs } = place;
-  const ask = { execution: id, source, fromMs, toMs, limit: runBounds.recordsHandedMost + 1 };
+  const ask = { execution: id, place, limit: runBounds.recordsHandedMost + 1 };
   const [ofExecution, ofTasks] = await Promise.all([
     reader.askAbout(oneExecutionTraceQuestion, ask),
     reader.askAbout(oneTaskTraceQuestion, ask),

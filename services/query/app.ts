@@ -12,6 +12,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyReply, type FastifyRequest
 import type { Database } from '../../clickhouse/client.ts';
 import { GatheredAsks } from '../../clickhouse/gathered-asks.ts';
 import { KeptAnswers } from '../../clickhouse/kept-answers.ts';
+import { KeptRows } from '../../clickhouse/kept-rows.ts';
 import { type Asked, WorkspaceReader } from '../../clickhouse/question.ts';
 import { mostFrameBytes } from '../../schemas/live.ts';
 import { type Authenticator, chooseWorkspace, requireRole, runsEverything } from './auth.ts';
@@ -111,6 +112,7 @@ function addCallers(app: App, options: AppOptions): void {
   const { auth, database, metrics, slowQuestionMs, origins, live } = options;
   const kept = new KeptAnswers(options.nowMs);
   const gathered = new GatheredAsks();
+  const keptRows = new KeptRows(options.nowMs);
   app.decorateRequest('caller');
   app.decorateRequest('workspace', '');
   app.decorateRequest('reader');
@@ -133,7 +135,7 @@ function addCallers(app: App, options: AppOptions): void {
     const readerOf = (workspace: string) =>
       new WorkspaceReader(
         database,
-        { workspace, requestId: request.id, kept, gathered, ...(signal && { signal }) },
+        { workspace, requestId: request.id, kept, gathered, keptRows, ...(signal && { signal }) },
         (asked) => note(asked, request),
       );
     request.reader = readerOf(request.workspace);

@@ -80,9 +80,7 @@ async function findPlace(
   return place;
 }
 
-const askFor = (id: string, { source, first_ms: fromMs, last_ms: toMs }: RunPlace): RunAsk => {
-  return { execution: id, source, fromMs, toMs, limit: mostRecords + 1 };
-};
+const askFor = (execution: string, place: RunPlace): RunAsk => ({ execution, place, limit: mostRecords + 1 });
 
 function requireBounded(records: number): void {
   if (records <= mostRecords) return;

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Database } from '../../clickhouse/client.ts';
+import { KeptRows } from '../../clickhouse/kept-rows.ts';
 import { migrate, migrateOptions } from '../../clickhouse/migrate.ts';
 import {
   type EntityPage,
@@ -7,6 +8,7 @@ import {
   readAttemptPage,
   readExecutionPage,
 } from '../../clickhouse/queries/entity-pages.ts';
+import type { RowReader } from '../../clickhouse/question.ts';
 import { ClickHouseStore } from '../../pipelines/clickhouse-store.ts';
 import { WaitingEntities } from '../../pipelines/waiting-entities.ts';
 import type { ExecutionEvent, TaskEvent } from '../../schemas/events.ts';
@@ -170,6 +172,42 @@ describe('a page', () => {
     const isOpen = (index: number) => index % openEvery === 0 && index % workspaces === 1;
     expect([...idsOf(first), ...idsOf(second)]).toEqual(expectedIds(isOpen));
     expect(second.next).toBeNull();
+  });
+
+  it('looks up again what goes on, and what has ended only where nobody did a moment ago', async () => {
+    let nowMs = Date.now();
+    const named: number[] = [];
+    const reader: RowReader = {
+      memory: new KeptRows(() => nowMs).of('workspace-1'),
+      rows: (sql, params = {}, settings = {}) => {
+        if (Array.isArray(params.execution_ids)) named.push(params.execution_ids.length);
+        return database.rows(sql, params, settings);
+      },
+    };
+    const toMs = noonMs + 40_000 * stepMs;
+    const question = { ...everything, workspace: 'workspace-1', workflowId: 'flow-7', state: '', toMs, limit: 200 };
+    const first = await readExecutionPage(reader, question);
+    const open = first.rows.filter(({ ended_at }) => ended_at === null).length;
+    expect(open).toBeGreaterThan(0);
+    const again = await readExecutionPage(reader, question);
+    const completed = await readExecutionPage(reader, { ...question, state: 'completed' });
+    expect(named).toEqual([first.rows.length, open]);
+    expect(again).toEqual(first);
+    expect(completed.rows).toEqual(first.rows.filter(({ state }) => state === 'completed'));
+    nowMs += 30_000;
+    expect(await readExecutionPage(reader, question)).toEqual(first);
+    expect(named.at(-1)).toBe(first.rows.length);
+    // An end that the list tells of is later than what is known.
+    const failures = { ...question, state: 'failed' };
+    const failed = (await readExecutionPage(reader, failures)).rows;
+    expect(failed.length).toBeGreaterThan(0);
+    for (const row of failed) {
+      const name = JSON.stringify([row.source, row.execution_id, '', -1, 1]);
+      expect(reader.memory?.find(name)).toEqual(row);
+      reader.memory?.keep(name, { ...row, state: 'completed', last_event_at: row.first_seen_at }, 0);
+    }
+    expect((await readExecutionPage(reader, failures)).rows).toEqual(failed);
+    expect(named.at(-1)).toBe(failed.length);
   });
 
   it('of one task, and of failures of a class of error, holds just these', async () => {

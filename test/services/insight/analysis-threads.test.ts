@@ -94,7 +94,7 @@ async function openEmpty(): Promise<{ url: string; asked: { question: string; po
 const aboutExecution = (workflow_id: string, executionId: string): ThreadAsk => {
   const event = { workspace: 'default', source: 'airflow', executionId, workflowId: workflow_id, attempt: 1 };
   const record: Record<string, unknown> = { ...event, state: 'running', eventTimeMs: 1, startedAtMs: 1, errorType: '' };
-  const place = { source: 'airflow', workflow_id, first_ms: 1, last_ms: 1 };
+  const place = { source: 'airflow', workflow_id, first_ms: 1, last_ms: 1, is_over: false };
   const ofExecution = [{ told: Object.keys(executionValues).map((name) => record[name] ?? null) }];
   const run = { place, told: { ofExecution, ofTasks: [] } };
   return {

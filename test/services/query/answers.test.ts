@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { keepMsSince } from '../../../clickhouse/kept-rows.ts';
 import { waitUntil } from '../../support/launched.ts';
 import { QueryStand } from '../../support/query-stand.ts';
 import { executionRecords, makeRuns, type SampleRun, taskRecords, toMessages } from './sample-runs.ts';
@@ -288,7 +289,8 @@ describe('records that were written again', () => {
       workflowName: string;
       tasks: { id: string; taskName: string; attemptHistory: unknown[] }[];
     }
-    const path = `/api/v1/workflow-analytics/executions/${runs[2].id}`;
+    const run = runs.at(-1) as SampleRun;
+    const path = `/api/v1/workflow-analytics/executions/${run.id}`;
     const before = await stand.get<Told>(path);
     const { database } = stand.telemetry;
     for (const [table, name] of [
@@ -297,12 +299,10 @@ describe('records that were written again', () => {
     ]) {
       // As a later version of the pipelines would, which knows better what a record says.
       const newer = `SELECT * REPLACE (fold_version + 1 AS fold_version, 'known better' AS ${name}) FROM ${table} FINAL`;
-      await database.query(
-        `INSERT INTO ${table} ${newer} WHERE workspace = 'default' AND execution_id = '${runs[2].id}'`,
-      );
+      await database.query(`INSERT INTO ${table} ${newer} WHERE workspace = 'default' AND execution_id = '${run.id}'`);
     }
-    // What was told before is told to others for a second.
-    await sleep(1_100);
+    // What was told before is told to others for a while.
+    await sleep(keepMsSince(run.endedMs, Date.now()) + 100);
     const after = await stand.get<Told>(path);
     const attemptsOf = ({ tasks }: Told) => tasks.map(({ id, attemptHistory }) => [id, attemptHistory.length]);
     expect(attemptsOf(after)).toEqual(attemptsOf(before));

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, expect, it } from 'vitest';
 import { QueryStand } from '../../support/query-stand.ts';
 import { toMessages } from './sample-runs.ts';
@@ -65,6 +66,19 @@ it('tells each of many executions that are asked for at once as it tells it alon
   expect((await countAsked()) - before).toBeLessThan((turns * paths.length) / 2);
 });
 
+it('tells of an execution that goes on what came a second ago, however long it was silent', async () => {
+  const path = '/api/v1/workflow-analytics/executions/silent/tasks';
+  const tasks = async () => (await stand.get<{ tasks: { id: string }[] }>(path)).tasks.map(({ id }) => id);
+  await telemetry.send('executions', toMessages([told('silent', 'running', 30)]));
+  await telemetry.send('tasks', toMessages([taskTold('silent', 'early', 29)]));
+  await telemetry.waitStored(60_000);
+  expect(await tasks()).toEqual(['early']);
+  await telemetry.send('tasks', toMessages([taskTold('silent', 'late', 0.01)]));
+  await telemetry.waitStored(60_000);
+  await sleep(1_000);
+  expect(await tasks()).toEqual(['early', 'late']);
+});
+
 it('answers those who have the same page open at once by the same questions', async () => {
   const pages = [
     '/api/v1/workflow-analytics/workflows/scattered/executions?time_range=7d',
@@ -98,7 +112,7 @@ it('counts what has ended as that while another part of the table still says tha
   await telemetry.waitStored(60_000);
   for (const [status, ids] of [
     ['completed', ['over', 'long']],
-    ['running', ['open']],
+    ['running', ['open', 'silent']],
   ] as const) {
     const answer = await stand.get<{ items: { id: string }[]; total: number }>(
       `/api/workflows/scattered/executions?status=${status}`,
