@@ -30,7 +30,7 @@ const mostAtOnce = 100;
 /** More that run side by side are answered later each, and by more questions altogether. */
 const mostAsking = 2;
 /** Whoever is held up by a long answer to others does not wait for it longer than a short one takes. */
-const heldMs = 50;
+const heldMs = 150;
 
 /**
  * Puts questions together that ask the same about different things. Most of what a small question takes is its planning, which is

@@ -7,7 +7,7 @@ export const keepMsSince = (lastMs: number, nowMs: number): number =>
 
 const leastKeptMs = 1_000;
 const mostKeptMs = 30_000;
-const mostRows = 5_000;
+const mostRows = 10_000;
 
 /** Single rows that questions about many things find again and again, for those who look up some of them. */
 export class KeptRows {

@@ -155,7 +155,7 @@ const leastShare = 0.05;
 const mostCandidates = 900;
 const mostPerTurn = 300;
 /** Of all that is listed about as many are in the state that most end in; another turn would take longer than a few names more. */
-const listedPerCompleted = 1.25;
+const listedPerCompleted = 1.1;
 
 /** Ends that have lists of their own; whatever else is asked for is looked for in the list of all. */
 const listedEnds: readonly string[] = ['failed', 'timeout', 'cancelled', 'partial', 'skipped'];

@@ -85,7 +85,7 @@ describe('gathered asks', () => {
     expect(asked.map(({ about }) => about)).toEqual([['a'], ['b']]);
     await asked[1].answer();
     expect(asked.slice(2).map(({ about }) => about)).toEqual([['c', 'e']]);
-    vi.advanceTimersByTime(50);
+    vi.advanceTimersByTime(150);
     expect(asked.slice(3).map(({ about }) => about)).toEqual([['d']]);
     // Long answers that come at last let nobody else go who may not.
     await asked[0].answer();
@@ -102,7 +102,7 @@ describe('gathered asks', () => {
     const { asked, ask } = makeStage();
     const long = ask('long');
     const [b, c] = [ask('b'), ask('c')];
-    vi.advanceTimersByTime(49);
+    vi.advanceTimersByTime(149);
     expect(asked).toHaveLength(1);
     vi.advanceTimersByTime(1);
     expect(asked[1].about).toEqual(['b', 'c']);

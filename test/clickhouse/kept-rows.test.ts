@@ -27,9 +27,9 @@ it('is found for so long, in its workspace alone', () => {
 
 it('gives way to what is newer where it is too much', () => {
   const memory = new KeptRows(() => dayMs).of('own');
-  for (let at = 0; at < 5_001; at++) {
-    if (at === 5_000) memory.keep('0', 'again', 0);
+  for (let at = 0; at < 10_001; at++) {
+    if (at === 10_000) memory.keep('0', 'again', 0);
     memory.keep(String(at), at, 0);
   }
-  expect([0, 1, 2, 5_000].map((at) => memory.find(String(at)))).toEqual(['again', undefined, 2, 5_000]);
+  expect([0, 1, 2, 10_000].map((at) => memory.find(String(at)))).toEqual(['again', undefined, 2, 10_000]);
 });
