@@ -189,3 +189,10 @@ export const windowsQuestion: Question<WindowsAsk, WindowSums> = {
     return `SELECT * FROM (${sums}) WHERE group_key IN (${largestKeys(ask, ask.largest)})`;
   },
 };
+
+/** For a size beside something else, which need not be of this second. */
+export const windowSizesQuestion: Question<WindowsAsk, WindowSums> = {
+  ...windowsQuestion,
+  name: 'window_sizes',
+  keepMs: 5_000,
+};

@@ -93,7 +93,8 @@ export interface PayloadsAsk {
 /** What the record that gave an execution its state says of its input and output; of one that was written again, the newest row. */
 export const payloadsQuestion: Question<PayloadsAsk, PayloadRow> = {
   name: 'execution_payloads',
-  keepMs: 1000,
+  // With the next event of any of them the range is another one.
+  keepMs: 5_000,
   sql: () => `SELECT execution_id, told.1 AS input, told.2 AS variables, told.3 AS output FROM (
   SELECT execution_id, argMax((e.input, e.variables, e.output), (e.attempt,
     e.state IN ('completed', 'failed', 'cancelled', 'timeout', 'partial'), e.event_time, e.partition, e.offset, e.fold_version)) AS told

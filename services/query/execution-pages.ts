@@ -174,6 +174,7 @@ async function countEnds(
     filters: { workflow_id, source },
     counts: [state],
     distributions: [],
+    isSize: true,
   });
   return group?.whole[state] ?? 0;
 }

@@ -10,6 +10,7 @@ import {
   type WindowCount,
   type WindowNeed,
   type WindowSums,
+  windowSizesQuestion,
   windowsQuestion,
 } from '../../clickhouse/queries/windows.ts';
 import type { WorkspaceReader } from '../../clickhouse/question.ts';
@@ -31,6 +32,8 @@ export interface WindowsWish {
   needs?: readonly WindowNeed[];
   /** The largest groups rather than all. */
   largest?: LargestGroups;
+  /** They are no more than a size beside something else. */
+  isSize?: boolean;
 }
 
 export interface WindowGroup {
@@ -94,10 +97,11 @@ async function readRanges(reader: WorkspaceReader, wish: WindowsWish, before: St
     needs = [],
     counts,
     largest,
+    isSize = false,
   } = wish;
   const given = Object.fromEntries(Object.entries(filters).filter(([, value]) => value !== undefined));
   const [ends] = await reader.ask(rollupEndsQuestion, { subject });
-  const rows = await reader.ask(windowsQuestion, {
+  const rows = await reader.ask(isSize ? windowSizesQuestion : windowsQuestion, {
     ...given,
     ...(ends as RollupEnds),
     subject,
