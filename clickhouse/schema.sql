@@ -1545,7 +1545,7 @@ ENGINE = ReplacingMergeTree(fold_version)
 PARTITION BY toDate(event_time)
 ORDER BY (workspace, source, execution_id, stream, partition, offset)
 TTL event_time + toIntervalDay(60)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, min_bytes_for_wide_part = 10737418240, min_rows_for_wide_part = 0, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, min_bytes_for_wide_part = 1073741824, min_rows_for_wide_part = 0, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Accepted execution records. Shard key: workspace, source, execution_id.';
 
 CREATE TABLE execution_hours
@@ -6778,7 +6778,7 @@ ENGINE = ReplacingMergeTree(fold_version)
 PARTITION BY toDate(event_time)
 ORDER BY (workspace, source, execution_id, task_id, map_index, stream, partition, offset)
 TTL event_time + toIntervalDay(60)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, min_bytes_for_wide_part = 10737418240, min_rows_for_wide_part = 0, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, min_bytes_for_wide_part = 1073741824, min_rows_for_wide_part = 0, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Accepted task records. Shard key: workspace, source, execution_id.';
 
 CREATE TABLE task_hours
