@@ -40,8 +40,8 @@ const heldMs = 150;
 export class GatheredAsks {
   /** Those who wait, by what is alike; the group that has waited longest comes first. */
   readonly #waiting = new Map<string, Waiting<unknown, unknown>[]>();
-  /** The group of each question that has been asked a moment ago and is not answered yet. */
-  readonly #asking: string[] = [];
+  /** Questions that have been asked a moment ago and are not answered yet, by their groups. */
+  readonly #asking = new Set<{ key: string }>();
 
   /** The answer to one of those that the group's key says are alike. */
   ask<Ask, Row>(
@@ -62,8 +62,8 @@ export class GatheredAsks {
 
   #goOn(): void {
     for (const [key, group] of this.#waiting) {
-      if (this.#asking.length >= mostAsking) return;
-      if (!this.#asking.includes(key)) this.#go(key, group);
+      if (this.#asking.size >= mostAsking) return;
+      if (![...this.#asking].some((asked) => asked.key === key)) this.#go(key, group);
     }
   }
 
@@ -72,15 +72,12 @@ export class GatheredAsks {
     const staying = group.filter(({ signal }) => !signal?.aborted);
     for (const { signal, reject } of group) if (signal?.aborted) reject(nobodyWaits(signal.reason));
     if (staying.length === 0) return;
-    this.#asking.push(key);
+    const asked = { key };
+    this.#asking.add(asked);
     const letOthersGo = () => {
       clearTimeout(patience);
-      if (isOver) return;
-      isOver = true;
-      this.#asking.splice(this.#asking.indexOf(key), 1);
-      this.#goOn();
+      if (this.#asking.delete(asked)) this.#goOn();
     };
-    let isOver = false;
     const patience = setTimeout(letOthersGo, heldMs);
     void answerAll(staying).finally(letOthersGo);
   }

@@ -122,7 +122,8 @@ export class KeptAnswers {
   }
 }
 
-const prefixOf = (workspace: string): string => `${JSON.stringify(workspace)} `;
+/** No name of a workspace is the beginning of another's prefix. */
+export const prefixOf = (workspace: string): string => `${JSON.stringify(workspace)} `;
 
 const freshUntilMs = ({ answeredAtMs, isEmpty, keepMs }: Entry): number =>
   (answeredAtMs ?? Number.POSITIVE_INFINITY) + (isEmpty ? Math.min(keepMs, emptyKeptMs) : keepMs);

@@ -1,3 +1,5 @@
+import { prefixOf } from './kept-answers.ts';
+
 /**
  * How long what was told of something that is over may be told again: a hundredth of the time for which nothing was heard of it, at
  * least a second and at most half a minute. What comes late is so seen a little later, and never by much of how late it was.
@@ -21,10 +23,10 @@ export class KeptRows {
 
   /** Of one workspace. */
   of(workspace: string): RowMemory {
-    const keyOf = (name: string) => JSON.stringify([workspace, name]);
+    const prefix = prefixOf(workspace);
     return {
-      find: (name) => this.#find(keyOf(name)),
-      keep: (name, row, lastMs) => this.#keep(keyOf(name), row, lastMs),
+      find: (name) => this.#find(prefix + name),
+      keep: (name, row, lastMs) => this.#keep(prefix + name, row, lastMs),
     };
   }
 

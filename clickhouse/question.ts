@@ -132,7 +132,7 @@ export class WorkspaceReader {
     const answer = async (signal: AbortSignal | undefined): Promise<Found<Row>> => ({
       answer: await this.#put<Row>(name, sql, params, settings, signal),
     });
-    const key = () => JSON.stringify([sql, params, settings]);
+    const key = () => JSON.stringify([name, sql, params, settings]);
     return await this.#observed(name, () => this.#keep(key, keepMs, answer));
   }
 

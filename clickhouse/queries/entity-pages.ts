@@ -277,28 +277,27 @@ async function readExecutions(
   candidates: readonly PagePosition[],
 ): Promise<Found<ListedExecution>> {
   const { memory } = reader;
-  const known = candidates.flatMap((one) => {
-    const row = memory?.find(nameOf(one)) as ListedExecution | undefined;
+  const found = new Map<string, ListedExecution>();
+  const unknown: PagePosition[] = [];
+  for (const candidate of candidates) {
+    const name = nameOf(candidate);
+    const row = memory?.find(name) as ListedExecution | undefined;
     // The list may know of an end that came after it.
-    return row === undefined || one.atMs > Date.parse(row.last_event_at) ? [] : row;
-  });
-  const knownNames = new Set(known.map(nameOfExecution));
-  const unknown = candidates.filter((one) => !knownNames.has(nameOf(one)));
-  const asked = unknown.length === 0 ? [] : await askExecutions(reader, workspace, unknown);
-  for (const row of asked) {
-    if (row.ended_at !== null) memory?.keep(nameOfExecution(row), row, Date.parse(row.last_event_at));
+    if (row === undefined || candidate.atMs > Date.parse(row.last_event_at)) unknown.push(candidate);
+    else found.set(name, row);
   }
+  for (const row of unknown.length === 0 ? [] : await askExecutions(reader, workspace, unknown)) {
+    const name = nameOf({ atMs: 0, ...keyOf(row, executionList.keys) });
+    found.set(name, row);
+    if (row.ended_at !== null) memory?.keep(name, row, Date.parse(row.last_event_at));
+  }
+  const atOf = (row: ListedExecution) => (listOf(state) === '' ? row.first_seen_at : (row.last_ended_at ?? ''));
   return new Map(
-    [...known, ...asked]
-      .filter((row) => state === '' || row.state === state)
-      .map((row) => {
-        const at = listOf(state) === '' ? row.first_seen_at : (row.last_ended_at ?? '');
-        return [nameOfExecution(row), { row, atMs: Date.parse(at) }];
-      }),
+    [...found]
+      .filter(([, row]) => state === '' || row.state === state)
+      .map(([name, row]) => [name, { row, atMs: Date.parse(atOf(row)) }]),
   );
 }
-
-const nameOfExecution = (row: ListedExecution): string => nameOf({ atMs: 0, ...keyOf(row, executionList.keys) });
 
 async function askExecutions(
   reader: RowReader,

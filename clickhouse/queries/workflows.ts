@@ -22,7 +22,7 @@ const seenTables: readonly { table: string; when: string }[] = [
   { table: 'execution_cells', when: 'w.window_start >= ends.2' },
 ];
 
-const seenWhere = (named: string) => (): string => {
+const seenSql = (named: string) => (): string => {
   const tables = seenTables.map(
     ({ table, when }) =>
       `SELECT ${seenColumns} FROM ${table} AS w FINAL WHERE w.workspace = {workspace: String} AND ${named} AND ${when}`,
@@ -41,7 +41,7 @@ GROUP BY workflow_id, source ORDER BY workflow_id, source LIMIT {limit: UInt32}`
 export const seenWorkflowsQuestion: Question<{ after: string; limit: number }, SeenWorkflow> = {
   name: 'seen_workflows',
   keepMs: 1000,
-  sql: seenWhere('w.workflow_id > {after: String}'),
+  sql: seenSql('w.workflow_id > {after: String}'),
 };
 
 /** What a workflow is made of is learned from many executions, and hardly changes with the next one. */
@@ -50,7 +50,7 @@ const learnedKeepMs = 5000;
 export const seenWorkflowQuestion: Question<{ workflow: string; limit: number }, SeenWorkflow> = {
   name: 'seen_workflow',
   keepMs: learnedKeepMs,
-  sql: seenWhere('w.workflow_id = {workflow: String}'),
+  sql: seenSql('w.workflow_id = {workflow: String}'),
 };
 
 export interface SeenTask {

@@ -18,7 +18,7 @@ import type { Sample } from '../analysis/change.ts';
 import { toInstant } from './answer-values.ts';
 import { ApiError } from './errors.ts';
 import { MergedHistogram } from './merged-histogram.ts';
-import { periodBefore, type Steps } from './time-range.ts';
+import type { Steps } from './time-range.ts';
 
 /** Rollups as routes ask for them: groups, each with its whole range and its steps. */
 export interface WindowsWish {
@@ -83,11 +83,12 @@ interface ComparedGroups {
 export const readWindows = async (reader: WorkspaceReader, wish: WindowsWish): Promise<WindowGroup[]> =>
   (await readRanges(reader, wish, null)).groups;
 
-/** By one question: planning two takes longer than what is read for one of them. */
-export const readWindowsAndBefore = (reader: WorkspaceReader, wish: WindowsWish): Promise<ComparedGroups> =>
-  readRanges(reader, wish, periodBefore(wish.steps));
-
-async function readRanges(reader: WorkspaceReader, wish: WindowsWish, before: Steps | null): Promise<ComparedGroups> {
+/** With the range right before, by one question: planning two takes longer than what is read for one of them. */
+export async function readRanges(
+  reader: WorkspaceReader,
+  wish: WindowsWish,
+  before: Steps | null,
+): Promise<ComparedGroups> {
   const {
     subject,
     steps,

@@ -12,7 +12,7 @@ import { answers } from '../../../schemas/api/parts.ts';
 import { compareMeans, compareShares } from '../../analysis/change.ts';
 import { explainIf, toInstant } from '../answer-values.ts';
 import type { App, Family, Services } from '../families.ts';
-import { parseRange, planSteps, type Steps, wholeRange } from '../time-range.ts';
+import { parseRange, periodBefore, planSteps, type Steps, wholeRange } from '../time-range.ts';
 import {
   costOf,
   countOf,
@@ -24,8 +24,8 @@ import {
   percentileOf,
   ratioOf,
   readLargest,
+  readRanges,
   readWindows,
-  readWindowsAndBefore,
   sampleOf,
   type WindowGroup,
   type WindowRow,
@@ -143,7 +143,8 @@ function registerTrends(app: App, { nowMs }: Services): void {
     const range = parseRange(query, '30d', nowMs());
     const steps = planSteps(range, '1d');
     const wish = { subject: 'executions', filters: { workflow_id } } as const;
-    const { groups, before: groupsBefore } = await readWindowsAndBefore(reader, { ...wish, steps, needs: ['cost'] });
+    const compared = { ...wish, steps, needs: ['cost'] } as const;
+    const { groups, before: groupsBefore } = await readRanges(reader, compared, periodBefore(steps));
     const [group, before] = [groups[0], groupsBefore.get('')];
     const failures = (row: WindowRow | undefined) => ({ hits: failuresOf(row), of: row?.finished ?? 0 });
     return {

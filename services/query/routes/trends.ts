@@ -1,5 +1,4 @@
 import type { DistributionName, WindowNeed } from '../../../clickhouse/queries/windows.ts';
-import type { WorkspaceReader } from '../../../clickhouse/question.ts';
 import { answers } from '../../../schemas/api/parts.ts';
 import { TrendsAnswer, TrendsQuery } from '../../../schemas/api/questions.ts';
 import { type Change, compareCounts, compareMeans, compareShares, type Good } from '../../analysis/change.ts';
@@ -7,7 +6,7 @@ import { toInstant } from '../answer-values.ts';
 import { ApiError } from '../errors.ts';
 import type { App, Family, Services } from '../families.ts';
 import { readFocus } from '../subject.ts';
-import { parseRange, planSteps } from '../time-range.ts';
+import { parseRange, periodBefore, planSteps } from '../time-range.ts';
 import {
   costOf,
   describeRange,
@@ -15,12 +14,10 @@ import {
   meanOf,
   percentileOf,
   ratioOf,
-  readWindows,
-  readWindowsAndBefore,
+  readRanges,
   sampleOf,
   type WindowGroup,
   type WindowRow,
-  type WindowsWish,
 } from '../windows.ts';
 
 /** One number of each step of a range, and whether it changed since the range before. */
@@ -44,8 +41,8 @@ export const trends: Family = {
         const steps = planSteps(parseRange(query, '24h', nowMs()), query.step);
         const { distribution, needs = [] } = metric;
         const wish = { ...readFocus(query), distributions: distribution === null ? [] : [distribution], needs };
-        const read = compare === undefined ? readAlone : readWindowsAndBefore;
-        const { groups, before } = await read(reader, { ...wish, steps });
+        const periodAgo = compare === undefined ? null : periodBefore(steps);
+        const { groups, before } = await readRanges(reader, { ...wish, steps }, periodAgo);
         const describe = ({ key, whole, steps: rows }: WindowGroup) => ({
           key: query.group_by === undefined ? null : key,
           value: metric.read(whole),
@@ -70,10 +67,6 @@ export const trends: Family = {
     );
   },
 };
-
-async function readAlone(reader: WorkspaceReader, wish: WindowsWish) {
-  return { groups: await readWindows(reader, wish), before: new Map<string, WindowRow>() };
-}
 
 interface Metric {
   /** Null where it is made of counts alone. */

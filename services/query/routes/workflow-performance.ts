@@ -5,7 +5,7 @@ import { compareCounts, compareMeans, compareShares } from '../../analysis/chang
 import { toInstant } from '../answer-values.ts';
 import { ApiError } from '../errors.ts';
 import type { App, Family, Services } from '../families.ts';
-import { parseRange, planSteps, type Steps } from '../time-range.ts';
+import { parseRange, periodBefore, planSteps, type Steps } from '../time-range.ts';
 import {
   costOf,
   countOf,
@@ -15,7 +15,7 @@ import {
   meanOf,
   percentileOf,
   ratioOf,
-  readWindowsAndBefore,
+  readRanges,
   sampleOf,
   takeOnlySource,
   type WindowRow,
@@ -40,14 +40,15 @@ export const workflowPerformance: Family = {
       async ({ params: { workflow_id }, query, reader }) => {
         const range = parseRange(query, '7d', nowMs());
         const steps = planSteps(range, query.step);
-        const { groups, before: groupsBefore } = await readWindowsAndBefore(reader, {
+        const wish = {
           steps,
           subject: 'executions',
           filters: { workflow_id, source: query.source },
           distributions: ['duration', 'queue'],
           groupBy: 'source',
           needs: ['cost'],
-        });
+        } as const;
+        const { groups, before: groupsBefore } = await readRanges(reader, wish, periodBefore(steps));
         const group = takeOnlySource(groups);
         if (group === null) {
           throw new ApiError('not_found', 'The workspace has no telemetry of this workflow in the range.');
