@@ -42,7 +42,7 @@ const incurableCodes = new Set([
   '516', // authentication failed
 ]);
 
-/** Rows of an answer, how large they are, and what ClickHouse read to find them. */
+/** Rows of an answer, how large they are as text, and what ClickHouse read to find them. */
 export interface Answer<Row> {
   rows: Row[];
   bytes: number;
@@ -162,13 +162,16 @@ export class Database {
         clickhouse_settings: { ...settings, wait_end_of_query: 1 },
         ...(signal === undefined ? {} : { abort_signal: signal }),
       });
-      const rows = await answer.json<Row>();
+      const text = await answer.text();
+      // Line breaks of values are escaped, so each of the text ends a row.
+      const rows = JSON.parse(`[${text.trimEnd().replaceAll('\n', ',')}]`) as Row[];
       const header = answer.response_headers['x-clickhouse-summary'];
       const summary = JSON.parse(typeof header === 'string' ? header : '{}') as Record<string, string>;
-      const [bytes, readRows, readBytes] = [summary.result_bytes, summary.read_rows, summary.read_bytes].map((told) =>
-        Number(told ?? 0),
-      ) as [number, number, number];
-      return { rows, bytes, readRows, readBytes };
+      const [readRows, readBytes] = [summary.read_rows, summary.read_bytes].map((told) => Number(told ?? 0)) as [
+        number,
+        number,
+      ];
+      return { rows, bytes: text.length, readRows, readBytes };
     } catch (error) {
       if (signal?.aborted) throw new DatabaseError('nobody waits for the answer any more', 'aborted', false, error);
       throw toDatabaseError(error);

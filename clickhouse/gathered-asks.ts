@@ -4,6 +4,7 @@ import { type Answer, DatabaseError } from './client.ts';
 interface Waiting<Ask, Row> {
   ask: Ask;
   gathering: Gathering<Ask, Row>;
+  sinceMs: number;
   signal: AbortSignal | undefined;
   resolve: (found: Gathered<Row>) => void;
   reject: (error: unknown) => void;
@@ -38,20 +39,23 @@ const heldMs = 150;
  * ask the same. Whoever comes when hardly anybody is asking goes at once.
  */
 export class GatheredAsks {
-  /** Those who wait, by what is alike; the group that has waited longest comes first. */
+  /** Those who wait, by what is alike. */
   readonly #waiting = new Map<string, Waiting<unknown, unknown>[]>();
   /** Questions that have been asked a moment ago and are not answered yet, by their groups. */
   readonly #asking = new Set<{ key: string }>();
 
-  /** The answer to one of those that the group's key says are alike. */
+  /**
+   * The answer to one of those that the group's key says are alike. Those that are asked for what has waited longest go first, not
+   * those that were asked first: an answer that takes several questions would be last each time.
+   */
   ask<Ask, Row>(
     key: string,
     ask: Ask,
     gathering: Gathering<Ask, Row>,
-    signal: AbortSignal | undefined,
+    { sinceMs = performance.now(), signal }: { sinceMs?: number | undefined; signal: AbortSignal | undefined },
   ): Promise<Gathered<Row>> {
     return new Promise((resolve, reject) => {
-      const one = { ask, gathering, signal, resolve, reject } as Waiting<unknown, unknown>;
+      const one = { ask, gathering, sinceMs, signal, resolve, reject } as Waiting<unknown, unknown>;
       const group = this.#waiting.get(key) ?? [];
       group.push(one);
       this.#waiting.set(key, group);
@@ -61,9 +65,11 @@ export class GatheredAsks {
   }
 
   #goOn(): void {
-    for (const [key, group] of this.#waiting) {
+    const isAsked = (key: string) => [...this.#asking].some((asked) => asked.key === key);
+    const byAge = [...this.#waiting].sort(([, one], [, other]) => oldestOf(one) - oldestOf(other));
+    for (const [key, group] of byAge) {
       if (this.#asking.size >= mostAsking) return;
-      if (![...this.#asking].some((asked) => asked.key === key)) this.#go(key, group);
+      if (!isAsked(key)) this.#go(key, group);
     }
   }
 
@@ -83,13 +89,16 @@ export class GatheredAsks {
   }
 }
 
+const oldestOf = (group: readonly Waiting<unknown, unknown>[]): number =>
+  Math.min(...group.map(({ sinceMs }) => sinceMs));
+
 async function answerAll<Ask, Row>(all: readonly Waiting<Ask, Row>[]): Promise<void> {
   const [first] = all;
   if (first === undefined) return;
   const { askAll, keyOfAsk, keyOfRow } = first.gathering;
   const startedAtMs = performance.now();
   try {
-    const { rows, ...read } = await whileSomeWait(all, (signal) =>
+    const { rows, bytes, ...read } = await whileSomeWait(all, (signal) =>
       askAll(
         all.map(({ ask }) => ask),
         signal,
@@ -98,7 +107,9 @@ async function answerAll<Ask, Row>(all: readonly Waiting<Ask, Row>[]): Promise<v
     const durationMs = performance.now() - startedAtMs;
     const byKey = Map.groupBy(rows, keyOfRow);
     for (const [at, { ask, resolve }] of all.entries()) {
-      resolve({ answer: { rows: byKey.get(keyOfAsk(ask)) ?? [], ...read }, isAsked: at === 0, durationMs });
+      const own = byKey.get(keyOfAsk(ask)) ?? [];
+      const ownBytes = Math.ceil((bytes * own.length) / Math.max(1, rows.length));
+      resolve({ answer: { rows: own, bytes: ownBytes, ...read }, isAsked: at === 0, durationMs });
     }
   } catch (error) {
     const staying = all.filter(({ signal }) => !signal?.aborted);

@@ -12,10 +12,17 @@ interface Entry {
   keepMs: number;
 }
 
-/** How old an answer may be, where that is up to what it says. */
-export type KeepMs<Row> = number | ((rows: readonly Row[], nowMs: number) => number);
+/** How old an answer may be, where that is up to what it says or how long it took. */
+export type KeepMs<Row> = number | ((rows: readonly Row[], nowMs: number, tookMs: number) => number);
 
-const mostKept = 500;
+/**
+ * A second, which telemetry takes to come anyway. Where ClickHouse is so busy that asking takes long, five times as long as it took:
+ * what many look at must not keep it busy alone. Three seconds at most.
+ */
+export const aMoment = (_rows: readonly unknown[], _nowMs: number, tookMs: number): number =>
+  Math.min(3_000, Math.max(1_000, 5 * tookMs));
+
+const mostKept = 5_000;
 /** Of an answer that is kept; larger ones are only shared by those who wait for them at once. */
 const mostKeptBytes = 2_000_000;
 const mostBytesOfAll = 20_000_000;
@@ -63,6 +70,7 @@ export class KeptAnswers {
   }
 
   #begin<Row>(key: string, keepMs: KeepMs<Row>, ask: (signal: AbortSignal) => Promise<Answer<Row>>): Entry {
+    const askedAtMs = this.#nowMs();
     const asking = new AbortController();
     const answer = ask(asking.signal);
     const entry: Entry = { answer, asking, waiting: 0, answeredAtMs: null, isEmpty: false, bytes: 0, keepMs: 0 };
@@ -70,8 +78,9 @@ export class KeptAnswers {
     this.#entries.set(key, entry);
     answer.then(
       ({ rows, bytes }) => {
-        entry.answeredAtMs = this.#nowMs();
-        entry.keepMs = typeof keepMs === 'number' ? keepMs : keepMs(rows, entry.answeredAtMs);
+        const nowMs = this.#nowMs();
+        entry.answeredAtMs = nowMs;
+        entry.keepMs = typeof keepMs === 'number' ? keepMs : keepMs(rows, nowMs, nowMs - askedAtMs);
         entry.isEmpty = rows.length === 0;
         if (this.#entries.get(key) !== entry) return;
         entry.bytes = bytes;

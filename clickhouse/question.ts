@@ -13,7 +13,7 @@ export interface Question<Params, Row> {
   /** Text of a question depends on its parameters only where no value can stand: which view, which columns. */
   sql: (params: Params) => string;
   /** How old an answer may be. Only what comes about a second after the telemetry anyway may be told a moment later. */
-  keepMs?: number;
+  keepMs?: KeepMs<Row>;
   /** Never read: it gives rows their type. */
   row?: Row;
 }
@@ -44,6 +44,8 @@ export interface Asked {
 export interface AskScope {
   workspace: string;
   requestId: string;
+  /** When whoever waits for answers began to, by `performance.now()`. */
+  sinceMs?: number;
   /** Says that nobody waits for answers any more. */
   signal?: AbortSignal;
   /** Where answers are shared with others who ask the same in the same workspace. */
@@ -70,6 +72,7 @@ export class WorkspaceReader {
   readonly workspace: string;
   readonly #database: Database;
   readonly #requestId: string;
+  readonly #sinceMs: number | undefined;
   readonly #signal: AbortSignal | undefined;
   readonly #kept: KeptAnswers | undefined;
   readonly #gathered: GatheredAsks | undefined;
@@ -77,10 +80,11 @@ export class WorkspaceReader {
   readonly #observe: (asked: Asked) => void;
 
   constructor(database: Database, scope: AskScope, observe: (asked: Asked) => void) {
-    const { workspace, requestId, signal, kept, gathered, keptRows } = scope;
+    const { workspace, requestId, sinceMs, signal, kept, gathered, keptRows } = scope;
     this.workspace = workspace;
     this.#database = database;
     this.#requestId = requestId;
+    this.#sinceMs = sinceMs;
     this.#signal = signal;
     this.#kept = kept;
     this.#gathered = gathered;
@@ -110,15 +114,15 @@ export class WorkspaceReader {
     const answer = async (signal: AbortSignal | undefined): Promise<Found<Row>> =>
       this.#gathered === undefined
         ? { answer: await askAll([ask], signal) }
-        : await this.#gathered.ask(group, ask, { askAll, keyOfAsk, keyOfRow }, signal);
+        : await this.#gathered.ask(group, ask, { askAll, keyOfAsk, keyOfRow }, { sinceMs: this.#sinceMs, signal });
     const keep: KeepMs<Row> = typeof keepMs === 'number' ? keepMs : (rows, nowMs) => keepMs(ask, rows, nowMs);
     return await this.#observed(name, () => this.#keep(() => JSON.stringify([group, ask]), keep, answer));
   }
 
   /** For questions of several steps, which all bear one name. */
-  named(name: string, { keepMs = 0 } = {}): RowReader {
+  named(name: string, { keepMs = 0 }: { keepMs?: KeepMs<unknown> } = {}): RowReader {
     return {
-      rows: (sql, params = {}, settings = {}) => this.#ask(name, sql, params, { settings, keepMs }),
+      rows: <Row>(sql: string, params = {}, settings = {}) => this.#ask<Row>(name, sql, params, { settings, keepMs }),
       memory: this.#keptRows?.of(this.workspace),
     };
   }
@@ -127,7 +131,7 @@ export class WorkspaceReader {
     name: string,
     sql: string,
     params: Record<string, unknown>,
-    { settings = {}, keepMs = 0 }: { settings?: Record<string, string | number>; keepMs?: number },
+    { settings = {}, keepMs = 0 }: { settings?: Record<string, string | number>; keepMs?: KeepMs<Row> },
   ): Promise<Row[]> {
     const answer = async (signal: AbortSignal | undefined): Promise<Found<Row>> => ({
       answer: await this.#put<Row>(name, sql, params, settings, signal),

@@ -1,3 +1,4 @@
+import { aMoment } from '../kept-answers.ts';
 import type { Question } from '../question.ts';
 
 /** What became of records: the ledger of the log, and counts for each hour of one workspace. */
@@ -21,7 +22,7 @@ export interface LedgerRow {
 /** The ledger is about partitions of the log, which all workspaces share; `stream` may be '' for all. */
 export const ledgerQuestion: Question<{ streams: readonly string[] }, LedgerRow> = {
   name: 'ledger',
-  keepMs: 1000,
+  keepMs: aMoment,
   sql: () => `SELECT stream, partition, count() AS chunks, min(c.first_offset) AS first_offset, max(c.last_offset) AS last_offset,
   sum(c.last_offset + 1 - toInt64(c.first_offset)) AS offsets, sum(c.stored) AS stored, sum(c.dropped) AS dropped,
   sum(c.duplicate) AS duplicate, sum(c.dead) AS dead, sum(c.lost_retention) AS lost_retention,

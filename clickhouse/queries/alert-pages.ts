@@ -1,4 +1,5 @@
 import type { AlertRecord } from '../../schemas/records.ts';
+import { aMoment } from '../kept-answers.ts';
 import type { Question } from '../question.ts';
 import { alertColumns } from './active-alerts.ts';
 
@@ -26,7 +27,7 @@ const orAny = (column: string, name: string): string => `({${name}: String} = ''
 
 export const alertsQuestion: Question<AlertsAsk, AlertRecord> = {
   name: 'alerts',
-  keepMs: 1000,
+  keepMs: aMoment,
   sql: () => `SELECT ${alertColumns} FROM (
   SELECT * FROM alerts
   WHERE workspace = {workspace: String}
@@ -43,6 +44,7 @@ export const alertsQuestion: Question<AlertsAsk, AlertRecord> = {
 /** As the view of alerts has it; of one alert, planning the view would take longer than finding its newest change. */
 export const alertQuestion: Question<{ alertId: string }, AlertRecord> = {
   name: 'alert',
+  keepMs: aMoment,
   sql: () => `SELECT ${alertColumns} FROM (
   SELECT * FROM alert_changes FINAL WHERE workspace = {workspace: String} AND alert_id = {alertId: String}
   ORDER BY ver DESC LIMIT 1
@@ -52,6 +54,7 @@ export const alertQuestion: Question<{ alertId: string }, AlertRecord> = {
 /** How an alert came to stand as it does, the newest change last. */
 export const alertHistoryQuestion: Question<{ alertId: string; limit: number }, AlertRecord> = {
   name: 'alert_history',
+  keepMs: aMoment,
   sql: () => `SELECT ${alertColumns} FROM (
   SELECT * FROM alert_changes FINAL WHERE workspace = {workspace: String} AND alert_id = {alertId: String}
   ORDER BY ver DESC LIMIT {limit: UInt32}

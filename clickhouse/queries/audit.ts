@@ -1,3 +1,4 @@
+import { aMoment } from '../kept-answers.ts';
 import type { Question } from '../question.ts';
 
 /** Who did what in one workspace: changes of what people set up, and commands with what became of them. */
@@ -62,13 +63,13 @@ ORDER BY at_ms DESC, place DESC LIMIT {limit: UInt32}`;
 
 export const auditQuestion: Question<AuditAsk, AuditRow> = {
   name: 'audit',
-  keepMs: 1000,
+  keepMs: aMoment,
   sql: auditOf([changes, commands]),
 };
 
 /** Where nobody gives commands. */
 export const changesQuestion: Question<AuditAsk, AuditRow> = {
   name: 'audit_changes',
-  keepMs: 1000,
+  keepMs: aMoment,
   sql: auditOf([changes]),
 };

@@ -1,3 +1,4 @@
+import { aMoment } from '../kept-answers.ts';
 import type { Question } from '../question.ts';
 
 /** Commands of one workspace, by the records of their topic. */
@@ -40,6 +41,7 @@ const columns = `command_id, record, source, kind, orchestrator_id, workflow_id,
 /** Everything that was said of some commands, in the order in which it was said. */
 export const commandRecordsQuestion: Question<{ ids: readonly string[]; limit: number }, CommandRecordRow> = {
   name: 'command_records',
+  keepMs: aMoment,
   sql: () => `SELECT ${columns} FROM commands FINAL
 WHERE workspace = {workspace: String} AND command_id IN {ids: Array(String)}
 ORDER BY command_id, record_time, partition, offset LIMIT {limit: UInt32}`,
@@ -67,6 +69,7 @@ const instant = (name: string): string => `fromUnixTimestamp64Milli({${name}: In
 /** Newest first by when they were asked for. What is asked for again, or approved, stays where it was. */
 export const commandPageQuestion: Question<CommandPageAsk, CommandPlace> = {
   name: 'command_page',
+  keepMs: aMoment,
   sql: () => `SELECT command_id, toUnixTimestamp64Milli(min(requested_at)) AS first_ms FROM commands FINAL
 WHERE workspace = {workspace: String} AND record = 'request'
   AND ({kind: String} = '' OR kind = {kind: String})

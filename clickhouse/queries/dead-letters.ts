@@ -1,3 +1,4 @@
+import { aMoment } from '../kept-answers.ts';
 import type { Question } from '../question.ts';
 
 /** Dead letters of one workspace, newest first; '' holds those that could not be told whose they are. */
@@ -34,6 +35,7 @@ const instant = (name: string): string => `fromUnixTimestamp64Milli({${name}: In
 
 export const deadLettersQuestion: Question<DeadLettersAsk, DeadLetterRow> = {
   name: 'dead_letters',
+  keepMs: aMoment,
   sql: () => `SELECT ${columns}
 FROM dead_letters FINAL
 WHERE workspace = {workspace: String}
@@ -52,6 +54,7 @@ export interface LetterPlace {
 
 export const deadLetterQuestion: Question<LetterPlace, DeadLetterRow> = {
   name: 'dead_letter',
+  keepMs: aMoment,
   sql: () => `SELECT ${columns}
 FROM dead_letters FINAL
 WHERE workspace = {workspace: String} AND topic = {topic: String} AND partition = {partition: UInt32} AND offset = {offset: UInt64}

@@ -43,6 +43,8 @@ export interface PageQuestion {
 export interface ExecutionPageQuestion extends PageQuestion {
   /** '' for the whole workspace. */
   workflowId: string;
+  /** What of the workflow is known to be open, which a page of completed ones leaves out; null or nothing where it is to be asked for. */
+  open?: readonly { source: string; execution_id: string }[] | null;
 }
 
 export interface AttemptPageQuestion extends PageQuestion {
@@ -79,7 +81,7 @@ const executionList: List = {
   condition: 'workflow_id = {subject: String}',
   keys: ['source', 'execution_id'],
 };
-/** The newest are often all running: to find that out of each of them takes longer than to leave them out. */
+/** Where nobody has asked before for what is open. */
 const listOfEnded: List = {
   ...executionList,
   condition: `${executionList.condition} AND (source, execution_id) NOT IN (${namesOfOpen})`,
@@ -96,8 +98,12 @@ export async function readExecutionPage(
 ): Promise<EntityPage<ListedExecution>> {
   if (openStates.includes(question.state)) return readOpenExecutions(reader, question);
   const subject = { subject: question.workflowId, workflow: question.workflowId, error_type: '' };
-  const list = question.state === 'completed' ? listOfEnded : executionList;
-  return readPage(reader, list, question, subject, (names) => readExecutions(reader, question, names));
+  const { state, open } = question;
+  const list = state === 'completed' && !open ? listOfEnded : executionList;
+  // The newest are often all running: to find that out of each of them takes longer than to leave them out.
+  const leftOut = state === 'completed' && open ? open.map((row) => nameOf({ atMs: 0, ...keyOf(row, list.keys) })) : [];
+  const readEntities = (names: readonly PagePosition[]) => readExecutions(reader, question, names);
+  return readPage(reader, list, question, subject, { readEntities, leftOut: new Set(leftOut) });
 }
 
 const openStates: readonly string[] = ['pending', 'running', 'suspended'];
@@ -144,7 +150,8 @@ export async function readAttemptPage(
   question: AttemptPageQuestion,
 ): Promise<EntityPage<EntityRow>> {
   const subject = { subject: question.taskId, error_type: question.errorType };
-  return readPage(reader, taskList, question, subject, (names) => readAttempts(reader, question, names));
+  const readEntities = (names: readonly PagePosition[]) => readAttempts(reader, question, names);
+  return readPage(reader, taskList, question, subject, { readEntities, leftOut: new Set() });
 }
 
 /** Rows of the list beyond those asked for, so that some may turn out not to hold without another turn. */
@@ -156,6 +163,9 @@ const mostCandidates = 900;
 const mostPerTurn = 300;
 /** Of all that is listed about as many are in the state that most end in; another turn would take longer than a few names more. */
 const listedPerCompleted = 1.1;
+
+/** Since it was told what is open, at most so many of as many more have begun. */
+const begunShare = 0.1;
 
 /** Ends that have lists of their own; whatever else is asked for is looked for in the list of all. */
 const listedEnds: readonly string[] = ['failed', 'timeout', 'cancelled', 'partial', 'skipped'];
@@ -169,14 +179,21 @@ async function readPage<Row extends EntityRow>(
   list: List,
   question: PageQuestion,
   subject: Record<string, string>,
-  readEntities: (names: readonly PagePosition[]) => Promise<Found<Row>>,
+  {
+    readEntities,
+    leftOut,
+  }: { readEntities: (names: readonly PagePosition[]) => Promise<Found<Row>>; leftOut: ReadonlySet<string> },
 ): Promise<EntityPage<Row>> {
   const rows: Row[] = [];
   let after = question.after;
   const listedPerRow = question.state === 'completed' ? listedPerCompleted : 1;
-  let wanted = Math.min(Math.ceil(question.limit * listedPerRow) + spareRows, mostPerTurn);
+  const begunSince = Math.ceil(leftOut.size * begunShare);
+  let wanted = Math.min(Math.ceil(question.limit * listedPerRow) + spareRows + begunSince, mostPerTurn);
   for (let looked = 0; looked < mostCandidates; ) {
-    const candidates = await readCandidates(reader, list, { ...question, after, limit: wanted }, subject);
+    const limit = wanted + leftOut.size;
+    const listed = await readCandidates(reader, list, { ...question, after, limit }, subject);
+    const standing = listed.filter((candidate) => !leftOut.has(nameOf(candidate)));
+    const candidates = standing.slice(0, wanted);
     const entities = candidates.length === 0 ? new Map<never, never>() : await readEntities(candidates);
     for (const candidate of candidates) {
       after = candidate;
@@ -186,7 +203,9 @@ async function readPage<Row extends EntityRow>(
       rows.push(entity.row);
       if (rows.length === question.limit) return { rows, next: after };
     }
-    if (candidates.length < wanted) return { rows, next: null };
+    if (standing.length <= wanted && listed.length < limit) return { rows, next: null };
+    // Those left out stand in the list each time that they were corrected, so that all may be.
+    if (candidates.length < wanted) after = listed.at(-1) ?? after;
     looked += wanted;
     const share = rows.length / looked;
     const enough = Math.ceil((question.limit - rows.length) / share) + spareRows;

@@ -1,3 +1,4 @@
+import { aMoment } from '../kept-answers.ts';
 import type { Question } from '../question.ts';
 
 /** Rollups by subject and by length of their windows. */
@@ -180,7 +181,7 @@ function largestKeys(ask: WindowsAsk, { groups, by }: LargestGroups): string {
  */
 export const windowsQuestion: Question<WindowsAsk, WindowSums> = {
   name: 'windows',
-  keepMs: 1000,
+  keepMs: aMoment,
   sql: (ask) => {
     const sums = listStretches(ask)
       .map((stretch) => sumTable(ask, stretch))

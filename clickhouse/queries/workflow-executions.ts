@@ -1,4 +1,5 @@
 import { latestInstantMs } from '../../schemas/events.ts';
+import { aMoment } from '../kept-answers.ts';
 import type { Question } from '../question.ts';
 import { mergedExecutions, ofOpen, only } from './listed-executions.ts';
 
@@ -33,7 +34,7 @@ const sourcesWhere = (condition: string): string =>
 /** The sources of a workflow in a range. */
 export const workflowSourcesQuestion: Question<WorkflowRange, { source: string }> = {
   name: 'workflow_sources',
-  keepMs: 1000,
+  keepMs: aMoment,
   sql: () => sourcesWhere(`${ofWorkflow} AND ${inRange}`),
 };
 
@@ -69,7 +70,7 @@ export interface SkippingAsk extends WorkflowRange {
 /** Names of executions behind the newest ones: each stands where it was first seen, which is the least of its places. */
 export const skippingQuestion: Question<SkippingAsk, { at_ms: number; execution_id: string }> = {
   name: 'execution_page_behind',
-  keepMs: 1000,
+  keepMs: aMoment,
   sql: () => `SELECT toUnixTimestamp64Milli(min(at)) AS at_ms, execution_id FROM execution_list
 WHERE ${ofWorkflow} AND ${inRange} AND source = {source: String}
 GROUP BY execution_id ORDER BY at_ms DESC, execution_id DESC LIMIT {limit: UInt32} OFFSET {skip: UInt32} SETTINGS final = 0`,

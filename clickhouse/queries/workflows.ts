@@ -1,3 +1,4 @@
+import { aMoment } from '../kept-answers.ts';
 import type { Question } from '../question.ts';
 import { endBit, timeBits } from '../tables/entities.ts';
 
@@ -40,7 +41,7 @@ GROUP BY workflow_id, source ORDER BY workflow_id, source LIMIT {limit: UInt32}`
 /** Workflows behind one, in the order of their names; '' begins with the first. */
 export const seenWorkflowsQuestion: Question<{ after: string; limit: number }, SeenWorkflow> = {
   name: 'seen_workflows',
-  keepMs: 1000,
+  keepMs: aMoment,
   sql: seenSql('w.workflow_id > {after: String}'),
 };
 

@@ -132,10 +132,19 @@ function addCallers(app: App, options: AppOptions): void {
     request.isStillAllowed = () => isAllowed(headers, request.workspace);
     // Whoever opens a socket is not waiting for one answer.
     const signal = request.ws ? undefined : signalOf(reply);
+    const sinceMs = request.ws ? undefined : performance.now();
     const readerOf = (workspace: string) =>
       new WorkspaceReader(
         database,
-        { workspace, requestId: request.id, kept, gathered, keptRows, ...(signal && { signal }) },
+        {
+          workspace,
+          requestId: request.id,
+          kept,
+          gathered,
+          keptRows,
+          ...(sinceMs && { sinceMs }),
+          ...(signal && { signal }),
+        },
         (asked) => note(asked, request),
       );
     request.reader = readerOf(request.workspace);

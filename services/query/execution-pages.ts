@@ -1,9 +1,10 @@
+import { aMoment } from '../../clickhouse/kept-answers.ts';
 import { type PagePosition, readExecutionPage, readExecutionsNamed } from '../../clickhouse/queries/entity-pages.ts';
 import type { ListedExecution } from '../../clickhouse/queries/listed-executions.ts';
+import { countOpenExecutions, readOpenExecutions } from '../../clickhouse/queries/open-executions.ts';
 import {
   everSourcesQuestion,
   executionCountQuestion,
-  openCountsQuestion,
   skippingQuestion,
   workflowSourcesQuestion,
 } from '../../clickhouse/queries/workflow-executions.ts';
@@ -43,9 +44,6 @@ const rangeAsk = ({ workflow, fromMs, toMs }: ExecutionsWish) => ({
 const refuseAmbiguous = (sources: readonly string[]): ApiError =>
   new ApiError('ambiguous_source', `The id is used by ${sources.length} sources.`, { sources });
 
-/** Telemetry comes about a second late anyway; and the same page is often open more than once. */
-const keepMs = 1000;
-
 export interface ExecutionPage {
   rows: ListedExecution[];
   nextCursor: string | null;
@@ -58,7 +56,8 @@ export async function readPageBehind(
   { cursor, limit }: { cursor: string | undefined; limit: number },
 ): Promise<ExecutionPage> {
   const { after, fromMs } = readPosition(cursor, wish);
-  const { rows, next } = await readExecutionPage(reader.named('execution_page', { keepMs }), {
+  const open = wish.status === 'completed' ? await readOpenExecutions(reader, wish) : null;
+  const { rows, next } = await readExecutionPage(reader.named('execution_page', { keepMs: aMoment }), {
     workspace: reader.workspace,
     workflowId: wish.workflow,
     state: wish.status,
@@ -67,6 +66,7 @@ export async function readPageBehind(
     toMs: wish.toMs,
     after,
     limit,
+    open,
   });
   const nextCursor = next === null ? null : writeCursor([next.atMs, next.source, next.executionId, fromMs]);
   return { rows, nextCursor };
@@ -106,7 +106,8 @@ export async function readPageSkipping(
   ]);
   const executionIds = names.map(({ execution_id }) => execution_id);
   const named = { workspace: reader.workspace, source: wish.source, executionIds };
-  const rows = names.length === 0 ? [] : await readExecutionsNamed(reader.named('executions_named', { keepMs }), named);
+  const rows =
+    names.length === 0 ? [] : await readExecutionsNamed(reader.named('executions_named', { keepMs: aMoment }), named);
   return { rows, total: settleTotal(counted, names.length, { skip, limit }) };
 }
 
@@ -154,7 +155,7 @@ async function countOfState(
   wish: ExecutionsWish & { source: string },
   status: ExecutionState,
 ): Promise<number> {
-  const open = await reader.ask(openCountsQuestion, { workflow: wish.workflow, source: wish.source });
+  const open = await countOpenExecutions(reader, wish);
   const sumOpen = (keep: (row: (typeof open)[number]) => boolean) =>
     open.filter(keep).reduce((sum, { executions }) => sum + executions, 0);
   if (!isEnd(status)) return sumOpen(({ state }) => state === status);

@@ -174,6 +174,40 @@ describe('a page', () => {
     expect(second.next).toBeNull();
   });
 
+  it('of completed ones leaves out what is known to be open, and what is not known to be', async () => {
+    const question = { ...everything, workspace: 'workspace-1', workflowId: 'flow-7', state: 'completed', limit: 25 };
+    const ofFlow = expectedIds((index) => index % workflows === 7);
+    const isCompleted = (index: number) => index % openEvery !== 0 && index % failedEvery !== 0;
+    const completed = expectedIds((index) => index % workflows === 7 && isCompleted(index));
+    expect(completed.length).toBeLessThan(ofFlow.length);
+    const walk = async (open: readonly string[] | null) => {
+      const names = open?.map((execution_id) => ({ source: 'airflow', execution_id })) ?? null;
+      const ids: string[] = [];
+      let named = 0;
+      const reader: RowReader = {
+        rows: (sql, params = {}, settings = {}) => {
+          if (Array.isArray(params.execution_ids)) named += params.execution_ids.length;
+          return database.rows(sql, params, settings);
+        },
+      };
+      let after: EntityPage<EntityRow>['next'] = null;
+      do {
+        const page: EntityPage<EntityRow> = await readExecutionPage(reader, { ...question, after, open: names });
+        ids.push(...idsOf(page));
+        after = page.next;
+      } while (after !== null);
+      return { ids, named };
+    };
+    expect((await walk(null)).ids).toEqual(completed);
+    expect((await walk([])).ids).toEqual(completed);
+    // As if the newest all ran, and some on the way: more than a page and all that it would look up.
+    const open = [...ofFlow.slice(0, 60), ...ofFlow.slice(90, 95)];
+    const { ids, named } = await walk(open);
+    expect(ids).toEqual(completed.filter((id) => !open.includes(id)));
+    expect(named).toBeLessThan(3 * ids.length);
+    expect((await walk(ofFlow)).ids).toEqual([]);
+  });
+
   it('looks up again what goes on, and what has ended only where nobody did a moment ago', async () => {
     let nowMs = Date.now();
     const named: number[] = [];

@@ -30,7 +30,8 @@ function makeStage() {
     keyOfRow: ([key]) => key,
   };
   const gathered = new GatheredAsks();
-  const ask = (about: string, signal?: AbortSignal, group = 'alike') => gathered.ask(group, about, gathering, signal);
+  const ask = (about: string, signal?: AbortSignal, group = 'alike', sinceMs?: number) =>
+    gathered.ask(group, about, gathering, { signal, sinceMs });
   return { asked, ask };
 }
 
@@ -61,6 +62,8 @@ describe('gathered asks', () => {
       ['b', 4],
     ];
     expect(found.map(({ answer }) => answer.rows)).toEqual([ofB, [['c', 5]], ofB]);
+    // Each is as large as its own rows are.
+    expect(found.map(({ answer }) => answer.bytes)).toEqual([467, 234, 467]);
     // One of them bears what was read, so that sums are right.
     expect(found.map(({ isAsked }) => isAsked)).toEqual([true, false, false]);
     const after = ask('d');
@@ -96,6 +99,22 @@ describe('gathered asks', () => {
     await asked[4].answer();
     await asked[5].answer();
     await Promise.all([...first, ...later, ...next]);
+  });
+
+  it('go before others where somebody has waited longer, though not for this one', async () => {
+    const { asked, ask } = makeStage();
+    const since = (group: string, sinceMs: number) => ask(group, undefined, group, sinceMs);
+    const all = [since('one', 10), since('other', 20), since('young', 40), since('old', 30), since('young', 50)];
+    await asked[0].answer();
+    expect(asked.slice(2).map(({ about }) => about)).toEqual([['old']]);
+    all.push(since('young', 25), since('second', 15));
+    await asked[1].answer();
+    expect(asked.slice(3).map(({ about }) => about)).toEqual([['second']]);
+    await asked[2].answer();
+    expect(asked.slice(4).map(({ about }) => about)).toEqual([['young', 'young', 'young']]);
+    await asked[3].answer();
+    await asked[4].answer();
+    await Promise.all(all);
   });
 
   it('wait for a long answer to another only for a moment', async () => {

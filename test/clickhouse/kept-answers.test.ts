@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { KeptAnswers } from '../../clickhouse/kept-answers.ts';
+import { aMoment, type KeepMs, KeptAnswers } from '../../clickhouse/kept-answers.ts';
 
 const keepMs = 10_000;
 
@@ -11,7 +11,7 @@ function makeStage() {
     asked: [] as { signal: AbortSignal; answer: (rows: number[], bytes?: number) => void; fail: () => void }[],
   };
   const kept = new KeptAnswers(() => stage.nowMs);
-  const ask = (key: string, signal?: AbortSignal, ownMs = keepMs, workspace = 'own') =>
+  const ask = (key: string, signal?: AbortSignal, ownMs: KeepMs<number> = keepMs, workspace = 'own') =>
     kept.ask<number>(
       workspace,
       key,
@@ -41,6 +41,23 @@ describe('kept answers', () => {
     expect(stage.asked).toHaveLength(2);
     stage.asked[1].answer([2]);
     expect(await later).toMatchObject({ isAsked: true, answer: { rows: [2] } });
+  });
+
+  it('for a moment are kept a second, or longer where asking took long, and never longer than three', async () => {
+    const { stage, ask } = makeStage();
+    for (const [at, [tookMs, forMs]] of [
+      [20, 1_000],
+      [300, 1_500],
+      [2_000, 3_000],
+    ].entries()) {
+      const first = ask('a', undefined, aMoment);
+      stage.nowMs += tookMs;
+      stage.asked[at].answer([at]);
+      expect(await first).toMatchObject({ isAsked: true });
+      stage.nowMs += forMs - 1;
+      expect(await ask('a', undefined, aMoment)).toMatchObject({ isAsked: false, answer: { rows: [at] } });
+      stage.nowMs += 1;
+    }
   });
 
   it('that there is nothing are asked for anew after a second', async () => {
