@@ -1,4 +1,5 @@
 import type { Question } from '../question.ts';
+import { namesOfOpen } from './listed-executions.ts';
 import { aboutRuns } from './run-events.ts';
 
 /**
@@ -16,6 +17,8 @@ export interface RecentRunsAsk extends WorkflowAsk {
   fromMs: number;
   /** Excluded. */
   toMs: number;
+  /** Leaves out what has not ended, of which there may be more than what is asked for. */
+  isOver: boolean;
   limit: number;
 }
 
@@ -26,9 +29,10 @@ export interface RecentRunRow {
 
 export const recentRunsQuestion: Question<RecentRunsAsk, RecentRunRow> = {
   name: 'recent_runs',
-  sql: () => `SELECT execution_id, toUnixTimestamp64Milli(at) AS at_ms FROM execution_list
+  sql: ({ isOver }) => `SELECT execution_id, toUnixTimestamp64Milli(at) AS at_ms FROM execution_list
 WHERE workspace = {workspace: String} AND workflow_id = {workflow: String} AND state = '' AND source = {source: String}
   AND at >= fromUnixTimestamp64Milli({fromMs: Int64}) AND at < fromUnixTimestamp64Milli({toMs: Int64})
+  ${isOver ? `AND (source, execution_id) NOT IN (${namesOfOpen})` : ''}
 ORDER BY at DESC, source DESC, execution_id DESC
 LIMIT {limit: UInt32}
 SETTINGS final = 0`,

@@ -53,7 +53,8 @@ export class PastRuns {
     const known = this.#kept.get(key);
     if (known !== undefined && nowMs - known.loadedAtMs < pastDefaults.keptMs) return known;
     // Executions whose tasks alone were heard of stand in no list, and teach nothing.
-    const runs = await loadRunsOfSource(reader, { workflowId, source, fromMs: 0, toMs: nowMs + 1, limit });
+    const wish = { workflowId, source, fromMs: 0, toMs: nowMs + 1, isOver: true, limit };
+    const runs = await loadRunsOfSource(reader, wish);
     const over = runs.executions.filter(({ endedAtMs }) => (endedAtMs ?? Number.POSITIVE_INFINITY) <= nowMs);
     const attempts = countAttempts(runs.executions) + countAttempts([...runs.children.values()]);
     const kept = { loadedAtMs: nowMs, runs, attempts, timed: timeWorkflow(over) };

@@ -260,6 +260,28 @@ describe('one execution', () => {
   });
 });
 
+describe('an execution beside which more others run than are looked at', () => {
+  const many = Array.from({ length: 8 }, (_, at): ExecutionRecord => {
+    const event_time = unfinished.event_time + 1000 * (at + 1);
+    return { ...unfinished, execution_id: `running/${at}`, event_time, started_at: event_time };
+  });
+  const ofFirst: TaskRecord = { ...unfinishedTask, execution_id: 'running/0', event_time: many[0].event_time };
+
+  beforeAll(async () => {
+    await stand.telemetry.send('executions', toMessages(move(many, movedMs)));
+    await stand.telemetry.send('tasks', toMessages(move([ofFirst], movedMs)));
+    await stand.telemetry.waitStored(60_000);
+  });
+
+  it('learns from those that have ended', async () => {
+    const answer = await stand.get<Json>(`${prefix}/executions/${encodeURIComponent('running/0')}/eta?limit=8`);
+    expect(answer.refused).toBeNull();
+    expect(answer.remaining_ms).toBeGreaterThan(0);
+    const path = await stand.get<Json>(`${prefix}/executions/${encodeURIComponent('running/0')}/critical-path`);
+    expect(path.refused).toBeNull();
+  });
+});
+
 describe('a workflow of 100 000 tasks', () => {
   const tasksMany = 100_000;
 
