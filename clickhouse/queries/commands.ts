@@ -41,7 +41,6 @@ const columns = `command_id, record, source, kind, orchestrator_id, workflow_id,
 /** Everything that was said of some commands, in the order in which it was said. */
 export const commandRecordsQuestion: Question<{ ids: readonly string[]; limit: number }, CommandRecordRow> = {
   name: 'command_records',
-  keepMs: aMoment,
   sql: () => `SELECT ${columns} FROM commands FINAL
 WHERE workspace = {workspace: String} AND command_id IN {ids: Array(String)}
 ORDER BY command_id, record_time, partition, offset LIMIT {limit: UInt32}`,
