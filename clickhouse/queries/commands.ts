@@ -46,6 +46,13 @@ WHERE workspace = {workspace: String} AND command_id IN {ids: Array(String)}
 ORDER BY command_id, record_time, partition, offset LIMIT {limit: UInt32}`,
 };
 
+/** The same for a page of them, which others may be looking at too; whoever decides by a command asks anew. */
+export const listedCommandsQuestion: typeof commandRecordsQuestion = {
+  ...commandRecordsQuestion,
+  name: 'listed_commands',
+  keepMs: aMoment,
+};
+
 export interface CommandPageAsk {
   kind: string;
   execution: string;

@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify';
-import { commandPageQuestion, commandRecordsQuestion } from '../../../clickhouse/queries/commands.ts';
+import { commandPageQuestion, listedCommandsQuestion } from '../../../clickhouse/queries/commands.ts';
 import {
   CancelBody,
   CancelQuery,
@@ -18,7 +18,7 @@ import { readCursor, writeCursor } from '../cursors.ts';
 import { ApiError } from '../errors.ts';
 import type { App, Family, Services } from '../families.ts';
 import { IdempotencyKeys } from '../idempotency.ts';
-import { parseRange } from '../time-range.ts';
+import { parseRange, roundUpNow } from '../time-range.ts';
 
 const config = { role: 'operator' } as const;
 const response = { 202: Command, '4xx': ErrorAnswer, '5xx': ErrorAnswer };
@@ -60,12 +60,12 @@ function registerReading(app: App, { nowMs }: Services): void {
     },
     async ({ query, reader }) => {
       const { kind = '', execution_id: execution = '', workflow_id: workflow = '', limit, cursor, ...rest } = query;
-      const { fromMs, toMs } = parseRange(rest, '30d', nowMs() + clockSlackMs);
+      const { fromMs, toMs } = parseRange(rest, '30d', roundUpNow(nowMs()) + clockSlackMs);
       const ask = { kind, execution, workflow, fromMs, toMs, ...readPosition(cursor), limit: limit + 1 };
       const places = await reader.ask(commandPageQuestion, ask);
       const shown = places.slice(0, limit);
       const ids = shown.map(({ command_id }) => command_id);
-      const rows = ids.length === 0 ? [] : await reader.ask(commandRecordsQuestion, { ids, limit: 100_000 });
+      const rows = ids.length === 0 ? [] : await reader.ask(listedCommandsQuestion, { ids, limit: 100_000 });
       const byId = Map.groupBy(rows, ({ command_id }) => command_id);
       const last = places.length > limit ? shown.at(-1) : undefined;
       return {

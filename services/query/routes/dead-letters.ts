@@ -12,7 +12,7 @@ import { explainIf, toInstant } from '../answer-values.ts';
 import { readCursor, writeCursor } from '../cursors.ts';
 import { ApiError } from '../errors.ts';
 import type { App, Family, Services } from '../families.ts';
-import { parseRange } from '../time-range.ts';
+import { parseRange, roundUpNow } from '../time-range.ts';
 
 /** Records that could not be stored, with the reason and what to do. */
 export const deadLetters: Family = {
@@ -32,7 +32,7 @@ export const deadLetters: Family = {
       },
       async ({ query, readers }) => {
         const { topic = '', reason = '', limit, cursor, ...rest } = query;
-        const range = parseRange(rest, '30d', nowMs() + clockSlackMs);
+        const range = parseRange(rest, '30d', roundUpNow(nowMs()) + clockSlackMs);
         const ask = {
           topic,
           reason,
