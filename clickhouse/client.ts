@@ -167,11 +167,8 @@ export class Database {
       const rows = JSON.parse(`[${text.trimEnd().replaceAll('\n', ',')}]`) as Row[];
       const header = answer.response_headers['x-clickhouse-summary'];
       const summary = JSON.parse(typeof header === 'string' ? header : '{}') as Record<string, string>;
-      const [readRows, readBytes] = [summary.read_rows, summary.read_bytes].map((told) => Number(told ?? 0)) as [
-        number,
-        number,
-      ];
-      return { rows, bytes: text.length, readRows, readBytes };
+      const { read_rows: readRows = 0, read_bytes: readBytes = 0 } = summary;
+      return { rows, bytes: text.length, readRows: Number(readRows), readBytes: Number(readBytes) };
     } catch (error) {
       if (signal?.aborted) throw new DatabaseError('nobody waits for the answer any more', 'aborted', false, error);
       throw toDatabaseError(error);

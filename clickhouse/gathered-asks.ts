@@ -65,6 +65,7 @@ export class GatheredAsks {
   }
 
   #goOn(): void {
+    if (this.#asking.size >= mostAsking) return;
     const isAsked = (key: string) => [...this.#asking].some((asked) => asked.key === key);
     const byAge = [...this.#waiting].sort(([, one], [, other]) => oldestOf(one) - oldestOf(other));
     for (const [key, group] of byAge) {

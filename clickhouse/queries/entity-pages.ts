@@ -99,9 +99,10 @@ export async function readExecutionPage(
   if (openStates.includes(question.state)) return readOpenExecutions(reader, question);
   const subject = { subject: question.workflowId, workflow: question.workflowId, error_type: '' };
   const { state, open } = question;
-  const list = state === 'completed' && !open ? listOfEnded : executionList;
   // The newest are often all running: to find that out of each of them takes longer than to leave them out.
-  const leftOut = state === 'completed' && open ? open.map((row) => nameOf({ atMs: 0, ...keyOf(row, list.keys) })) : [];
+  const isCompleted = state === 'completed';
+  const list = isCompleted && !open ? listOfEnded : executionList;
+  const leftOut = isCompleted && open ? open.map((row) => nameOf({ atMs: 0, ...keyOf(row, list.keys) })) : [];
   const readEntities = (names: readonly PagePosition[]) => readExecutions(reader, question, names);
   return readPage(reader, list, question, subject, { readEntities, leftOut: new Set(leftOut) });
 }
@@ -164,7 +165,7 @@ const mostPerTurn = 300;
 /** Of all that is listed about as many are in the state that most end in; another turn would take longer than a few names more. */
 const listedPerCompleted = 1.1;
 
-/** Since it was told what is open, at most so many of as many more have begun. */
+/** As many of what is known to be open may have begun since that was told, and are newest of all. */
 const begunShare = 0.1;
 
 /** Ends that have lists of their own; whatever else is asked for is looked for in the list of all. */
@@ -187,7 +188,7 @@ async function readPage<Row extends EntityRow>(
   const rows: Row[] = [];
   let after = question.after;
   const listedPerRow = question.state === 'completed' ? listedPerCompleted : 1;
-  const begunSince = Math.ceil(leftOut.size * begunShare);
+  const begunSince = after === null ? Math.ceil(leftOut.size * begunShare) : 0;
   let wanted = Math.min(Math.ceil(question.limit * listedPerRow) + spareRows + begunSince, mostPerTurn);
   for (let looked = 0; looked < mostCandidates; ) {
     const limit = wanted + leftOut.size;
@@ -204,7 +205,7 @@ async function readPage<Row extends EntityRow>(
       if (rows.length === question.limit) return { rows, next: after };
     }
     if (standing.length <= wanted && listed.length < limit) return { rows, next: null };
-    // Those left out stand in the list each time that they were corrected, so that all may be.
+    // Whatever was corrected stands in the list more than once, so that all of it may be left out.
     if (candidates.length < wanted) after = listed.at(-1) ?? after;
     looked += wanted;
     const share = rows.length / looked;

@@ -1,7 +1,6 @@
 import { latestInstantMs } from '../../schemas/events.ts';
 import { aMoment } from '../kept-answers.ts';
 import type { Question } from '../question.ts';
-import { mergedExecutions, ofOpen, only } from './listed-executions.ts';
 
 /** Executions of one workflow: how many there are, which come after many others, and what they were given and gave. */
 
@@ -18,7 +17,7 @@ const inRange = `at >= fromUnixTimestamp64Milli({fromMs: Int64}) AND at < fromUn
 const ofWorkflow = `workspace = {workspace: String} AND workflow_id = {workflow: String} AND state = ''`;
 
 /** Beside a page, how many there are is no more than a size. */
-const countKeepMs = 5_000;
+export const countKeepMs = 5_000;
 
 /** How many were first seen in a range. An execution may be listed at several times; it counts once. */
 export const executionCountQuestion: Question<WorkflowRange & { source: string }, { executions: number }> = {
@@ -43,22 +42,6 @@ export const everSourcesQuestion: Question<{ workflow: string }, { source: strin
   name: 'ever_sources',
   keepMs: 60_000,
   sql: () => sourcesWhere(ofWorkflow),
-};
-
-export interface OpenCount {
-  state: string;
-  last_end_state: string;
-  executions: number;
-}
-
-/** What has not ended, or runs again, by its state now and the end that rollups count of it. */
-export const openCountsQuestion: Question<{ workflow: string; source: string }, OpenCount> = {
-  name: 'open_counts',
-  keepMs: countKeepMs,
-  sql: () => `SELECT tupleElement(now, 'state') AS state, tupleElement(last_end, 'state') AS last_end_state, count() AS executions
-FROM ${mergedExecutions([only('now', 'state'), only('workflow', 'workflow_id'), only('last_end', 'state')], ofOpen.named)}
-WHERE ${ofOpen.standing}
-GROUP BY state, last_end_state SETTINGS final = 0`,
 };
 
 export interface SkippingAsk extends WorkflowRange {

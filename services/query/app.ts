@@ -131,20 +131,11 @@ function addCallers(app: App, options: AppOptions): void {
     request.workspace = chooseWorkspace(request.caller, headers);
     request.isStillAllowed = () => isAllowed(headers, request.workspace);
     // Whoever opens a socket is not waiting for one answer.
-    const signal = request.ws ? undefined : signalOf(reply);
-    const sinceMs = request.ws ? undefined : performance.now();
+    const waiting = request.ws ? {} : { signal: signalOf(reply), sinceMs: performance.now() };
     const readerOf = (workspace: string) =>
       new WorkspaceReader(
         database,
-        {
-          workspace,
-          requestId: request.id,
-          kept,
-          gathered,
-          keptRows,
-          ...(sinceMs && { sinceMs }),
-          ...(signal && { signal }),
-        },
+        { workspace, requestId: request.id, kept, gathered, keptRows, ...waiting },
         (asked) => note(asked, request),
       );
     request.reader = readerOf(request.workspace);

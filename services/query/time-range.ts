@@ -29,6 +29,11 @@ export interface TimeRange {
 /** Now, as ranges see it that end with it: everybody who asks within ten seconds asks for the same, and can be answered at once. */
 export const roundUpNow = (nowMs: number): number => Math.ceil(nowMs / 10_000) * 10_000;
 
+/** The same with what clocks of producers, brokers and other instances may be ahead of ours, or ends of windows of now. */
+export const afterNow = (nowMs: number): number => roundUpNow(nowMs) + clockSlackMs;
+
+const clockSlackMs = 300_000;
+
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
 const dayMs = 24 * hourMs;

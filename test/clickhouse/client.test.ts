@@ -129,6 +129,15 @@ describe('an answer', () => {
   });
 });
 
+describe('rows', () => {
+  it('are told apart whatever stands in their values', async () => {
+    const texts = ['two\nlines', '', '},\n{"text":"no row"}', 'a\r\nb\u2028c'];
+    const found = await database.ask('SELECT arrayJoin({texts: Array(String)}) AS text', { texts }, {});
+    expect(found.rows).toEqual(texts.map((text) => ({ text })));
+    expect((await database.ask('SELECT 1 WHERE 0', {}, {})).rows).toEqual([]);
+  });
+});
+
 describe('the message', () => {
   it('is one line of bounded length', async () => {
     const error = await failWith(database.rows(`SELECT ${'nowhere, '.repeat(1000)} 1`));

@@ -34,7 +34,7 @@ import { readCursor, writeCursor } from '../cursors.ts';
 import { ApiError } from '../errors.ts';
 import type { App, Family, Services } from '../families.ts';
 import { readSetUp } from '../state-desk.ts';
-import { parseRange, roundUpNow } from '../time-range.ts';
+import { afterNow, parseRange } from '../time-range.ts';
 
 /** Alerts as they stand, how they came to, and who took them on. */
 export const alerts: Family = {
@@ -193,7 +193,7 @@ async function describeRemedies(reader: WorkspaceReader, alert: AlertRecord, aut
 
 function readAsk(query: Static<typeof AlertsQuery>, nowMs: number): AlertsAsk {
   const { state, severity, rule_id, workflow_id, task_id, orchestrator_id, subject_id, limit, cursor, ...rest } = query;
-  const { fromMs, toMs } = parseRange(rest, '7d', roundUpNow(nowMs) + clockSlackMs);
+  const { fromMs, toMs } = parseRange(rest, '7d', afterNow(nowMs));
   return {
     states: readNames('state', state, alertStates),
     severities: readNames('severity', severity, alertSeverities),
@@ -208,9 +208,6 @@ function readAsk(query: Static<typeof AlertsQuery>, nowMs: number): AlertsAsk {
     limit: limit + 1,
   };
 }
-
-/** Alerts change by the clock of windows, whose end may lie a little ahead. */
-const clockSlackMs = 300_000;
 
 function readPosition(cursor: string | undefined): { afterMs: number; afterId: string } {
   if (cursor === undefined) return { afterMs: latestInstantMs, afterId: '' };

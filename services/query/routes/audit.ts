@@ -9,7 +9,7 @@ import { runsEverything } from '../auth.ts';
 import { readCursor, writeCursor } from '../cursors.ts';
 import { ApiError } from '../errors.ts';
 import type { App, Family, Services } from '../families.ts';
-import { parseRange, roundUpNow } from '../time-range.ts';
+import { afterNow, parseRange } from '../time-range.ts';
 
 /** Who set up or asked for what, when and why. */
 export const audit: Family = {
@@ -31,7 +31,7 @@ export const audit: Family = {
       },
       async ({ query, reader, readerOf, caller }) => {
         const { collection = '', key = '', author = '', limit, cursor, ...rest } = query;
-        const { fromMs, toMs } = parseRange(rest, '30d', roundUpNow(nowMs()) + clockSlackMs);
+        const { fromMs, toMs } = parseRange(rest, '30d', afterNow(nowMs()));
         const position = readPosition(cursor);
         const ask = { collection, key, author, fromMs, toMs, ...position, limit: limit + 1 };
         const hidden = runsEverything(caller) ? '' : keysCollection;
@@ -50,9 +50,6 @@ export const audit: Family = {
     );
   },
 };
-
-/** The clocks of brokers may be a little ahead of ours. */
-const clockSlackMs = 300_000;
 
 function readPosition(cursor: string | undefined): { afterMs: number; afterPlace: string } {
   if (cursor === undefined) return { afterMs: latestInstantMs, afterPlace: '' };

@@ -18,7 +18,7 @@ import { readCursor, writeCursor } from '../cursors.ts';
 import { ApiError } from '../errors.ts';
 import type { App, Family, Services } from '../families.ts';
 import { IdempotencyKeys } from '../idempotency.ts';
-import { parseRange, roundUpNow } from '../time-range.ts';
+import { afterNow, parseRange } from '../time-range.ts';
 
 const config = { role: 'operator' } as const;
 const response = { 202: Command, '4xx': ErrorAnswer, '5xx': ErrorAnswer };
@@ -60,7 +60,7 @@ function registerReading(app: App, { nowMs }: Services): void {
     },
     async ({ query, reader }) => {
       const { kind = '', execution_id: execution = '', workflow_id: workflow = '', limit, cursor, ...rest } = query;
-      const { fromMs, toMs } = parseRange(rest, '30d', roundUpNow(nowMs()) + clockSlackMs);
+      const { fromMs, toMs } = parseRange(rest, '30d', afterNow(nowMs()));
       const ask = { kind, execution, workflow, fromMs, toMs, ...readPosition(cursor), limit: limit + 1 };
       const places = await reader.ask(commandPageQuestion, ask);
       const shown = places.slice(0, limit);
@@ -84,9 +84,6 @@ function registerReading(app: App, { nowMs }: Services): void {
     },
   );
 }
-
-/** The clocks of other instances may be a little ahead of ours. */
-const clockSlackMs = 300_000;
 
 function readPosition(cursor: string | undefined): { afterMs: number; afterId: string } {
   if (cursor === undefined) return { afterMs: latestInstantMs, afterId: '' };

@@ -12,7 +12,7 @@ import { explainIf, toInstant } from '../answer-values.ts';
 import { readCursor, writeCursor } from '../cursors.ts';
 import { ApiError } from '../errors.ts';
 import type { App, Family, Services } from '../families.ts';
-import { parseRange, roundUpNow } from '../time-range.ts';
+import { afterNow, parseRange } from '../time-range.ts';
 
 /** Records that could not be stored, with the reason and what to do. */
 export const deadLetters: Family = {
@@ -32,7 +32,7 @@ export const deadLetters: Family = {
       },
       async ({ query, readers }) => {
         const { topic = '', reason = '', limit, cursor, ...rest } = query;
-        const range = parseRange(rest, '30d', roundUpNow(nowMs()) + clockSlackMs);
+        const range = parseRange(rest, '30d', afterNow(nowMs()));
         const ask = {
           topic,
           reason,
@@ -72,9 +72,6 @@ export const deadLetters: Family = {
     );
   },
 };
-
-/** The clocks of brokers may be a little ahead of ours. */
-const clockSlackMs = 300_000;
 
 function readPosition(cursor: string | undefined) {
   // Before the first page stands something newer than anything there can be.

@@ -18,7 +18,7 @@ import { ApiError } from '../errors.ts';
 import { type ExecutionsWish, findSource, readPageSkipping } from '../execution-pages.ts';
 import type { App, Family, Services } from '../families.ts';
 import { loadCourse, type RecordedRun } from '../recorded-run.ts';
-import { longestRangeDays, parseRange, roundUpNow, wholeRange } from '../time-range.ts';
+import { afterNow, longestRangeDays, parseRange, wholeRange } from '../time-range.ts';
 import { extremesOf, failuresOf, meanOf, readWindows, sumOf, takeOnlySource } from '../windows.ts';
 
 /** Telemetry in the shapes of its document: steps instead of tasks, seconds instead of milliseconds, per cent. */
@@ -103,7 +103,7 @@ function registerList(app: App, { nowMs, entityRetentionDays }: Services): void 
     },
     async ({ params: { workflow_id: workflow }, query, reader }) => {
       const { skip, limit, status = '', source: named = '' } = query;
-      const toMs = roundUpNow(nowMs()) + clockSlackMs;
+      const toMs = afterNow(nowMs());
       const wish: ExecutionsWish = {
         workflow,
         status,
@@ -127,9 +127,6 @@ function registerList(app: App, { nowMs, entityRetentionDays }: Services): void 
     },
   );
 }
-
-/** Producers' clocks may be a little ahead of ours. */
-const clockSlackMs = 300_000;
 
 function describeListed(
   row: ListedExecution,

@@ -19,7 +19,7 @@ import { readCursor, writeCursor } from '../cursors.ts';
 import { ApiError } from '../errors.ts';
 import type { App, Family, Services } from '../families.ts';
 import { listSetUp, readSetUp, type SetUp } from '../state-desk.ts';
-import { parseRange } from '../time-range.ts';
+import { afterNow, parseRange } from '../time-range.ts';
 
 const collection = alertCollections.webhooks;
 /** Each is told of a flood by itself, so there cannot be any number of them. */
@@ -141,7 +141,7 @@ function registerDeliveries(app: App, { nowMs }: Services): void {
         cursor,
         ...rest
       } = query;
-      const { fromMs, toMs } = parseRange(rest, '7d', nowMs() + clockSlackMs);
+      const { fromMs, toMs } = parseRange(rest, '7d', afterNow(nowMs()));
       const ask = { subscriptionId, alertId, status, fromMs, toMs, ...readPosition(cursor), limit: limit + 1 };
       const rows = await reader.ask(deliveriesQuestion, ask);
       const shown = rows.slice(0, limit);
@@ -161,8 +161,6 @@ function registerDeliveries(app: App, { nowMs }: Services): void {
     },
   );
 }
-
-const clockSlackMs = 300_000;
 
 function readPosition(cursor: string | undefined) {
   if (cursor === undefined) return { afterMs: latestInstantMs, afterSubscription: '', afterNotification: '' };

@@ -277,8 +277,6 @@ describe('an execution beside which more others run than are looked at', () => {
     const answer = await stand.get<Json>(`${prefix}/executions/${encodeURIComponent('running/0')}/eta?limit=8`);
     expect(answer.refused).toBeNull();
     expect(answer.remaining_ms).toBeGreaterThan(0);
-    const path = await stand.get<Json>(`${prefix}/executions/${encodeURIComponent('running/0')}/critical-path`);
-    expect(path.refused).toBeNull();
   });
 });
 
