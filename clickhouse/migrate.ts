@@ -198,6 +198,7 @@ function wantedRetention(retention: Retention): Record<string, string> {
     alert_changes: after('event_time', retention.hourDays),
     webhook_deliveries: after('last_tried_at', retention.deadLetterDays),
     workflow_analyses: after('computed_at', retention.entityDays),
+    past_executions: after('computed_at', retention.entityDays),
     drops: after('record_time', retention.deadLetterDays),
     dead_letters: after('record_time', retention.deadLetterDays),
     dead_letter_bytes: after('record_time', retention.deadLetterBytesDays),

@@ -5226,6 +5226,22 @@ GROUP BY
     m.subject,
     m.window_start;
 
+CREATE TABLE past_executions
+(
+    `workspace` LowCardinality(String) COMMENT 'tenant that owns the workflow',
+    `workflow_id` LowCardinality(String) COMMENT 'definition that ran',
+    `source` LowCardinality(String) COMMENT 'system that reported it; ids are unique within workspace and source',
+    `project` LowCardinality(String) COMMENT 'project within the workspace',
+    `executions` UInt32 COMMENT 'executions that were looked at, the newest ones',
+    `told` String COMMENT 'when they and their tasks happened and what waited for what, as JSON of lists that the service reads' CODEC(ZSTD(3)),
+    `computed_at` DateTime64(3, 'UTC') COMMENT 'when it was computed'
+)
+ENGINE = ReplacingMergeTree(computed_at)
+ORDER BY (workspace, workflow_id, source)
+TTL computed_at + toIntervalDay(90)
+SETTINGS index_granularity = 16, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = ''
+COMMENT 'What an execution learns from: the newest of its workflow that have ended; read with FINAL. Shard key: workspace, workflow_id.';
+
 CREATE VIEW queue_reports
 (
     `workspace` LowCardinality(String),

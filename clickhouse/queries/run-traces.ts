@@ -65,7 +65,11 @@ GROUP BY execution_id
 SETTINGS final = 0`,
 };
 
+/** All that analyses know of records, or no more than what says when everything happened and what waited for what. */
+export type Wanted = 'all' | 'times';
+
 export interface RunSliceAsk extends RunsAsk {
+  wanted: Wanted;
   /** Of an execution with very many tasks, those whose hash falls into this part. */
   part: number;
   parts: number;
@@ -92,7 +96,7 @@ const sharedValues = {
   errorType: 'error_type',
 };
 
-export const executionValues = {
+const executionValues = {
   ...sharedValues,
   project: 'project',
   triggerType: 'trigger_type',
@@ -102,7 +106,7 @@ export const executionValues = {
   inputBytes: 'input_bytes',
 };
 
-export const taskValues = {
+const taskValues = {
   ...sharedValues,
   errorMessage: 'error_message',
   taskId: 'task_id',
@@ -130,21 +134,46 @@ export const taskValues = {
   memoryAllocatedBytes: 'memory_allocated_bytes',
 };
 
+type ExecutionValue = keyof typeof executionValues;
+type TaskValue = keyof typeof taskValues;
+
+const sharedTimes = [
+  ...(['workspace', 'source', 'executionId', 'workflowId', 'attempt', 'state', 'eventTimeMs'] as const),
+  ...(['queuedAtMs', 'startedAtMs', 'durationUs'] as const),
+];
+
+/** Names of the values of a record, in their order. */
+export const namesOfExecution: Record<Wanted, readonly ExecutionValue[]> = {
+  all: Object.keys(executionValues) as ExecutionValue[],
+  times: sharedTimes,
+};
+export const namesOfTask: Record<Wanted, readonly TaskValue[]> = {
+  all: Object.keys(taskValues) as TaskValue[],
+  times: [
+    ...sharedTimes,
+    ...(['taskId', 'taskType', 'operator', 'mapIndex', 'loopIteration', 'pool', 'triggerRule'] as const),
+    ...(['childExecutionId', 'dependencyIds', 'workerId', 'readyAtMs', 'dispatchedAtMs', 'queueUs'] as const),
+  ],
+};
+
 export interface ValuesRow {
-  /** In the order of `executionValues` or `taskValues`. */
+  /** In the order of their names. */
   told: unknown[];
 }
 
-const listValues = (values: Readonly<Record<string, string>>): string => {
+function listValues<Name extends string>(names: readonly Name[], columns: Readonly<Record<Name, string>>): string {
   // A tuple whose parts have no names is a plain list in JSON.
-  const parts = Object.values(values).map((column, at) => `${column} AS v${at}`);
-  return `tuple(${parts.join(', ')})`;
-};
+  const parts = names.map((name, at) => `${columns[name]} AS v${at}`);
+  return `tuple(${parts.join(', ')}) AS told`;
+}
+
+const tellExecution = (wanted: Wanted): string => listValues(namesOfExecution[wanted], executionValues);
+const tellTask = (wanted: Wanted): string => listValues(namesOfTask[wanted], taskValues);
 
 /** Repeated records change nothing, so they are not merged either. */
 export const executionTracesQuestion: Question<RunSliceAsk, ValuesRow> = {
   name: 'execution_traces',
-  sql: () => `SELECT ${listValues(executionValues)} AS told FROM execution_events
+  sql: ({ wanted }) => `SELECT ${tellExecution(wanted)} FROM execution_events
 WHERE ${ofRuns}
 LIMIT {limit: UInt32}
 SETTINGS final = 0`,
@@ -152,7 +181,7 @@ SETTINGS final = 0`,
 
 export const taskTracesQuestion: Question<RunSliceAsk, ValuesRow> = {
   name: 'task_traces',
-  sql: () => `SELECT ${listValues(taskValues)} AS told FROM task_events
+  sql: ({ wanted }) => `SELECT ${tellTask(wanted)} FROM task_events
 WHERE ${ofRuns} AND cityHash64(task_id, map_index) % {parts: UInt32} = {part: UInt32}
 LIMIT {limit: UInt32}
 SETTINGS final = 0`,
@@ -162,15 +191,15 @@ interface OneTraceRow extends ValuesRow {
   execution_id: string;
 }
 
-/** The same of one execution, for those who ask about different ones at once. */
+/** When one execution and its tasks happened, for those who ask about different ones at once. */
 export const oneExecutionTraceQuestion = aboutRuns<OneTraceRow>(
   'execution_trace',
-  ['execution_id', `${listValues(executionValues)} AS told`],
+  ['execution_id', tellExecution('times')],
   'execution_events',
 );
 export const oneTaskTraceQuestion = aboutRuns<OneTraceRow>(
   'task_trace',
-  ['execution_id', `${listValues(taskValues)} AS told`],
+  ['execution_id', tellTask('times')],
   'task_events',
 );
 

@@ -24,13 +24,26 @@ export interface RunSelection {
 
 export function timeWorkflow(executions: readonly ExecutionTrace[], { children }: RunSelection = {}): WorkflowRuns {
   const usable = executions.filter(isUsable);
-  const learned = learnWorkflow(usable.length > 0 ? usable : executions);
-  const typicalMs = findTypicalDurations(usable);
-  const knowledge: RunKnowledge = { after: afterOf(learned.told), typicalMs, children };
+  const learned = learnRuns(executions, usable);
+  const knowledge: RunKnowledge = { ...knowledgeOf(learned, usable), children };
   const runs = usable.map((execution) => timeRun(execution, knowledge));
   const workflowId = executions[0]?.workflowId ?? '';
   return { workflowId, executions, learned, runs, tasks: runs.map(summariseTasks), knowledge };
 }
+
+/** What executions teach about another one of their workflow, without timing each of them. */
+export function learnKnowledge(executions: readonly ExecutionTrace[]): RunKnowledge {
+  const usable = executions.filter(isUsable);
+  return knowledgeOf(learnRuns(executions, usable), usable);
+}
+
+const learnRuns = (executions: readonly ExecutionTrace[], usable: readonly ExecutionTrace[]): LearnedWorkflow =>
+  learnWorkflow(usable.length > 0 ? usable : executions);
+
+const knowledgeOf = ({ told }: LearnedWorkflow, usable: readonly ExecutionTrace[]): RunKnowledge => ({
+  after: afterOf(told),
+  typicalMs: findTypicalDurations(usable),
+});
 
 function findTypicalDurations(executions: readonly ExecutionTrace[]): Map<string, number> {
   const durations = new Map<string, number[]>();

@@ -11,21 +11,24 @@ import { graphDefaults } from '../analysis/dependency-graph.ts';
 import { predictionDefaults } from '../analysis/duration-prediction.ts';
 import { type ExecutionTrace, startOf } from '../analysis/execution-trace.ts';
 import { groupBy } from '../analysis/robust-statistics.ts';
-import { timeRun } from '../analysis/timed-run.ts';
+import { type RunKnowledge, timeRun } from '../analysis/timed-run.ts';
 import { workflowPathDefaults } from '../analysis/workflow-critical-path.ts';
 import { patternDefaults } from '../analysis/workflow-patterns.ts';
-import { timeWorkflow, type WorkflowRuns } from '../analysis/workflow-runs.ts';
 import { frameAnswer } from './kept-answer.ts';
-import type { PastRuns } from './past-runs.ts';
+import { loadPast, type PastRuns, pastDefaults } from './past-runs.ts';
+import { writePast } from './past-text.ts';
 import { type FoundRun, loadOneRun, loadRecentRuns, type RecentRuns, type RunsWish } from './recent-runs.ts';
 
 /** Newest executions that analyses look at, where nobody asks for others. */
 export const defaultRunLimit = 200;
 
+/** What the job makes of a workflow: its analyses, and beside them the executions that one of it learns from. */
+export type MadeKind = KeptAnalysis | 'past_executions';
+
 /** What may be asked of the executions of a workflow, or of one of them. */
 export interface WorkflowAsk extends RunsWish {
   about: 'workflow';
-  analyses: readonly KeptAnalysis[];
+  analyses: readonly MadeKind[];
   /** Bottlenecks: executions from then on, compared with those before. */
   sinceMs: number | null;
 }
@@ -44,13 +47,13 @@ export type AnalysisAsk = WorkflowAsk | ExecutionAsk;
 
 /** One answer as it is kept and sent. */
 export interface MadeAnswer {
-  analysis: KeptAnalysis | ExecutionAsk['analysis'];
+  analysis: MadeKind | ExecutionAsk['analysis'];
   /** Of dependency graphs. */
   workflowVersion: string;
   source: string;
   refused: string;
   basis: Basis;
-  /** JSON. */
+  /** JSON; of past executions what they teach from. */
   text: string;
 }
 
@@ -80,13 +83,34 @@ async function answerWorkflow(reader: WorkspaceReader, ask: WorkflowAsk): Promis
     peers.map(({ tasks }) => tasks),
     ask.sinceMs,
   );
-  return keptAnalyses
+  const made = keptAnalyses
     .filter((analysis) => ask.analyses.includes(analysis))
     .flatMap((analysis) =>
       analysis === 'dependency_graph'
         ? graphEachVersion(runs, ask.workflowId)
         : [make(analysis, history.answer(methods[analysis].name), runs, ask.workflowId, '')],
     );
+  return ask.analyses.includes('past_executions') ? [...made, await writeDownPast(reader, runs, ask)] : made;
+}
+
+/** More of it takes as long to take apart as the executions take to be read. */
+const pastTextMost = 1_000_000;
+
+/** Those that one of them learns from, so that whoever asks about one need not read all others. */
+async function writeDownPast(
+  reader: WorkspaceReader,
+  { source, executions }: RecentRuns,
+  { workflowId, toMs, limit }: WorkflowAsk,
+): Promise<MadeAnswer> {
+  const nowMs = toMs - 1;
+  const ended = executions.filter(({ endedAtMs }) => endedAtMs !== null && endedAtMs <= nowMs);
+  const isEnough = ended.length >= pastDefaults.limit || executions.length < limit;
+  const ask = { workflowId, source, limit: pastDefaults.limit, nowMs };
+  const past = isEnough ? ended.slice(-pastDefaults.limit) : (await loadPast(reader, ask)).executions;
+  const text = writePast(past);
+  const kept = text.length <= pastTextMost ? { past, text } : { past: [], text: '' };
+  const about = { analysis: 'past_executions', workflowVersion: '', source, refused: '' } as const;
+  return { ...about, basis: describeBasis(kept.past), text: kept.text };
 }
 
 const historyOf = (
@@ -126,15 +150,14 @@ async function answerExecution(reader: WorkspaceReader, ask: ExecutionAsk, pastR
   const { executionId, run, nowMs, limit } = ask;
   const { source, workflow_id: workflowId } = run.place;
   const { execution, children } = await loadOneRun(reader, executionId, run);
-  const learned = await pastRuns.learn(reader, executionId, { workflowId, source, limit, nowMs });
-  const { past, leftOut } = learned;
+  const past = await pastRuns.learn(reader, executionId, { workflowId, source, limit, nowMs });
   const found =
     ask.analysis === 'eta'
-      ? estimateCompletion(execution, past, nowMs)
-      : describePath(execution, past, new Map([...learned.children, ...children]), nowMs);
+      ? estimateCompletion(execution, past.timed, nowMs)
+      : describePath(execution, { ...past.knowledge, children, nowMs });
   const thresholds = ask.analysis === 'eta' ? estimateDefaults : workflowPathDefaults;
   const about = { ...found, execution_id: executionId };
-  const answer = frameAnswer(ask.analysis, about, { workflowId, source, leftOut, thresholds });
+  const answer = frameAnswer(ask.analysis, about, { workflowId, source, leftOut: past.leftOut, thresholds });
   const { refused, basis } = answer;
   const text = JSON.stringify(answer);
   return [
@@ -142,18 +165,12 @@ async function answerExecution(reader: WorkspaceReader, ask: ExecutionAsk, pastR
   ] satisfies MadeAnswer[];
 }
 
-function describePath(
-  execution: ExecutionTrace,
-  past: WorkflowRuns,
-  children: ReadonlyMap<string, ExecutionTrace>,
-  nowMs: number,
-): object {
+function describePath(execution: ExecutionTrace, knowledge: RunKnowledge): object {
   const basis = describeBasis([execution]);
   if (execution.tasks.length === 0) {
     const refused = 'a critical path needs at least 1 task; nothing was told of tasks of this execution';
     return { refused, needed: 1, had: 0, basis };
   }
-  const { knowledge } = children.size === 0 ? past : timeWorkflow(past.executions, { children });
-  const path = findCriticalPath(timeRun(execution, { ...knowledge, children, nowMs }));
+  const path = findCriticalPath(timeRun(execution, knowledge));
   return { ...path, started_at: new Date(startOf(execution)).toISOString(), basis };
 }

@@ -1,7 +1,6 @@
 import { type RunPlace, readRunPlaces } from '../../clickhouse/queries/run-places.ts';
 import {
   executionTracesQuestion,
-  executionValues,
   oneExecutionTraceQuestion,
   oneTaskTraceQuestion,
   type RecentRunRow,
@@ -9,19 +8,15 @@ import {
   recentRunsQuestion,
   runSizesQuestion,
   taskTracesQuestion,
-  taskValues,
   type ValuesRow,
+  type Wanted,
 } from '../../clickhouse/queries/run-traces.ts';
 import { always, workflowSourcesQuestion } from '../../clickhouse/queries/workflow-executions.ts';
 import type { WorkspaceReader } from '../../clickhouse/question.ts';
-import { latestInstantMs, type TaskDependency } from '../../schemas/events.ts';
-import {
-  type ExecutionTrace,
-  type TracedExecutionEvent,
-  type TracedTaskEvent,
-  TraceGatherer,
-} from '../analysis/execution-trace.ts';
+import { latestInstantMs } from '../../schemas/events.ts';
+import type { ExecutionTrace } from '../analysis/execution-trace.ts';
 import { AnalysisFailure } from './analysis-failure.ts';
+import { gatherTold, ToldGatherer } from './told-records.ts';
 
 /** Which executions of a workflow are looked at. */
 export interface RunsWish {
@@ -64,18 +59,23 @@ const runBounds = {
 const dayMs = 86_400_000;
 
 export async function loadRecentRuns(reader: WorkspaceReader, wish: RunsWish): Promise<RecentRuns> {
-  return await loadRunsOfSource(reader, { ...wish, source: await findSource(reader, wish) });
+  const source = await findSource(reader, wish);
+  const { executions, leftOut } = await loadRunsOfSource(reader, { ...wish, source }, 'all');
+  return { source, executions, children: await loadChildren(reader, executions, 'all'), leftOut };
 }
 
-/** The same of a source that is known; nothing where it has no executions of the workflow. */
-export async function loadRunsOfSource(reader: WorkspaceReader, wish: RunsWish): Promise<RecentRuns> {
-  const { source } = wish;
+/** The same of a source that is known, without children; nothing where it has no executions of the workflow. */
+export async function loadRunsOfSource(
+  reader: WorkspaceReader,
+  wish: RunsWish,
+  wanted: Wanted,
+): Promise<Pick<RecentRuns, 'executions' | 'leftOut'>> {
+  const of = { source: wish.source, wanted };
   const listed = await listNewest(reader, wish);
-  const few = await loadFew(reader, listed, source);
-  if (few !== null) return { source, executions: few, children: await loadChildren(reader, few), leftOut: 0 };
-  const { taken, leftOut } = await takeWithinBounds(reader, listed, source);
-  const executions = await loadRuns(reader, taken, source);
-  return { source, executions, children: await loadChildren(reader, executions), leftOut };
+  const few = await loadFew(reader, listed, of);
+  if (few !== null) return { executions: few, leftOut: 0 };
+  const { taken, leftOut } = await takeWithinBounds(reader, listed, wish.source);
+  return { executions: await loadRuns(reader, taken, of), leftOut };
 }
 
 async function findSource(reader: WorkspaceReader, { workflowId, source }: RunsWish): Promise<string> {
@@ -170,19 +170,26 @@ function* cutByRecords(runs: readonly SizedRun[]): Generator<{ some: SizedRun[];
   if (some.length > 0) yield { some, parts: Math.ceil(records / runBounds.sliceRecords) || 1 };
 }
 
-async function loadRuns(reader: WorkspaceReader, runs: readonly SizedRun[], source: string): Promise<ExecutionTrace[]> {
-  const gatherer = new TraceGatherer();
+interface RecordsOf {
+  source: string;
+  wanted: Wanted;
+}
+
+async function loadRuns(
+  reader: WorkspaceReader,
+  runs: readonly SizedRun[],
+  { source, wanted }: RecordsOf,
+): Promise<ExecutionTrace[]> {
+  const gatherer = new ToldGatherer(wanted);
   for (const { some, parts } of cutByRecords(runs)) {
-    const ask = { ...askFor(some, source), limit: runBounds.recordsOfOneMost };
+    const ask = { ...askFor(some, source), wanted, limit: runBounds.recordsOfOneMost };
     const ofExecutions = reader.ask(executionTracesQuestion, { ...ask, part: 0, parts: 1 });
     // Waited for below; until then a failure of it is nobody's.
     ofExecutions.catch(() => undefined);
     for (let part = 0; part < parts; part++) {
-      for (const { told } of await reader.ask(taskTracesQuestion, { ...ask, part, parts })) {
-        gatherer.add(toTaskEvent(told));
-      }
+      gatherer.addTasks(await reader.ask(taskTracesQuestion, { ...ask, part, parts }));
     }
-    for (const { told } of await ofExecutions) gatherer.add(toExecutionEvent(told));
+    gatherer.addExecutions(await ofExecutions);
   }
   return gatherer.finish();
 }
@@ -191,14 +198,15 @@ async function loadRuns(reader: WorkspaceReader, runs: readonly SizedRun[], sour
 async function loadChildren(
   reader: WorkspaceReader,
   executions: readonly ExecutionTrace[],
+  wanted: Wanted,
 ): Promise<Map<string, ExecutionTrace>> {
   const ids = executions.flatMap(({ tasks }) => tasks.map(({ childExecutionId }) => childExecutionId));
-  const wanted = [...new Set(ids.filter((id) => id !== ''))].slice(-runBounds.childrenMost);
-  if (wanted.length === 0) return new Map();
+  const named = [...new Set(ids.filter((id) => id !== ''))].slice(-runBounds.childrenMost);
+  if (named.length === 0) return new Map();
   const firstMs = executions.reduce((least, { firstSeenMs }) => Math.min(least, firstSeenMs), Number.MAX_SAFE_INTEGER);
-  const listed = wanted.map((execution_id) => ({ execution_id, at_ms: firstMs - dayMs }));
+  const listed = named.map((execution_id) => ({ execution_id, at_ms: firstMs - dayMs }));
   const { taken } = await takeWithinBounds(reader, listed, '');
-  const children = await loadRuns(reader, taken, '');
+  const children = await loadRuns(reader, taken, { source: '', wanted });
   return new Map(children.map((child) => [child.executionId, child]));
 }
 
@@ -209,7 +217,7 @@ export interface FoundRun {
   told: { ofExecution: ValuesRow[]; ofTasks: ValuesRow[] } | null;
 }
 
-/** One execution by its id, and what was told of it. Those who ask about others at the same time are answered with it. */
+/** One execution by its id, and when what was told of it happened. Those who ask about others at the same time are answered with it. */
 export async function findOneRun(reader: WorkspaceReader, id: string, wanted: string): Promise<FoundRun> {
   const places = await readRunPlaces(reader, id);
   const own = wanted === '' ? places : places.filter(({ source }) => source === wanted);
@@ -237,9 +245,9 @@ export async function loadOneRun(
   id: string,
   { place, told }: FoundRun,
 ): Promise<{ execution: ExecutionTrace; children: Map<string, ExecutionTrace> }> {
-  const executions = told === null ? await loadLarge(reader, id, place) : gather(told);
+  const executions = told === null ? await loadLarge(reader, id, place) : gatherTold('times', told);
   const [execution] = executions;
-  return { execution, children: await loadChildren(reader, executions) };
+  return { execution, children: await loadChildren(reader, executions, 'times') };
 }
 
 async function loadLarge(
@@ -248,32 +256,25 @@ async function loadLarge(
   { source, first_ms: at_ms, last_ms }: RunPlace,
 ): Promise<ExecutionTrace[]> {
   const run = await sizeRun(reader, { execution_id, at_ms, last_ms }, source);
-  return await loadRuns(reader, [run], source);
-}
-
-function gather({ ofExecution, ofTasks }: NonNullable<FoundRun['told']>): ExecutionTrace[] {
-  const gatherer = new TraceGatherer();
-  for (const { told } of ofExecution) gatherer.add(toExecutionEvent(told));
-  for (const { told } of ofTasks) gatherer.add(toTaskEvent(told));
-  return gatherer.finish();
+  return await loadRuns(reader, [run], { source, wanted: 'times' });
 }
 
 /** At once, without asking first how much of them there is; null where that is more than one answer should have. */
 async function loadFew(
   reader: WorkspaceReader,
   runs: readonly PlacedRun[],
-  source: string,
+  { source, wanted }: RecordsOf,
 ): Promise<ExecutionTrace[] | null> {
   if (runs.length > runBounds.idsOfQuestion) return null;
   if (runs.length === 0) return [];
   const limit = runBounds.sliceRecords;
-  const ask = { ...askFor(runs, source), part: 0, parts: 1, limit };
+  const ask = { ...askFor(runs, source), wanted, part: 0, parts: 1, limit };
   const [ofExecution, ofTasks] = await Promise.all([
     reader.ask(executionTracesQuestion, ask),
     reader.ask(taskTracesQuestion, ask),
   ]);
   if (Math.max(ofExecution.length, ofTasks.length) >= limit) return null;
-  return gather({ ofExecution, ofTasks });
+  return gatherTold(wanted, { ofExecution, ofTasks });
 }
 
 async function sizeRun(reader: WorkspaceReader, run: PlacedRun, source: string): Promise<SizedRun> {
@@ -283,41 +284,4 @@ async function sizeRun(reader: WorkspaceReader, run: PlacedRun, source: string):
   const { recordsOfOneMost } = runBounds;
   const message = `The execution has more than ${recordsOfOneMost} records of tasks.`;
   throw new AnalysisFailure('too_large', message, { recordsOfOneMost });
-}
-
-type Told = Record<string, unknown>;
-
-/** Hundreds of thousands of records pass here, so this is a plain loop. */
-function nameValues(names: readonly string[], values: readonly unknown[]): Told {
-  const told: Told = {};
-  for (let at = 0; at < names.length; at++) told[names[at]] = values[at];
-  return told;
-}
-
-const executionNames = Object.keys(executionValues);
-const taskNames = Object.keys(taskValues);
-
-function toExecutionEvent(values: readonly unknown[]): TracedExecutionEvent {
-  const { errorType, ...told } = nameValues(executionNames, values);
-  return { kind: 'execution', ...told, error: { type: errorType } } as TracedExecutionEvent;
-}
-
-function toTaskEvent(values: readonly unknown[]): TracedTaskEvent {
-  const { errorType, errorMessage, dependencyIds, dependencyTypes, dependencyOptional, dependencyConditions, ...told } =
-    nameValues(taskNames, values);
-  const [types, optional, conditions] = [dependencyTypes, dependencyOptional, dependencyConditions] as [
-    string[],
-    boolean[],
-    string[],
-  ];
-  const dependencies = (dependencyIds as string[]).map(
-    (taskId, at): TaskDependency => ({
-      taskId,
-      type: types[at],
-      optional: optional[at],
-      condition: conditions[at],
-    }),
-  );
-  const error = { type: errorType, message: errorMessage };
-  return { kind: 'task', ...told, dependencies, error } as TracedTaskEvent;
 }

@@ -1,6 +1,8 @@
 import type { Database } from '../../clickhouse/client.ts';
 import { type DueWorkflow, listDueWorkflows, storeAnalyses } from '../../clickhouse/queries/analyses.ts';
+import { storePastExecutions } from '../../clickhouse/queries/past-executions.ts';
 import { type AnalysisRow, type KeptAnalysis, keptAnalyses } from '../../clickhouse/tables/analyses.ts';
+import type { PastExecutionsRow } from '../../clickhouse/tables/past-executions.ts';
 import { type JobLog, JobTurns } from '../../pipelines/job-turns.ts';
 import { describeBasis } from '../analysis/basis.ts';
 import { AnalysisFailure } from './analysis-failure.ts';
@@ -10,7 +12,7 @@ import type { InsightMetrics } from './insight-metrics.ts';
 import { frameAnswer } from './kept-answer.ts';
 
 /** Raised when answers would differ for the same executions: everything is then computed again. */
-const analysisMethodVersion = 1;
+const analysisMethodVersion = 2;
 
 /** Named points between the steps, where a test may let the process die. */
 export type RefreshPoint = 'due' | 'computed' | 'stored';
@@ -94,9 +96,14 @@ export class RefreshJob {
     this.#reach('computed');
     if (made === null) return;
     const computeMs = nowMs() - startedMs;
+    const past = made.find(({ analysis }) => analysis === 'past_executions');
+    // Before the analyses, which say that nothing of the workflow is due any more.
+    if (past !== undefined) await storePastExecutions(database, toPastRow(workflow, past, startedMs));
     await storeAnalyses(
       database,
-      made.map((answer) => toRow(workflow, answer, { computeMs, computedAtMs: startedMs })),
+      made
+        .filter((answer) => answer !== past)
+        .map((answer) => toRow(workflow, answer, { computeMs, computedAtMs: startedMs })),
     );
     metrics.refreshed.inc();
     metrics.seconds.observe(computeMs / 1000);
@@ -108,7 +115,7 @@ export class RefreshJob {
     const { threads, log, limit } = this.#options;
     const { workspace, source, workflowId } = workflow;
     const runs = { workflowId, source, fromMs: 0, toMs: atMs + 1, limit, sinceMs: null };
-    const ask: WorkflowAsk = { about: 'workflow', analyses: keptAnalyses, ...runs };
+    const ask: WorkflowAsk = { about: 'workflow', analyses: [...keptAnalyses, 'past_executions'], ...runs };
     try {
       return await threads.run({ workspace, requestId: 'insight', ask });
     } catch (error) {
@@ -133,6 +140,20 @@ function refuse(analysis: KeptAnalysis, { workflowId, source }: DueWorkflow, mes
   return { analysis, workflowVersion: '', source, refused: message, basis, text: JSON.stringify(answer) };
 }
 
+const toPastRow = (
+  { workspace, source, workflowId, project }: DueWorkflow,
+  { basis, text }: MadeAnswer,
+  computedAtMs: number,
+): PastExecutionsRow => ({
+  workspace,
+  workflowId,
+  source,
+  project,
+  executions: basis.executions,
+  told: text,
+  computedAtMs,
+});
+
 function toRow(
   { workspace, source, workflowId, project, lastEventMs }: DueWorkflow,
   { analysis, workflowVersion, refused, basis, text }: MadeAnswer,
@@ -142,7 +163,7 @@ function toRow(
     workspace,
     workflowId,
     source,
-    // Nothing else is asked of a workflow.
+    // What else is made of a workflow has a table of its own.
     analysis: analysis as KeptAnalysis,
     workflowVersion,
     project,

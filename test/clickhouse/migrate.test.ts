@@ -217,6 +217,7 @@ describe('retention', async () => {
     alert_changes: 'event_time + toIntervalDay(300)',
     webhook_deliveries: 'last_tried_at + toIntervalDay(50)',
     workflow_analyses: 'computed_at + toIntervalDay(95)',
+    past_executions: 'computed_at + toIntervalDay(95)',
     drops: 'record_time + toIntervalDay(50)',
     dead_letters: 'record_time + toIntervalDay(50)',
     dead_letter_bytes: 'record_time + toIntervalDay(5)',

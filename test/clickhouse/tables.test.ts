@@ -26,6 +26,7 @@ import {
 } from '../../clickhouse/tables/entities.ts';
 import { orchestratorCellsTable, orchestratorDimensions } from '../../clickhouse/tables/orchestrator-cells.ts';
 import { orchestratorEventsTable } from '../../clickhouse/tables/orchestrator-events.ts';
+import { pastExecutionsTable } from '../../clickhouse/tables/past-executions.ts';
 import { rollupCursorsTable, rollupPairs } from '../../clickhouse/tables/rollups.ts';
 import { executionEventsTable, taskEventsTable } from '../../clickhouse/tables/runs.ts';
 import { scoredRangesTable } from '../../clickhouse/tables/scores.ts';
@@ -64,6 +65,7 @@ const published = [
   alertChangesTable,
   webhookDeliveriesTable,
   analysesTable,
+  pastExecutionsTable,
   scoredRangesTable,
 ];
 /** Keyed by what they speak of; any row may be written again. */

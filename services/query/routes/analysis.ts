@@ -18,6 +18,7 @@ import { answers } from '../../../schemas/api/parts.ts';
 import { ExecutionPath, WorkflowPath } from '../../../schemas/api/workflow-analytics.ts';
 import type { DependencyGraph } from '../../analysis/dependency-graph.ts';
 import { compareGraphs } from '../../analysis/graph-difference.ts';
+import { pastDefaults } from '../../insight/past-runs.ts';
 import { type KeptAnswer, planRuns } from '../analyst.ts';
 import { ApiError } from '../errors.ts';
 import type { App, Family, Services } from '../families.ts';
@@ -139,7 +140,7 @@ function registerExecution(app: App, { analyst, nowMs }: Services): void {
   const ask = (executionId: string, asked: { source?: string; limit?: number }) => ({
     executionId,
     source: asked.source ?? '',
-    limit: asked.limit ?? defaultPast,
+    limit: asked.limit ?? pastDefaults.limit,
     nowMs: nowMs(),
   });
   const shared = { params: ExecutionPath, querystring: RunAnalysisQuery };
@@ -164,6 +165,3 @@ function registerExecution(app: App, { analyst, nowMs }: Services): void {
     return (await analyst.askExecution(reader, id, { ...wish, analysis: 'eta' })) as never;
   });
 }
-
-/** Earlier executions that are enough to learn from. */
-const defaultPast = 60;

@@ -2,7 +2,7 @@ import { createServer as createHttpServer, type Server as HttpServer } from 'nod
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { DatabaseError } from '../../../clickhouse/client.ts';
-import { executionValues } from '../../../clickhouse/queries/run-traces.ts';
+import { namesOfExecution } from '../../../clickhouse/queries/run-traces.ts';
 import { AnalysisThreads, type ThreadAsk, type ThreadsOptions } from '../../../services/insight/analysis-threads.ts';
 
 /** A server that takes connections and never says a word: an analysis that asks it does not end by itself. */
@@ -95,7 +95,7 @@ const aboutExecution = (workflow_id: string, executionId: string): ThreadAsk => 
   const event = { workspace: 'default', source: 'airflow', executionId, workflowId: workflow_id, attempt: 1 };
   const record: Record<string, unknown> = { ...event, state: 'running', eventTimeMs: 1, startedAtMs: 1, errorType: '' };
   const place = { source: 'airflow', workflow_id, first_ms: 1, last_ms: 1, is_over: false };
-  const ofExecution = [{ told: Object.keys(executionValues).map((name) => record[name] ?? null) }];
+  const ofExecution = [{ told: namesOfExecution.times.map((name) => record[name] ?? null) }];
   const run = { place, told: { ofExecution, ofTasks: [] } };
   return {
     workspace: 'default',

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { executionValues, taskValues } from '../../../clickhouse/queries/run-traces.ts';
+import { namesOfExecution, namesOfTask } from '../../../clickhouse/queries/run-traces.ts';
 import type { Question, WorkspaceReader } from '../../../clickhouse/question.ts';
 import { PastRuns, pastDefaults } from '../../../services/insight/past-runs.ts';
 
@@ -7,8 +7,8 @@ const startMs = Date.UTC(2026, 10, 1);
 const runs = Array.from({ length: 8 }, (_, at) => ({ id: `run-${at}`, beganMs: startMs + at * 60_000 }));
 const nowMs = startMs + runs.length * 60_000;
 
-const toldIn = (names: object, told: Record<string, unknown>) =>
-  Object.keys(names).map((name) => told[name] ?? (name.endsWith('Id') || name.includes('dependency') ? [] : null));
+const toldIn = (names: readonly string[], told: Record<string, unknown>) =>
+  names.map((name) => told[name] ?? (name === 'dependencyIds' ? [] : null));
 
 /** Executions of ten seconds with one task each; takes down what was asked for. */
 function readerOf(workspace: string, asked: string[]): WorkspaceReader {
@@ -20,9 +20,9 @@ function readerOf(workspace: string, asked: string[]): WorkspaceReader {
     workflow_sources: [{ source: 'airflow', listed: runs.length }],
     recent_runs: runs.map(({ id, beganMs }) => ({ execution_id: id, at_ms: beganMs })),
     run_sizes: runs.map(({ id }) => ({ execution_id: id, records: 1 })),
-    execution_traces: ended.map((told) => ({ told: toldIn(executionValues, { ...told, parentExecutionId: '' }) })),
+    execution_traces: ended.map((told) => ({ told: toldIn(namesOfExecution.times, told) })),
     task_traces: ended.map((told) => ({
-      told: toldIn(taskValues, { ...told, taskId: 'load', mapIndex: -1, childExecutionId: '', errorMessage: '' }),
+      told: toldIn(namesOfTask.times, { ...told, taskId: 'load', mapIndex: -1, childExecutionId: '' }),
     })),
   };
   const ask = async ({ name }: Question<object, object>) => {
@@ -39,10 +39,10 @@ test('what earlier executions teach is loaded once for a while, for each workspa
   const asked: string[] = [];
   const reader = readerOf('a', asked);
   const first = await past.learn(reader, 'another', orders);
-  expect(first.past.runs).toHaveLength(runs.length);
+  expect(first.timed.runs).toHaveLength(runs.length);
   const questions = asked.length;
   const again = await past.learn(reader, 'another', { ...orders, nowMs: nowMs + pastDefaults.keptMs - 1 });
-  expect(again.past.runs).toHaveLength(runs.length);
+  expect(again.timed.runs).toHaveLength(runs.length);
   expect(asked).toHaveLength(questions);
   await past.learn(readerOf('b', asked), 'another', orders);
   expect(asked).toHaveLength(2 * questions);
@@ -54,7 +54,7 @@ test('an execution learns neither from itself nor from what was not over by then
   const past = new PastRuns();
   const reader = readerOf('a', []);
   const idsOf = async (executionId: string, untilMs: number) => {
-    const { past: learned } = await past.learn(reader, executionId, { ...orders, nowMs: untilMs });
+    const learned = await past.learn(reader, executionId, { ...orders, nowMs: untilMs });
     return learned.executions.map((run) => run.executionId);
   };
   const ids = runs.map(({ id }) => id);

@@ -2,6 +2,9 @@ import path from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { keptAnalyses } from '../../../clickhouse/tables/analyses.ts';
 import type { ExecutionRecord, TaskRecord } from '../../../schemas/records.ts';
+import { type ExecutionTrace, startOf } from '../../../services/analysis/execution-trace.ts';
+import { pastDefaults } from '../../../services/insight/past-runs.ts';
+import { readPast, writePast } from '../../../services/insight/past-text.ts';
 import { launch } from '../../support/launched.ts';
 import { QueryStand } from '../../support/query-stand.ts';
 import { dayMs, dayStartMs } from '../simulator/simulated-days.ts';
@@ -100,6 +103,19 @@ describe('the job', () => {
       expect(Number(computed)).toBe(1);
     }
   });
+
+  it('writes down what an execution learns from', async () => {
+    for (const workflow of exampleNames) {
+      const [{ executions: count, told: text }] = await pastOf(workflow);
+      const newest = runsOf(workflow).slice(-pastDefaults.limit);
+      expect(Number(count), workflow).toBe(newest.length);
+      expect(
+        readPast(text)
+          ?.map(({ executionId }) => executionId)
+          .sort(),
+      ).toEqual(newest.map(({ id }) => id).sort());
+    }
+  });
 });
 
 describe('answers about the example workflows', () => {
@@ -144,6 +160,10 @@ const runsOf = (workflow: string) => {
     tasks: tasks.filter(({ execution_id }) => execution_id === end.execution_id),
   }));
 };
+const pastOf = (workflow: string) =>
+  stand.telemetry.rows<{ executions: string; told: string }>(
+    `SELECT executions, told FROM past_executions FINAL WHERE workspace = 'default' AND workflow_id = '${workflow}'`,
+  );
 const median = (values: readonly number[]) => {
   const sorted = values.toSorted((one, other) => one - other);
   return (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
@@ -257,6 +277,37 @@ describe('one execution', () => {
     expect(low).toBeLessThanOrEqual(answer.remaining_ms as number);
     expect(high).toBeGreaterThanOrEqual(answer.remaining_ms as number);
     expect(Date.parse(answer.eta as string)).toBeGreaterThanOrEqual(Date.parse(answer.as_of as string));
+  });
+});
+
+describe('what one execution learns from', () => {
+  const basisOf = async (query: string) => {
+    const answer = await stand.get<Json>(
+      `${prefix}/executions/${encodeURIComponent(unfinished.execution_id)}/eta${query}`,
+    );
+    const { executions: count, to } = answer.basis as { executions: number; to: string };
+    return { executions: count, toMs: Date.parse(to) };
+  };
+  const startsOf = (runs: readonly ExecutionTrace[]) => runs.map(startOf);
+
+  it('is what the job wrote down, where that is of enough executions and not of long ago', async () => {
+    const [{ told: text }] = await pastOf('data_pipeline');
+    const past = readPast(text) ?? [];
+    const [newestMs] = startsOf(past).slice(-1);
+    expect(await basisOf('?limit=6')).toEqual({ executions: 6, toMs: newestMs });
+    const oldest = past.slice(0, 7);
+    const write = async (count: number, computedAtMs: number) =>
+      await stand.telemetry.database.query(
+        `INSERT INTO past_executions (workspace, workflow_id, source, executions, told, computed_at) VALUES
+          ('default', 'data_pipeline', 'airflow', ${count}, '${writePast(oldest)}', fromUnixTimestamp64Milli(${computedAtMs}))`,
+      );
+    await stand.telemetry.database.query('TRUNCATE TABLE past_executions');
+    await write(7, Date.now() - pastDefaults.writtenMs - 60_000);
+    expect(await basisOf('?limit=5')).toEqual({ executions: 5, toMs: newestMs });
+    await write(7, Date.now());
+    const [sevenMs] = startsOf(oldest).slice(-1);
+    expect(await basisOf('?limit=7')).toEqual({ executions: 7, toMs: sevenMs });
+    expect(await basisOf('?limit=8')).toEqual({ executions: 8, toMs: newestMs });
   });
 });
 
