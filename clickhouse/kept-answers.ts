@@ -10,6 +10,9 @@ interface Entry {
   isEmpty: boolean;
   bytes: number;
   keepMs: number;
+  tookMs: number;
+  /** The one that will take its place, where that is being asked for already. */
+  next: Entry | null;
 }
 
 /** How old an answer may be, where that is up to what it says or how long it took. */
@@ -21,6 +24,9 @@ export type KeepMs<Row> = number | ((rows: readonly Row[], nowMs: number, tookMs
  */
 export const aMoment = (_rows: readonly unknown[], _nowMs: number, tookMs: number): number =>
   Math.min(3_000, Math.max(1_000, 5 * tookMs));
+
+/** Asking anew ahead of time begins so many times as long before an answer is too old as asking took the last time. */
+const aheadTimes = 2;
 
 const mostKept = 5_000;
 /** Of an answer that is kept; larger ones are only shared by those who wait for them at once. */
@@ -47,20 +53,34 @@ export class KeptAnswers {
 
   /**
    * The answer under the key in a workspace, unless it is older; `isAsked` says whether ClickHouse was asked for it in the name of
-   * this call.
+   * this call. Where somebody comes just before it is too old, it is asked for anew while he is told what is there: so nobody waits for
+   * what many look at. `ask` is then told that it is ahead of time.
    */
   async ask<Row>(
     workspace: string,
     name: string,
     { keepMs, signal }: { keepMs: KeepMs<Row>; signal: AbortSignal | undefined },
-    ask: (signal: AbortSignal) => Promise<Answer<Row>>,
+    ask: (signal: AbortSignal, isAhead: boolean) => Promise<Answer<Row>>,
   ): Promise<{ answer: Answer<Row>; isAsked: boolean }> {
     const key = prefixOf(workspace) + name;
-    const known = this.#entries.get(key);
-    const isFresh = known !== undefined && freshUntilMs(known) > this.#nowMs();
-    const entry = isFresh ? known : this.#begin(key, keepMs, ask);
-    const answer = (await this.#wait(key, entry, signal)) as Answer<Row>;
-    return { answer, isAsked: !isFresh };
+    const known = this.#findFresh(key);
+    if (known === undefined) {
+      const entry = this.#begin(keepMs, (own) => ask(own, false));
+      this.#entries.set(key, entry);
+      this.#settle(key, entry, entry);
+      this.#makeRoom();
+      return { answer: (await this.#wait(key, entry, signal)) as Answer<Row>, isAsked: true };
+    }
+    if (known.next === null && this.#isNearlyOld(known)) {
+      known.next = this.#begin(keepMs, (own) => ask(own, true));
+      this.#settle(key, known.next, known);
+    }
+    return { answer: (await this.#wait(key, known, signal)) as Answer<Row>, isAsked: false };
+  }
+
+  /** Whether asking for it would ask nothing of ClickHouse that somebody waits for. */
+  has(workspace: string, name: string): boolean {
+    return this.#findFresh(prefixOf(workspace) + name) !== undefined;
   }
 
   /** After a change, whoever made it is to see it at once. */
@@ -69,29 +89,49 @@ export class KeptAnswers {
     for (const [key, entry] of this.#entries) if (key.startsWith(prefix)) this.#forget(key, entry);
   }
 
-  #begin<Row>(key: string, keepMs: KeepMs<Row>, ask: (signal: AbortSignal) => Promise<Answer<Row>>): Entry {
+  /** Of what is too old, what is to take its place; where nothing is, it is forgotten. */
+  #findFresh(key: string): Entry | undefined {
+    const known = this.#entries.get(key);
+    if (known === undefined || freshUntilMs(known) > this.#nowMs()) return known;
+    this.#forget(key, known);
+    if (known.next !== null) this.#entries.set(key, known.next);
+    return known.next ?? undefined;
+  }
+
+  #begin<Row>(keepMs: KeepMs<Row>, ask: (signal: AbortSignal) => Promise<Answer<Row>>): Entry {
     const askedAtMs = this.#nowMs();
     const asking = new AbortController();
-    const answer = ask(asking.signal);
-    const entry: Entry = { answer, asking, waiting: 0, answeredAtMs: null, isEmpty: false, bytes: 0, keepMs: 0 };
-    this.#forget(key, this.#entries.get(key));
-    this.#entries.set(key, entry);
-    answer.then(
-      ({ rows, bytes }) => {
-        const nowMs = this.#nowMs();
-        entry.answeredAtMs = nowMs;
-        entry.keepMs = typeof keepMs === 'number' ? keepMs : keepMs(rows, nowMs, nowMs - askedAtMs);
-        entry.isEmpty = rows.length === 0;
-        if (this.#entries.get(key) !== entry) return;
+    const about = { answeredAtMs: null, isEmpty: false, bytes: 0, keepMs: 0, tookMs: 0, next: null };
+    const answer = ask(asking.signal).then((found) => {
+      const nowMs = this.#nowMs();
+      entry.answeredAtMs = nowMs;
+      entry.tookMs = nowMs - askedAtMs;
+      entry.keepMs = typeof keepMs === 'number' ? keepMs : keepMs(found.rows, nowMs, entry.tookMs);
+      entry.isEmpty = found.rows.length === 0;
+      return found;
+    });
+    const entry: Entry = { answer, asking, waiting: 0, ...about };
+    return entry;
+  }
+
+  /** Once it is answered the entry is counted, in its own place or in that of the one before it; unless that was forgotten meanwhile. */
+  #settle(key: string, entry: Entry, before: Entry): void {
+    entry.answer.then(
+      ({ bytes }) => {
+        const current = this.#entries.get(key);
+        if (current !== entry && current !== before) return;
+        this.#forget(key, current);
+        if (bytes > mostKeptBytes) return;
         entry.bytes = bytes;
         this.#bytes += bytes;
-        if (bytes > mostKeptBytes) this.#forget(key, entry);
+        this.#entries.set(key, entry);
         this.#makeRoom();
       },
-      () => this.#forget(key, entry),
+      () => {
+        before.next = null;
+        this.#forget(key, entry);
+      },
     );
-    this.#makeRoom();
-    return entry;
   }
 
   /** Forgets what is too old for anybody, and the oldest of what is too much. */
@@ -99,7 +139,7 @@ export class KeptAnswers {
     const nowMs = this.#nowMs();
     if (nowMs - this.#sweptAtMs >= sweptEveryMs) {
       this.#sweptAtMs = nowMs;
-      for (const [key, entry] of this.#entries) if (freshUntilMs(entry) <= nowMs) this.#forget(key, entry);
+      for (const key of this.#entries.keys()) this.#findFresh(key);
     }
     for (const [key, entry] of this.#entries) {
       if (this.#entries.size <= mostKept && this.#bytes <= mostBytesOfAll) break;
@@ -122,6 +162,10 @@ export class KeptAnswers {
     } finally {
       signal?.removeEventListener('abort', leave);
     }
+  }
+
+  #isNearlyOld(entry: Entry): boolean {
+    return freshUntilMs(entry) - aheadTimes * entry.tookMs <= this.#nowMs();
   }
 
   #forget(key: string, entry: Entry | undefined): void {

@@ -30,6 +30,8 @@ export interface GatheredQuestion<Ask, Row> {
   alike: (ask: Ask) => unknown;
   keyOfAsk: (ask: Ask) => string;
   keyOfRow: (row: Row) => string;
+  /** Tells all of this of the same ask, and more: where it has just been asked, nothing else is. */
+  within?: GatheredQuestion<Ask, never>;
 }
 
 /** What one question cost. */
@@ -107,16 +109,31 @@ export class WorkspaceReader {
 
   /** Rows about one thing; who asks about another one at the same time may be answered by the same question. */
   async askAbout<Ask, Row>(question: GatheredQuestion<Ask, Row>, ask: Ask): Promise<Row[]> {
-    const { name, sql, params, alike, keyOfAsk, keyOfRow, keepMs = 0 } = question;
+    const within = question.within as GatheredQuestion<Ask, Row> | undefined;
+    const isTold = within !== undefined && this.#kept?.has(this.workspace, this.#keyOf(within, ask));
+    return isTold ? await this.askAbout(within, ask) : await this.#askAbout(question, ask);
+  }
+
+  async #askAbout<Ask, Row>(question: GatheredQuestion<Ask, Row>, ask: Ask): Promise<Row[]> {
+    const { name, sql, params, keyOfAsk, keyOfRow, keepMs = 0 } = question;
     const askAll = (asks: readonly Ask[], signal: AbortSignal | undefined) =>
       this.#put<Row>(name, sql, params(asks), {}, signal);
-    const group = JSON.stringify([this.workspace, name, alike(ask)]);
+    const group = this.#groupOf(question, ask);
     const answer = async (signal: AbortSignal | undefined): Promise<Found<Row>> =>
       this.#gathered === undefined
         ? { answer: await askAll([ask], signal) }
         : await this.#gathered.ask(group, ask, { askAll, keyOfAsk, keyOfRow }, { sinceMs: this.#sinceMs, signal });
     const keep: KeepMs<Row> = typeof keepMs === 'number' ? keepMs : (rows, nowMs) => keepMs(ask, rows, nowMs);
-    return await this.#observed(name, () => this.#keep(() => JSON.stringify([group, ask]), keep, answer));
+    const key = () => this.#keyOf(question, ask);
+    return (await this.#observed(name, () => this.#keep(name, key, keep, answer))).rows;
+  }
+
+  #groupOf<Ask, Row>({ name, alike }: GatheredQuestion<Ask, Row>, ask: Ask): string {
+    return JSON.stringify([this.workspace, name, alike(ask)]);
+  }
+
+  #keyOf<Ask, Row>(question: GatheredQuestion<Ask, Row>, ask: Ask): string {
+    return JSON.stringify([this.#groupOf(question, ask), ask]);
   }
 
   /** For questions of several steps, which all bear one name. */
@@ -137,21 +154,25 @@ export class WorkspaceReader {
       answer: await this.#put<Row>(name, sql, params, settings, signal),
     });
     const key = () => JSON.stringify([name, sql, params, settings]);
-    return await this.#observed(name, () => this.#keep(key, keepMs, answer));
+    return (await this.#observed(name, () => this.#keep(name, key, keepMs, answer))).rows;
   }
 
   /** From what was answered a moment ago, where that is as good. */
   async #keep<Row>(
+    name: string,
     key: () => string,
     keepMs: KeepMs<Row>,
     answer: (signal: AbortSignal | undefined) => Promise<Found<Row>>,
   ): Promise<Found<Row>> {
     if (keepMs === 0 || this.#kept === undefined) return await answer(this.#signal);
     let found: Found<Row> | undefined;
-    const kept = await this.#kept.ask<Row>(this.workspace, key(), { keepMs, signal: this.#signal }, async (signal) => {
+    const ask = async (signal: AbortSignal, isAhead: boolean): Promise<Answer<Row>> => {
+      // Nobody waits for it, so it is taken down by itself.
+      if (isAhead) return await this.#observed(name, () => answer(signal));
       found = await answer(signal);
       return found.answer;
-    });
+    };
+    const kept = await this.#kept.ask<Row>(this.workspace, key(), { keepMs, signal: this.#signal }, ask);
     return { ...found, answer: kept.answer, isAsked: kept.isAsked && found?.isAsked !== false };
   }
 
@@ -169,12 +190,12 @@ export class WorkspaceReader {
   }
 
   /** Whoever is answered by what another asked has asked nothing. */
-  async #observed<Row>(name: string, ask: () => Promise<Found<Row>>): Promise<Row[]> {
+  async #observed<Row>(name: string, ask: () => Promise<Found<Row>>): Promise<Answer<Row>> {
     const startedAtMs = performance.now();
     const { answer, isAsked = true, durationMs = performance.now() - startedAtMs } = await ask();
     const { rows, readRows, readBytes } = answer;
     if (isAsked) this.#observe({ name, durationMs, readRows, readBytes, rows: rows.length });
-    return rows;
+    return answer;
   }
 }
 

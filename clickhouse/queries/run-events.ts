@@ -157,12 +157,14 @@ const taskColumns = [
  * longer than finding them, and each column longer than what stands in it. Days are what the tables are cut into. What is left of a granule
  * after looking at the names is so little that no other condition is worth a step of its own.
  */
-export const aboutRuns = <Row extends { execution_id: string }>(
+export const aboutRuns = <Row extends { execution_id: string }, Wider extends Row = Row>(
   name: string,
   columns: readonly string[],
   table: string,
+  within?: GatheredQuestion<RunAsk, Wider>,
 ): GatheredQuestion<RunAsk, Row> => ({
   name,
+  ...(within === undefined ? {} : { within }),
   // A page asks for an execution, its tasks and its timeline at once.
   keepMs: ({ place }, _rows, nowMs) => keepMsOf(place, nowMs),
   sql: `SELECT ${columns.join(', ')}
@@ -205,10 +207,18 @@ export const executionEventsQuestion = aboutRuns<ExecutionEventRow>(
   executionColumns,
   'execution_events',
 );
-export const executionCourseQuestion = aboutRuns<ExecutionCourseRow>(
+export const taskEventsQuestion = aboutRuns<TaskEventRow>('task_events', taskColumns, 'task_events');
+
+/** How it went, for those who ask for no more than that; whoever looks at an execution has mostly just asked for all of it. */
+export const executionCourseQuestion = aboutRuns<ExecutionCourseRow, ExecutionEventRow>(
   'execution_course',
   executionCourseColumns,
   'execution_events',
+  executionEventsQuestion,
 );
-export const taskEventsQuestion = aboutRuns<TaskEventRow>('task_events', taskColumns, 'task_events');
-export const taskCourseQuestion = aboutRuns<TaskCourseRow>('task_course', taskCourseColumns, 'task_events');
+export const taskCourseQuestion = aboutRuns<TaskCourseRow, TaskEventRow>(
+  'task_course',
+  taskCourseColumns,
+  'task_events',
+  taskEventsQuestion,
+);

@@ -50,14 +50,99 @@ describe('kept answers', () => {
       [300, 1_500],
       [2_000, 3_000],
     ].entries()) {
-      const first = ask('a', undefined, aMoment);
+      const askOwn = () => ask(`a${at}`, undefined, aMoment);
+      const first = askOwn();
       stage.nowMs += tookMs;
-      stage.asked[at].answer([at]);
+      stage.asked[2 * at].answer([at]);
       expect(await first).toMatchObject({ isAsked: true });
       stage.nowMs += forMs - 1;
-      expect(await ask('a', undefined, aMoment)).toMatchObject({ isAsked: false, answer: { rows: [at] } });
+      expect(await askOwn()).toMatchObject({ isAsked: false, answer: { rows: [at] } });
       stage.nowMs += 1;
+      const later = askOwn();
+      stage.asked[2 * at + 1].answer([at, at]);
+      expect(await later).toMatchObject({ answer: { rows: [at, at] } });
     }
+  });
+
+  describe('just before they are too old', () => {
+    /** Asking took 100 ms, so 200 ms before. */
+    async function makeNearlyOld() {
+      const made = makeStage();
+      const first = made.ask('a');
+      made.stage.nowMs = 100;
+      made.stage.asked[0].answer([1], 10);
+      await first;
+      made.stage.nowMs = 100 + keepMs - 201;
+      await made.ask('a');
+      expect(made.stage.asked).toHaveLength(1);
+      made.stage.nowMs += 1;
+      // Whoever comes now is told what is there.
+      expect(await made.ask('a')).toMatchObject({ isAsked: false, answer: { rows: [1] } });
+      expect(made.stage.asked).toHaveLength(2);
+      return made;
+    }
+
+    it('are asked for anew once, and told until that is answered', async () => {
+      const { stage, ask } = await makeNearlyOld();
+      expect(await ask('a')).toMatchObject({ isAsked: false, answer: { rows: [1] } });
+      expect(stage.asked).toHaveLength(2);
+      stage.asked[1].answer([2]);
+      await turn();
+      expect(await ask('a')).toMatchObject({ isAsked: false, answer: { rows: [2] } });
+      stage.nowMs += keepMs - 1;
+      expect(await ask('a')).toMatchObject({ isAsked: false, answer: { rows: [2] } });
+    });
+
+    it('are waited for by whoever comes when they are', async () => {
+      const { stage, ask } = await makeNearlyOld();
+      stage.nowMs += 200;
+      const late = [ask('a'), ask('a')];
+      expect(stage.asked).toHaveLength(2);
+      stage.asked[1].answer([2]);
+      expect(await Promise.all(late)).toMatchObject([{ answer: { rows: [2] } }, { answer: { rows: [2] } }]);
+      expect(await ask('a')).toMatchObject({ isAsked: false, answer: { rows: [2] } });
+    });
+
+    it('stay where asking fails, and are asked for again', async () => {
+      const { stage, ask } = await makeNearlyOld();
+      stage.asked[1].fail();
+      await turn();
+      expect(await ask('a')).toMatchObject({ isAsked: false, answer: { rows: [1] } });
+      expect(stage.asked).toHaveLength(3);
+      stage.nowMs += 200;
+      const late = ask('a');
+      stage.asked[2].answer([2]);
+      expect(await late).toMatchObject({ answer: { rows: [2] } });
+    });
+
+    it('are forgotten with what was asked before the change', async () => {
+      const { stage, ask, kept } = await makeNearlyOld();
+      kept.forget('own');
+      stage.asked[1].answer([2]);
+      await turn();
+      const after = ask('a');
+      expect(stage.asked).toHaveLength(3);
+      stage.asked[2].answer([3]);
+      expect(await after).toMatchObject({ isAsked: true, answer: { rows: [3] } });
+    });
+
+    it('take the room of one of them when they are told anew', async () => {
+      const { stage, ask } = await makeNearlyOld();
+      for (let at = 0; at < 9; at++) {
+        const asking = ask(`other ${at}`);
+        stage.asked.at(-1)?.answer([at], 2_000_000);
+        await asking;
+      }
+      // Eighteen megabytes, two for it, and no room for ten bytes more.
+      stage.asked[1].answer([2], 2_000_000);
+      await turn();
+      expect(await ask('other 0')).toMatchObject({ isAsked: false });
+      const more = ask('more');
+      stage.asked.at(-1)?.answer([1], 10);
+      await more;
+      void ask('other 0');
+      expect(stage.asked).toHaveLength(13);
+    });
   });
 
   it('that there is nothing are asked for anew after a second', async () => {

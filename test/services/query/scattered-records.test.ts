@@ -133,3 +133,25 @@ it('says of an execution whose records are gone that they are', async () => {
     expect(error.message, part).toContain('no longer kept');
   }
 });
+
+it('tells the timeline of what the page of an execution has just been told, and the same by itself', async () => {
+  const justNow = (nowMs - (Date.now() - 60_000)) / hourMs;
+  await telemetry.send('executions', toMessages([told('page', 'completed', justNow)]));
+  await telemetry.send('tasks', toMessages([taskTold('page', 'one', 1), taskTold('page', 'other', justNow)]));
+  await telemetry.waitStored(60_000);
+  const page = '/api/v1/workflow-analytics/executions/page';
+  const countAsked = async () => {
+    const names = ['execution_course', 'task_course'];
+    const count = (question: string) => stand.service.metric('weir_question_duration_seconds_count', { question });
+    return (await Promise.all(names.map(count))).reduce((sum, asked) => sum + (asked || 0), 0);
+  };
+  const before = await countAsked();
+  await stand.get(page);
+  const timeline = await stand.get<{ tasks: object[] }>(`${page}/timeline`);
+  expect(await countAsked()).toBe(before);
+  expect(timeline.tasks).toHaveLength(2);
+  // Longer than what was told of something that was over a minute ago may be told again.
+  await sleep(2_500);
+  expect(await stand.get(`${page}/timeline`)).toEqual(timeline);
+  expect(await countAsked()).toBe(before + 2);
+});
