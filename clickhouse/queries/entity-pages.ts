@@ -2,8 +2,10 @@ import type { RowReader } from '../question.ts';
 import {
   describeListed,
   type ListedExecution,
+  mergedExecutions,
   namesOfOpen,
   ofOpen,
+  only,
   type StandingRow,
   standingExecutions,
 } from './listed-executions.ts';
@@ -43,8 +45,6 @@ export interface PageQuestion {
 export interface ExecutionPageQuestion extends PageQuestion {
   /** '' for the whole workspace. */
   workflowId: string;
-  /** What of the workflow is known to be open, which a page of completed ones leaves out; null or nothing where it is to be asked for. */
-  open?: readonly { source: string; execution_id: string }[] | null;
 }
 
 export interface AttemptPageQuestion extends PageQuestion {
@@ -81,7 +81,7 @@ const executionList: List = {
   condition: 'workflow_id = {subject: String}',
   keys: ['source', 'execution_id'],
 };
-/** Where nobody has asked before for what is open. */
+/** Takes longer the more is open, and pays where hardly anything else is. */
 const listOfEnded: List = {
   ...executionList,
   condition: `${executionList.condition} AND (source, execution_id) NOT IN (${namesOfOpen})`,
@@ -98,13 +98,15 @@ export async function readExecutionPage(
 ): Promise<EntityPage<ListedExecution>> {
   if (openStates.includes(question.state)) return readOpenExecutions(reader, question);
   const subject = { subject: question.workflowId, workflow: question.workflowId, error_type: '' };
-  const { state, open } = question;
-  // The newest are often all running: to find that out of each of them takes longer than to leave them out.
-  const isCompleted = state === 'completed';
-  const list = isCompleted && !open ? listOfEnded : executionList;
-  const leftOut = isCompleted && open ? open.map((row) => nameOf({ atMs: 0, ...keyOf(row, list.keys) })) : [];
-  const readEntities = (names: readonly PagePosition[]) => readExecutions(reader, question, names);
-  return readPage(reader, list, question, subject, { readEntities, leftOut: new Set(leftOut) });
+  const isCompleted = question.state === 'completed';
+  // Of these many run; of those behind them hardly any.
+  const isNewest = isCompleted && question.after === null;
+  return readPage(reader, executionList, question, subject, {
+    readEntities: (candidates, missing) =>
+      readExecutions(reader, question, candidates, isNewest ? missing : Number.POSITIVE_INFINITY),
+    leastFirst: isNewest ? mostPerTurn : 0,
+    listOfRare: isCompleted ? listOfEnded : executionList,
+  });
 }
 
 const openStates: readonly string[] = ['pending', 'running', 'suspended'];
@@ -116,8 +118,9 @@ async function readOpenExecutions(
 ): Promise<EntityPage<ListedExecution>> {
   const at = 'fromUnixTimestamp64Milli({after_ms: Int64})';
   const behind = `AND (first_seen_at, source, execution_id) < (${at}, {after_source: String}, {after_execution_id: String})`;
-  const found = await reader.rows<StandingRow>(
-    `${standingExecutions(ofOpen.named)}
+  const open = mergedExecutions([only('now', 'state'), only('workflow', 'workflow_id'), 'first_seen_at'], ofOpen.named);
+  const found = await reader.rows<EntityRow & { at_ms: number }>(
+    `SELECT source, execution_id, toUnixTimestamp64Milli(first_seen_at) AS at_ms FROM ${open}
      WHERE ${ofOpen.standing} AND tupleElement(now, 'state') = {state: String}
        AND first_seen_at >= fromUnixTimestamp64Milli({from_ms: Int64}) AND first_seen_at < fromUnixTimestamp64Milli({to_ms: Int64})
        ${after === null ? '' : behind}
@@ -128,10 +131,10 @@ async function readOpenExecutions(
     },
     { final: 0 },
   );
-  const rows = found.slice(0, limit).map(describeListed);
-  const last = found.length > limit ? rows.at(-1) : undefined;
-  const next = last === undefined ? null : { atMs: Date.parse(last.first_seen_at), ...keyOf(last, executionList.keys) };
-  return { rows, next };
+  const positions = found.map((row) => ({ atMs: row.at_ms, ...keyOf(row, executionList.keys) }));
+  const names = positions.slice(0, limit);
+  const rows = await readNamed(reader, { workspace, state }, names);
+  return { rows, next: positions.length > limit ? (names.at(-1) ?? null) : null };
 }
 
 /** Executions by their names, in the order of these; what is not there is left out. */
@@ -142,7 +145,21 @@ export async function readExecutionsNamed(
   const names = executionIds.map((executionId) => {
     return { atMs: 0, source, executionId, taskId: '', mapIndex: -1, attempt: 1 };
   });
-  const entities = await readExecutions(reader, { workspace, state: '' }, names);
+  return await readNamed(reader, { workspace, state: '' }, names);
+}
+
+/** In the order of the names; whatever is in another state by now is left out. */
+async function readNamed(reader: RowReader, ask: StateAsk, names: readonly PagePosition[]): Promise<ListedExecution[]> {
+  const entities: Found<ListedExecution> = new Map();
+  for (let from = 0; from < names.length; from += mostPerTurn) {
+    const { found } = await readExecutions(
+      reader,
+      ask,
+      names.slice(from, from + mostPerTurn),
+      Number.POSITIVE_INFINITY,
+    );
+    for (const [name, entity] of found) entities.set(name, entity);
+  }
   return names.flatMap((name) => entities.get(nameOf(name))?.row ?? []);
 }
 
@@ -151,8 +168,10 @@ export async function readAttemptPage(
   question: AttemptPageQuestion,
 ): Promise<EntityPage<EntityRow>> {
   const subject = { subject: question.taskId, error_type: question.errorType };
-  const readEntities = (names: readonly PagePosition[]) => readAttempts(reader, question, names);
-  return readPage(reader, taskList, question, subject, { readEntities, leftOut: new Set() });
+  const readEntities = async (candidates: readonly PagePosition[]) => {
+    return { found: await readAttempts(reader, question, candidates), looked: candidates.length };
+  };
+  return readPage(reader, taskList, question, subject, { readEntities, leastFirst: 0, listOfRare: taskList });
 }
 
 /** Rows of the list beyond those asked for, so that some may turn out not to hold without another turn. */
@@ -165,9 +184,6 @@ const mostPerTurn = 300;
 /** Of all that is listed about as many are in the state that most end in; another turn would take longer than a few names more. */
 const listedPerCompleted = 1.1;
 
-/** As many of what is known to be open may have begun since that was told, and are newest of all. */
-const begunShare = 0.1;
-
 /** Ends that have lists of their own; whatever else is asked for is looked for in the list of all. */
 const listedEnds: readonly string[] = ['failed', 'timeout', 'cancelled', 'partial', 'skipped'];
 const listOf = (state: string): string => (listedEnds.includes(state) ? state : '');
@@ -175,42 +191,51 @@ const listOf = (state: string): string => (listedEnds.includes(state) ? state : 
 /** What is found of candidates, by their names, with the time at which the list should show it. */
 type Found<Row> = Map<string, { row: Row; atMs: number }>;
 
+interface PageParts<Row> {
+  /** Of the first of the candidates, as many as it takes to find so many that are missing. */
+  readEntities: (
+    candidates: readonly PagePosition[],
+    missing: number,
+  ) => Promise<{ found: Found<Row>; looked: number }>;
+  /** Rows of the list that are looked at first, at least. */
+  leastFirst: number;
+  /** Looked through where next to none of those holds. */
+  listOfRare: List;
+}
+
 async function readPage<Row extends EntityRow>(
   reader: RowReader,
-  list: List,
+  listOfAll: List,
   question: PageQuestion,
   subject: Record<string, string>,
-  {
-    readEntities,
-    leftOut,
-  }: { readEntities: (names: readonly PagePosition[]) => Promise<Found<Row>>; leftOut: ReadonlySet<string> },
+  { readEntities, leastFirst, listOfRare }: PageParts<Row>,
 ): Promise<EntityPage<Row>> {
   const rows: Row[] = [];
-  let after = question.after;
+  let { after } = question;
+  let list = listOfAll;
   const listedPerRow = question.state === 'completed' ? listedPerCompleted : 1;
-  const begunSince = after === null ? Math.ceil(leftOut.size * begunShare) : 0;
-  let wanted = Math.min(Math.ceil(question.limit * listedPerRow) + spareRows + begunSince, mostPerTurn);
-  for (let looked = 0; looked < mostCandidates; ) {
-    const limit = wanted + leftOut.size;
-    const listed = await readCandidates(reader, list, { ...question, after, limit }, subject);
-    const standing = listed.filter((candidate) => !leftOut.has(nameOf(candidate)));
-    const candidates = standing.slice(0, wanted);
-    const entities = candidates.length === 0 ? new Map<never, never>() : await readEntities(candidates);
-    for (const candidate of candidates) {
+  const usual = Math.min(Math.ceil(question.limit * listedPerRow) + spareRows, mostPerTurn);
+  let wanted = Math.max(usual, leastFirst);
+  for (let passed = 0; passed < mostCandidates; ) {
+    const candidates = await readCandidates(reader, list, { ...question, after, limit: wanted }, subject);
+    const missing = question.limit - rows.length;
+    const { found, looked } =
+      candidates.length === 0 ? { found: new Map(), looked: 0 } : await readEntities(candidates, missing);
+    for (const candidate of candidates.slice(0, looked)) {
       after = candidate;
-      const entity = entities.get(nameOf(candidate));
+      const entity = found.get(nameOf(candidate));
       if (entity?.atMs !== candidate.atMs) continue;
-      entities.delete(nameOf(candidate));
+      found.delete(nameOf(candidate));
       rows.push(entity.row);
       if (rows.length === question.limit) return { rows, next: after };
     }
-    if (standing.length <= wanted && listed.length < limit) return { rows, next: null };
-    // Whatever was corrected stands in the list more than once, so that all of it may be left out.
-    if (candidates.length < wanted) after = listed.at(-1) ?? after;
-    looked += wanted;
-    const share = rows.length / looked;
+    if (candidates.length < wanted && looked === candidates.length) return { rows, next: null };
+    passed += looked;
+    const share = (missing - (question.limit - rows.length)) / looked;
     const enough = Math.ceil((question.limit - rows.length) / share) + spareRows;
     wanted = share < leastShare ? mostPerTurn : Math.min(enough, mostPerTurn);
+    if (share >= leastShare || list === listOfRare) continue;
+    [list, wanted] = [listOfRare, usual];
   }
   return { rows, next: after };
 }
@@ -290,33 +315,68 @@ function namedCondition(keys: readonly string[], candidates: readonly PagePositi
 
 type StateAsk = Pick<PageQuestion, 'workspace' | 'state'>;
 
-/** What has ended is found again where it was looked up a moment ago; what goes on is asked for each time. */
+/** More than this that nothing is known of are asked for their state alone first, where it decides. */
+const mostUntold = 60;
+
+/**
+ * What has ended is found again where it was looked up a moment ago; what goes on is asked for each time. Of many candidates that may
+ * not be in the state no more are looked up than it takes to find those that are missing.
+ */
 async function readExecutions(
   reader: RowReader,
   { workspace, state }: StateAsk,
   candidates: readonly PagePosition[],
-): Promise<Found<ListedExecution>> {
-  const { memory } = reader;
-  const found = new Map<string, ListedExecution>();
+  missing: number,
+): Promise<{ found: Found<ListedExecution>; looked: number }> {
+  // What has just been found to be open may have ended before.
+  const memory = openStates.includes(state) ? undefined : reader.memory;
+  const told = new Map<string, ListedExecution>();
   const unknown: PagePosition[] = [];
   for (const candidate of candidates) {
     const name = nameOf(candidate);
     const row = memory?.find(name) as ListedExecution | undefined;
     // The list may know of an end that came after it.
     if (row === undefined || candidate.atMs > Date.parse(row.last_event_at)) unknown.push(candidate);
-    else found.set(name, row);
+    else told.set(name, row);
   }
-  for (const row of unknown.length === 0 ? [] : await askExecutions(reader, workspace, unknown)) {
+  let looked = candidates.length;
+  let wanted = unknown;
+  if (unknown.length > mostUntold && Number.isFinite(missing)) {
+    const completed = await askWhichAreIn(reader, { workspace, state }, unknown);
+    const mayHold = (name: string) => completed.has(name) || told.get(name)?.state === state;
+    const enough = candidates.filter((candidate) => mayHold(nameOf(candidate)))[missing + spareRows - 1];
+    if (enough !== undefined) looked = candidates.indexOf(enough) + 1;
+    const first = new Set(candidates.slice(0, looked));
+    wanted = unknown.filter((candidate) => first.has(candidate) && completed.has(nameOf(candidate)));
+  }
+  for (const row of wanted.length === 0 ? [] : await askExecutions(reader, workspace, wanted)) {
     const name = nameOf({ atMs: 0, ...keyOf(row, executionList.keys) });
-    found.set(name, row);
+    told.set(name, row);
     if (row.ended_at !== null) memory?.keep(name, row, Date.parse(row.last_event_at));
   }
   const atOf = (row: ListedExecution) => (listOf(state) === '' ? row.first_seen_at : (row.last_ended_at ?? ''));
-  return new Map(
-    [...found]
+  const found: Found<ListedExecution> = new Map(
+    [...told]
       .filter(([, row]) => state === '' || row.state === state)
       .map(([name, row]) => [name, { row, atMs: Date.parse(atOf(row)) }]),
   );
+  return { found, looked };
+}
+
+/** Names of those that are in the state; of many that are not, reading this alone takes a fraction of reading all of them. */
+async function askWhichAreIn(
+  reader: RowReader,
+  { workspace, state }: StateAsk,
+  named: readonly PagePosition[],
+): Promise<Set<string>> {
+  const { condition, params } = namedCondition(executionList.keys, named);
+  const where = `PREWHERE workspace = {workspace: String} WHERE ${condition}`;
+  const rows = await reader.rows<EntityRow>(
+    `SELECT source, execution_id FROM ${mergedExecutions([only('now', 'state')], where)} WHERE tupleElement(now, 'state') = {state: String}`,
+    { workspace, state, ...params },
+    { final: 0 },
+  );
+  return new Set(rows.map((row) => nameOf({ atMs: 0, ...keyOf(row, executionList.keys) })));
 }
 
 async function askExecutions(

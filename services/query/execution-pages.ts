@@ -1,7 +1,7 @@
 import { aMoment } from '../../clickhouse/kept-answers.ts';
 import { type PagePosition, readExecutionPage, readExecutionsNamed } from '../../clickhouse/queries/entity-pages.ts';
 import type { ListedExecution } from '../../clickhouse/queries/listed-executions.ts';
-import { openCountsQuestion, readOpenExecutions } from '../../clickhouse/queries/open-executions.ts';
+import { openCountsQuestion } from '../../clickhouse/queries/open-executions.ts';
 import {
   everSourcesQuestion,
   executionCountQuestion,
@@ -56,7 +56,6 @@ export async function readPageBehind(
   { cursor, limit }: { cursor: string | undefined; limit: number },
 ): Promise<ExecutionPage> {
   const { after, fromMs } = readPosition(cursor, wish);
-  const open = wish.status === 'completed' ? await readOpenExecutions(reader, wish) : null;
   const { rows, next } = await readExecutionPage(reader.named('execution_page', { keepMs: aMoment }), {
     workspace: reader.workspace,
     workflowId: wish.workflow,
@@ -66,7 +65,6 @@ export async function readPageBehind(
     toMs: wish.toMs,
     after,
     limit,
-    open,
   });
   const nextCursor = next === null ? null : writeCursor([next.atMs, next.source, next.executionId, fromMs]);
   return { rows, nextCursor };
@@ -156,10 +154,7 @@ async function countOfState(
   status: ExecutionState,
 ): Promise<number> {
   const { workflow, source } = wish;
-  // The page of completed ones asks for each of them anyway.
-  const each = status === 'completed' ? await readOpenExecutions(reader, wish) : null;
-  const open =
-    each?.map((one) => ({ ...one, executions: 1 })) ?? (await reader.ask(openCountsQuestion, { workflow, source }));
+  const open = await reader.ask(openCountsQuestion, { workflow, source });
   const sumOpen = (keep: (row: (typeof open)[number]) => boolean) =>
     open.filter(keep).reduce((sum, { executions }) => sum + executions, 0);
   if (!isEnd(status)) return sumOpen(({ state }) => state === status);
