@@ -104,7 +104,12 @@ export class WorkspaceReader {
 
   async ask<Params extends object, Row>(question: Question<Params, Row>, params: Params): Promise<Row[]> {
     const { name, keepMs = 0 } = question;
-    return await this.#ask<Row>(name, question.sql(params), { ...(params as Record<string, unknown>) }, { keepMs });
+    const [sql, values] = [question.sql(params), { ...(params as Record<string, unknown>) }];
+    const answer = async (signal: AbortSignal | undefined): Promise<Found<Row>> => ({
+      answer: await this.#put<Row>(name, sql, values, {}, signal),
+    });
+    const key = () => JSON.stringify([name, sql, values]);
+    return (await this.#observed(name, () => this.#keep(name, key, keepMs, answer))).rows;
   }
 
   /** Rows about one thing; who asks about another one at the same time may be answered by the same question. */
@@ -137,24 +142,37 @@ export class WorkspaceReader {
   }
 
   /** For questions of several steps, which all bear one name. */
-  named(name: string, { keepMs = 0 }: { keepMs?: KeepMs<unknown> } = {}): RowReader {
-    return {
-      rows: <Row>(sql: string, params = {}, settings = {}) => this.#ask<Row>(name, sql, params, { settings, keepMs }),
-      memory: this.#keptRows?.of(this.workspace),
-    };
+  named(name: string): RowReader {
+    return this.#readerOf(name, this.#signal);
   }
 
-  async #ask<Row>(
+  /** What takes several questions, which all bear its name: found once for all who ask for the same within a moment. */
+  async find<Found extends object>(
     name: string,
-    sql: string,
-    params: Record<string, unknown>,
-    { settings = {}, keepMs = 0 }: { settings?: Record<string, string | number>; keepMs?: KeepMs<Row> },
-  ): Promise<Row[]> {
-    const answer = async (signal: AbortSignal | undefined): Promise<Found<Row>> => ({
-      answer: await this.#put<Row>(name, sql, params, settings, signal),
-    });
-    const key = () => JSON.stringify([name, sql, params, settings]);
-    return (await this.#observed(name, () => this.#keep(name, key, keepMs, answer))).rows;
+    about: object,
+    keepMs: KeepMs<Found>,
+    find: (reader: RowReader) => Promise<Found>,
+  ): Promise<Found> {
+    if (this.#kept === undefined) return await find(this.named(name));
+    const ask = async (signal: AbortSignal): Promise<Answer<Found>> => {
+      const found = await find(this.#readerOf(name, signal));
+      // What was read for it is taken down with each of its questions.
+      return { rows: [found], bytes: JSON.stringify(found).length, readRows: 0, readBytes: 0 };
+    };
+    const key = JSON.stringify([name, about]);
+    const { answer } = await this.#kept.ask<Found>(this.workspace, key, { keepMs, signal: this.#signal }, ask);
+    const [found] = answer.rows;
+    return found as Found;
+  }
+
+  #readerOf(name: string, signal: AbortSignal | undefined): RowReader {
+    return {
+      rows: async <Row>(sql: string, params = {}, settings = {}) => {
+        const ask = async () => ({ answer: await this.#put<Row>(name, sql, params, settings, signal) });
+        return (await this.#observed(name, ask)).rows;
+      },
+      memory: this.#keptRows?.of(this.workspace),
+    };
   }
 
   /** From what was answered a moment ago, where that is as good. */

@@ -1,3 +1,4 @@
+import { aMoment } from '../kept-answers.ts';
 import type { Question } from '../question.ts';
 
 /** An entry of state as the API reads it. */
@@ -25,6 +26,9 @@ export const stateEntriesQuestion: Question<{ collection: string; limit: number 
 WHERE workspace = {workspace: String} AND collection = {collection: String} AND NOT deleted ORDER BY key LIMIT {limit: UInt32}`,
 };
 
+/** The same for a page: whoever changes an entry has all of the workspace asked anew. */
+export const shownEntriesQuestion: typeof stateEntriesQuestion = { ...stateEntriesQuestion, keepMs: aMoment };
+
 /** One change that counted. */
 export interface StateChangeAnswerRow extends StateEntryRow {
   reason: string;
@@ -33,6 +37,7 @@ export interface StateChangeAnswerRow extends StateEntryRow {
 export const stateChangesQuestion: Question<{ collection: string; key: string; limit: number }, StateChangeAnswerRow> =
   {
     name: 'state_changes',
+    keepMs: aMoment,
     sql: () => `SELECT ${columns}, reason FROM state_changes FINAL
 WHERE workspace = {workspace: String} AND collection = {collection: String} AND key = {key: String} AND outcome = 'applied'
 ORDER BY ver DESC LIMIT {limit: UInt32}`,

@@ -1,4 +1,8 @@
-import { stateEntriesQuestion, stateEntryQuestion } from '../../clickhouse/queries/state-entries.ts';
+import {
+  shownEntriesQuestion,
+  stateEntriesQuestion,
+  stateEntryQuestion,
+} from '../../clickhouse/queries/state-entries.ts';
 import type { WorkspaceReader } from '../../clickhouse/question.ts';
 import {
   StateFailure,
@@ -108,9 +112,21 @@ export async function readSetUp<Value>(
   return row === undefined || row.deleted ? null : (readRow<Value>(row) ?? null);
 }
 
-/** Entries that are there; what is no JSON object was written by nobody of ours and is left out. */
-export async function listSetUp<Value>(reader: WorkspaceReader, collection: string): Promise<SetUp<Value>[]> {
-  const rows = await reader.ask(stateEntriesQuestion, { collection, limit: mostEntries });
+/** Entries that are there, as they were a moment ago. */
+export const listSetUp = <Value>(reader: WorkspaceReader, collection: string): Promise<SetUp<Value>[]> =>
+  readEntries(reader, shownEntriesQuestion, collection);
+
+/** As they are, for whoever decides by them. */
+export const listSetUpNow = <Value>(reader: WorkspaceReader, collection: string): Promise<SetUp<Value>[]> =>
+  readEntries(reader, stateEntriesQuestion, collection);
+
+/** What is no JSON object was written by nobody of ours and is left out. */
+async function readEntries<Value>(
+  reader: WorkspaceReader,
+  question: typeof stateEntriesQuestion,
+  collection: string,
+): Promise<SetUp<Value>[]> {
+  const rows = await reader.ask(question, { collection, limit: mostEntries });
   return rows.flatMap((row) => readRow<Value>(row) ?? []);
 }
 

@@ -18,7 +18,7 @@ import { orNull, toInstant } from '../answer-values.ts';
 import { readCursor, writeCursor } from '../cursors.ts';
 import { ApiError } from '../errors.ts';
 import type { App, Family, Services } from '../families.ts';
-import { listSetUp, readSetUp, type SetUp } from '../state-desk.ts';
+import { listSetUp, listSetUpNow, readSetUp, type SetUp } from '../state-desk.ts';
 import { afterNow, parseRange } from '../time-range.ts';
 
 const collection = alertCollections.webhooks;
@@ -67,7 +67,7 @@ function registerSubscriptions(app: App, { nowMs, state: desk, webhookRules }: S
       }
       const wrong = checkTarget(url, mayBeInner);
       if (wrong !== '') throw new ApiError('invalid_request', `body url ${wrong}.`);
-      const known = await listSetUp<WebhookSubscription>(reader, collection);
+      const known = await listSetUpNow<WebhookSubscription>(reader, collection);
       if (known.length >= mostSubscriptions) {
         throw new ApiError('too_many', `A workspace may have ${mostSubscriptions} subscriptions.`);
       }
