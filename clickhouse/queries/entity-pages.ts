@@ -331,9 +331,10 @@ async function readExecutions(
   // What has just been found to be open may have ended before.
   const memory = openStates.includes(state) ? undefined : reader.memory;
   const told = new Map<string, ListedExecution>();
+  // What was corrected stands in the list more than once, and holds at the earliest time if at any.
+  const earliest = new Map(candidates.map((candidate) => [nameOf(candidate), candidate]));
   const unknown: PagePosition[] = [];
-  for (const candidate of candidates) {
-    const name = nameOf(candidate);
+  for (const [name, candidate] of earliest) {
     const row = memory?.find(name) as ListedExecution | undefined;
     // The list may know of an end that came after it.
     if (row === undefined || candidate.atMs > Date.parse(row.last_event_at)) unknown.push(candidate);
@@ -342,12 +343,13 @@ async function readExecutions(
   let looked = candidates.length;
   let wanted = unknown;
   if (unknown.length > mostUntold && Number.isFinite(missing)) {
-    const completed = await askWhichAreIn(reader, { workspace, state }, unknown);
-    const mayHold = (name: string) => completed.has(name) || told.get(name)?.state === state;
-    const enough = candidates.filter((candidate) => mayHold(nameOf(candidate)))[missing + spareRows - 1];
+    const inState = await askWhichAreIn(reader, { workspace, state }, unknown);
+    const mayHold = (candidate: PagePosition, name = nameOf(candidate)) =>
+      earliest.get(name) === candidate && (inState.has(name) || told.get(name)?.state === state);
+    const enough = candidates.filter((candidate) => mayHold(candidate))[missing + spareRows - 1];
     if (enough !== undefined) looked = candidates.indexOf(enough) + 1;
     const first = new Set(candidates.slice(0, looked));
-    wanted = unknown.filter((candidate) => first.has(candidate) && completed.has(nameOf(candidate)));
+    wanted = unknown.filter((candidate) => first.has(candidate) && inState.has(nameOf(candidate)));
   }
   for (const row of wanted.length === 0 ? [] : await askExecutions(reader, workspace, wanted)) {
     const name = nameOf({ atMs: 0, ...keyOf(row, executionList.keys) });
