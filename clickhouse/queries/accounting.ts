@@ -1,4 +1,4 @@
-import { aMoment } from '../kept-answers.ts';
+import { aMoment, type KeepMs } from '../kept-answers.ts';
 import type { Question } from '../question.ts';
 
 /** What became of records: the ledger of the log, and counts for each hour of one workspace. */
@@ -32,6 +32,12 @@ WHERE c.stream IN {streams: Array(String)}
 GROUP BY stream, partition ORDER BY stream, partition LIMIT 10000`,
 };
 
+/**
+ * Counting each single record anew takes ClickHouse as long as there are many: five seconds, or twenty times as long as it took, a minute
+ * at most. Ranges are whole minutes, so that a new one begins with each.
+ */
+export const recountKeepMs: KeepMs<unknown> = (_rows, _nowMs, tookMs) => Math.min(60_000, Math.max(5_000, 20 * tookMs));
+
 export interface HourAsk {
   kind: 'executions' | 'tasks';
   stream: string;
@@ -59,7 +65,7 @@ const cellTables = { executions: 'execution_cells', tasks: 'task_cells' } as con
  */
 export const hoursQuestion: Question<HourAsk, HourRow> = {
   name: 'accounted_hours',
-  keepMs: 5000,
+  keepMs: recountKeepMs,
   sql: ({
     kind,
   }) => `SELECT toUnixTimestamp(toStartOfHour(at)) AS hour, sum(s) AS stored, sum(d) AS dropped, sum(l) AS dead
@@ -97,7 +103,7 @@ const outcomes = ['completed', 'failed', 'cancelled', 'timeout', 'partial'] as c
  */
 export const recountQuestion: Question<RecountAsk, RecountRow> = {
   name: 'recount',
-  keepMs: 5000,
+  keepMs: recountKeepMs,
   sql: ({ kind }) => `WITH counted AS (
   SELECT latest.1 AS state, count() AS n FROM (
     SELECT argMax((e.state, e.event_time), (e.attempt, e.event_time, e.partition, e.offset)) AS latest

@@ -1,6 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { aMoment, type KeepMs, KeptAnswers } from '../../clickhouse/kept-answers.ts';
+import { recountKeepMs } from '../../clickhouse/queries/accounting.ts';
 
 const keepMs = 10_000;
 
@@ -55,6 +56,27 @@ describe('kept answers', () => {
       stage.nowMs += tookMs;
       stage.asked[2 * at].answer([at]);
       expect(await first).toMatchObject({ isAsked: true });
+      stage.nowMs += forMs - 1;
+      expect(await askOwn()).toMatchObject({ isAsked: false, answer: { rows: [at] } });
+      stage.nowMs += 1;
+      const later = askOwn();
+      stage.asked[2 * at + 1].answer([at, at]);
+      expect(await later).toMatchObject({ answer: { rows: [at, at] } });
+    }
+  });
+
+  it('that count single records are kept as long as counting is worth, a minute at most', async () => {
+    const { stage, ask } = makeStage();
+    for (const [at, [tookMs, forMs]] of [
+      [20, 5_000],
+      [1_000, 20_000],
+      [8_000, 60_000],
+    ].entries()) {
+      const askOwn = () => ask(`a${at}`, undefined, recountKeepMs);
+      const first = askOwn();
+      stage.nowMs += tookMs;
+      stage.asked[2 * at].answer([at]);
+      await first;
       stage.nowMs += forMs - 1;
       expect(await askOwn()).toMatchObject({ isAsked: false, answer: { rows: [at] } });
       stage.nowMs += 1;
