@@ -46,7 +46,7 @@ ENGINE = ReplacingMergeTree(written_at)
 PARTITION BY toYYYYMM(event_time)
 ORDER BY (workspace, alert_id, ver, notification_id)
 TTL event_time + toIntervalDay(400)
-SETTINGS index_granularity = 8192, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = ''
+SETTINGS index_granularity = 8192, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Every change of state of every alert. Shard key: workspace, alert_id.';
 
 CREATE TABLE alert_judgements
@@ -84,7 +84,7 @@ ENGINE = ReplacingMergeTree(written_at)
 PARTITION BY toYYYYMM(window_start)
 ORDER BY (workspace, rule_id, series, window_start, ver)
 TTL toDateTime64(window_start, 0) + toIntervalDay(60)
-SETTINGS index_granularity = 8192, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = ''
+SETTINGS index_granularity = 8192, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'How rules found windows of series: breaches, and quiet windows after them. Shard key: workspace, series.';
 
 CREATE TABLE alert_rounds
@@ -101,7 +101,7 @@ CREATE TABLE alert_rounds
 ENGINE = ReplacingMergeTree(written_at)
 ORDER BY (shards, shard, round)
 TTL toDateTime64(round, 0) + toIntervalDay(60)
-SETTINGS index_granularity = 8192, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = ''
+SETTINGS index_granularity = 8192, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Windows that evaluators of alerts have judged. Shard key: shard.';
 
 CREATE VIEW alerts
@@ -213,7 +213,7 @@ CREATE TABLE baseline_generations
 ENGINE = ReplacingMergeTree
 ORDER BY (kind, valid_from)
 TTL toDateTime64(valid_from, 0) + toIntervalDay(60)
-SETTINGS index_granularity = 8192, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = ''
+SETTINGS index_granularity = 8192, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Generations of baselines that are complete. Shard key: kind.';
 
 CREATE TABLE baselines
@@ -246,7 +246,7 @@ ENGINE = ReplacingMergeTree(ver)
 PARTITION BY toYYYYMM(valid_from)
 ORDER BY (workspace, workflow_id, source, workflow_version, task_id, measure, valid_from)
 TTL toDateTime64(valid_from, 0) + toIntervalDay(60)
-SETTINGS index_granularity = 8192, default_compression_codec = 'ZSTD(1)', merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = ''
+SETTINGS index_granularity = 8192, default_compression_codec = 'ZSTD(1)', merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'What was usual for workflows and tasks, by time; never rewritten. Shard key: workspace, workflow_id.';
 
 CREATE TABLE chunks
@@ -1027,7 +1027,7 @@ ENGINE = ReplacingMergeTree(fold_version)
 PARTITION BY toYYYYMM(record_time)
 ORDER BY (stream, partition, offset)
 TTL record_time + toIntervalDay(14)
-SETTINGS index_granularity = 8192, default_compression_codec = 'ZSTD(1)', merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = ''
+SETTINGS index_granularity = 8192, default_compression_codec = 'ZSTD(1)', merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Original bytes of rejected records, for replay. Not for readers. Shard key: stream, partition.';
 
 CREATE TABLE dead_letters
@@ -1049,7 +1049,7 @@ ENGINE = ReplacingMergeTree(fold_version)
 PARTITION BY toYYYYMM(record_time)
 ORDER BY (stream, partition, offset)
 TTL record_time + toIntervalDay(60)
-SETTINGS index_granularity = 8192, default_compression_codec = 'ZSTD(1)', merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = ''
+SETTINGS index_granularity = 8192, default_compression_codec = 'ZSTD(1)', merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Rejected records with reason, origin and a redacted excerpt. Shard key: stream, partition.';
 
 CREATE VIEW dependency_graph_edges
@@ -1247,7 +1247,7 @@ ENGINE = ReplacingMergeTree(fold_version)
 PARTITION BY toYYYYMM(record_time)
 ORDER BY (stream, partition, offset)
 TTL record_time + toIntervalDay(60)
-SETTINGS index_granularity = 8192, default_compression_codec = 'ZSTD(1)', merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = ''
+SETTINGS index_granularity = 8192, default_compression_codec = 'ZSTD(1)', merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Dropped records with their reason. Shard key: stream, partition.';
 
 CREATE VIEW duration_predictions
@@ -1372,7 +1372,7 @@ ENGINE = ReplacingMergeTree(ver)
 PARTITION BY toDate(window_start)
 ORDER BY (workspace, workflow_id, project, source, workflow_version, trigger_type, window_start, stream, partition, chunk)
 TTL toDateTime64(written_at, 0) + toIntervalDay(90)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = ''
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Minute cells of executions. Shard key: the dimensions.';
 
 CREATE TABLE execution_days
@@ -1446,7 +1446,7 @@ ENGINE = ReplacingMergeTree(ver)
 PARTITION BY toYear(window_start)
 ORDER BY (workspace, workflow_id, project, source, workflow_version, trigger_type, window_start)
 TTL toDateTime64(written_at, 0) + toIntervalDay(1100)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = ''
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Days of executions. Shard key: the dimensions.';
 
 CREATE TABLE execution_events
@@ -1619,7 +1619,7 @@ ENGINE = ReplacingMergeTree(ver)
 PARTITION BY toYYYYMM(window_start)
 ORDER BY (workspace, workflow_id, project, source, workflow_version, trigger_type, window_start)
 TTL toDateTime64(written_at, 0) + toIntervalDay(400)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = ''
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Hours of executions. Shard key: the dimensions.';
 
 CREATE TABLE execution_list
@@ -1635,7 +1635,7 @@ CREATE TABLE execution_list
 ENGINE = ReplacingMergeTree
 ORDER BY (workspace, workflow_id, state, at, source, execution_id, error_type)
 TTL at + toIntervalDay(90)
-SETTINGS index_granularity = 1024, merge_with_ttl_timeout = 86400, default_compression_codec = 'ZSTD(1)', merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = ''
+SETTINGS index_granularity = 1024, merge_with_ttl_timeout = 86400, default_compression_codec = 'ZSTD(1)', merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Executions by time, to be checked against executions. Shard key: workspace, workflow_id.';
 
 CREATE TABLE executions
@@ -1695,7 +1695,7 @@ CREATE TABLE executions
 ENGINE = AggregatingMergeTree
 ORDER BY (workspace, source, execution_id)
 TTL last_event_at + toIntervalDay(90)
-SETTINGS index_granularity = 256, merge_with_ttl_timeout = 86400, default_compression_codec = 'LZ4', min_compress_block_size = 4096, min_bytes_for_wide_part = 10737418240, min_rows_for_wide_part = 0, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = ''
+SETTINGS index_granularity = 256, merge_with_ttl_timeout = 86400, default_compression_codec = 'LZ4', min_compress_block_size = 4096, min_bytes_for_wide_part = 10737418240, min_rows_for_wide_part = 0, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Latest state and latest end of every execution; executions_latest shows it plainly. Shard key: workspace, source, execution_id.';
 
 CREATE VIEW executions_1d
@@ -2647,7 +2647,7 @@ CREATE TABLE idle_partitions
 ENGINE = MergeTree
 ORDER BY (stream, partition, log_end, idle_through)
 TTL idle_through + toIntervalDay(60)
-SETTINGS index_granularity = 8192, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = ''
+SETTINGS index_granularity = 8192, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'How far quiet partitions have been read. Shard key: stream, partition.';
 
 CREATE VIEW load_balancing_1d
@@ -3105,7 +3105,7 @@ ENGINE = ReplacingMergeTree(ver)
 PARTITION BY toDate(window_start)
 ORDER BY (workspace, kind, orchestrator_id, pool_id, subject, measure, label, outcome, project, source, window_start, stream, partition, chunk)
 TTL toDateTime64(written_at, 0) + toIntervalDay(90)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = ''
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Minute cells of orchestrators. Shard key: the dimensions.';
 
 CREATE TABLE orchestrator_days
@@ -3143,7 +3143,7 @@ ENGINE = ReplacingMergeTree(ver)
 PARTITION BY toYear(window_start)
 ORDER BY (workspace, kind, orchestrator_id, pool_id, subject, measure, label, outcome, project, source, window_start)
 TTL toDateTime64(written_at, 0) + toIntervalDay(1100)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = ''
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Days of orchestrators. Shard key: the dimensions.';
 
 CREATE TABLE orchestrator_events
@@ -3439,7 +3439,7 @@ ENGINE = ReplacingMergeTree(ver)
 PARTITION BY toYYYYMM(window_start)
 ORDER BY (workspace, kind, orchestrator_id, pool_id, subject, measure, label, outcome, project, source, window_start)
 TTL toDateTime64(written_at, 0) + toIntervalDay(400)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = ''
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Hours of orchestrators. Shard key: the dimensions.';
 
 CREATE VIEW orchestrator_measures_1d
@@ -5239,7 +5239,7 @@ CREATE TABLE past_executions
 ENGINE = ReplacingMergeTree(computed_at)
 ORDER BY (workspace, workflow_id, source)
 TTL computed_at + toIntervalDay(90)
-SETTINGS index_granularity = 16, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = ''
+SETTINGS index_granularity = 16, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'What an execution learns from: the newest of its workflow that have ended; read with FINAL. Shard key: workspace, workflow_id.';
 
 CREATE VIEW queue_reports
@@ -5692,7 +5692,7 @@ ENGINE = ReplacingMergeTree(ver)
 PARTITION BY toYYYYMM(valid_from)
 ORDER BY (workspace, workflow_id, source, task_id, measure, valid_from)
 TTL toDateTime64(valid_from, 0) + toIntervalDay(60)
-SETTINGS index_granularity = 8192, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = ''
+SETTINGS index_granularity = 8192, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'What was usual of CPU and memory; never rewritten. Shard key: workspace, workflow_id.';
 
 CREATE TABLE rollup_cursors
@@ -6307,7 +6307,7 @@ CREATE TABLE scored_ranges
 ENGINE = ReplacingMergeTree(written_at)
 ORDER BY (shards, shard, through)
 TTL toDateTime64(through, 0) + toIntervalDay(60)
-SETTINGS index_granularity = 8192, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = ''
+SETTINGS index_granularity = 8192, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Stretches of time whose ends are scored. Shard key: shard.';
 
 CREATE TABLE scores
@@ -6338,7 +6338,7 @@ ENGINE = ReplacingMergeTree(written_at)
 PARTITION BY toDate(ended_at)
 ORDER BY (workspace, workflow_id, task_id, measure, ended_at, source, execution_id, map_index, attempt)
 TTL ended_at + toIntervalDay(60)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = ''
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'How unusual finished executions and attempts were. Shard key: workspace, workflow_id.';
 
 CREATE TABLE state
@@ -6438,7 +6438,7 @@ CREATE TABLE task_attempts
 ENGINE = AggregatingMergeTree
 ORDER BY (workspace, source, execution_id, task_id, map_index, attempt)
 TTL last_event_at + toIntervalDay(90)
-SETTINGS index_granularity = 1024, merge_with_ttl_timeout = 86400, default_compression_codec = 'ZSTD(1)', min_bytes_for_wide_part = 134217728, min_rows_for_wide_part = 0, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = ''
+SETTINGS index_granularity = 1024, merge_with_ttl_timeout = 86400, default_compression_codec = 'ZSTD(1)', min_bytes_for_wide_part = 134217728, min_rows_for_wide_part = 0, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Latest state of every attempt of a task; task_attempts_latest and tasks_latest show it plainly. Shard key: workspace, source, execution_id.';
 
 CREATE VIEW task_attempts_latest
@@ -6611,7 +6611,7 @@ ENGINE = ReplacingMergeTree(ver)
 PARTITION BY toDate(window_start)
 ORDER BY (workspace, workflow_id, task_id, project, source, workflow_version, task_type, pool, window_start, stream, partition, chunk)
 TTL toDateTime64(written_at, 0) + toIntervalDay(90)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = ''
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Minute cells of tasks. Shard key: the dimensions.';
 
 CREATE TABLE task_days
@@ -6687,7 +6687,7 @@ ENGINE = ReplacingMergeTree(ver)
 PARTITION BY toYear(window_start)
 ORDER BY (workspace, workflow_id, task_id, project, source, workflow_version, task_type, pool, window_start)
 TTL toDateTime64(written_at, 0) + toIntervalDay(1100)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = ''
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Days of tasks. Shard key: the dimensions.';
 
 CREATE TABLE task_events
@@ -6870,7 +6870,7 @@ ENGINE = ReplacingMergeTree(ver)
 PARTITION BY toYYYYMM(window_start)
 ORDER BY (workspace, workflow_id, task_id, project, source, workflow_version, task_type, pool, window_start)
 TTL toDateTime64(written_at, 0) + toIntervalDay(400)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = ''
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Hours of tasks. Shard key: the dimensions.';
 
 CREATE TABLE task_list
@@ -6889,7 +6889,7 @@ CREATE TABLE task_list
 ENGINE = ReplacingMergeTree
 ORDER BY (workspace, task_id, state, at, source, execution_id, listed_task, map_index, attempt, error_type)
 TTL at + toIntervalDay(90)
-SETTINGS index_granularity = 1024, merge_with_ttl_timeout = 86400, default_compression_codec = 'ZSTD(1)', merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = ''
+SETTINGS index_granularity = 1024, merge_with_ttl_timeout = 86400, default_compression_codec = 'ZSTD(1)', merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Attempts of tasks by time, to be checked against task_attempts. Shard key: workspace, task_id.';
 
 CREATE VIEW tasks_1d
@@ -7961,7 +7961,7 @@ CREATE TABLE webhook_deliveries
 ENGINE = ReplacingMergeTree(ver)
 ORDER BY (workspace, subscription_id, notification_id)
 TTL last_tried_at + toIntervalDay(60)
-SETTINGS index_granularity = 8192, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = ''
+SETTINGS index_granularity = 8192, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Deliveries to webhooks and what became of them; read with FINAL. Shard key: workspace.';
 
 CREATE VIEW worker_pool_reports
@@ -9285,7 +9285,7 @@ CREATE TABLE workflow_analyses
 ENGINE = ReplacingMergeTree(computed_at)
 ORDER BY (workspace, workflow_id, source, analysis, workflow_version)
 TTL computed_at + toIntervalDay(90)
-SETTINGS index_granularity = 256, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = ''
+SETTINGS index_granularity = 256, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'What holds workflows up, as last computed from their newest executions; read with FINAL. Shard key: workspace, workflow_id.';
 
 CREATE VIEW workflow_anti_patterns
