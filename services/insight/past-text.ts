@@ -2,7 +2,7 @@ import type { TaskDependency } from '../../schemas/events.ts';
 import type { AttemptTrace, ExecutionTrace, TaskTrace } from '../analysis/execution-trace.ts';
 
 /**
- * Executions as text, with what says when everything happened and what waited for what, and nothing else: a few dozen
+ * Executions as text, with what says when everything happened and what waited for what, and nothing else: some ninety
  * bytes for an attempt. Values stand in lists in the order of the fields below, words are told once, and instants count from
  * the first that was heard of an execution.
  */
