@@ -146,23 +146,22 @@ export class WorkspaceReader {
     return this.#readerOf(name, this.#signal);
   }
 
-  /** What takes several questions, which all bear its name: found once for all who ask for the same within a moment. */
-  async find<Found extends object>(
+  /** Rows, and what is told with them, that take several questions: found once for all who ask for the same within a moment. */
+  async find<Found extends { rows: readonly unknown[] }>(
     name: string,
     about: object,
-    keepMs: KeepMs<Found>,
+    keepMs: KeepMs<unknown>,
     find: (reader: RowReader) => Promise<Found>,
   ): Promise<Found> {
     if (this.#kept === undefined) return await find(this.named(name));
-    const ask = async (signal: AbortSignal): Promise<Answer<Found>> => {
+    const ask = async (signal: AbortSignal): Promise<Answer<unknown>> => {
       const found = await find(this.#readerOf(name, signal));
       // What was read for it is taken down with each of its questions.
-      return { rows: [found], bytes: JSON.stringify(found).length, readRows: 0, readBytes: 0 };
+      return { ...found, rows: [...found.rows], bytes: JSON.stringify(found).length, readRows: 0, readBytes: 0 };
     };
     const key = JSON.stringify([name, about]);
-    const { answer } = await this.#kept.ask<Found>(this.workspace, key, { keepMs, signal: this.#signal }, ask);
-    const [found] = answer.rows;
-    return found as Found;
+    const { answer } = await this.#kept.ask<unknown>(this.workspace, key, { keepMs, signal: this.#signal }, ask);
+    return answer as Answer<unknown> & Found;
   }
 
   #readerOf(name: string, signal: AbortSignal | undefined): RowReader {

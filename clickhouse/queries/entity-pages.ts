@@ -331,25 +331,27 @@ async function readExecutions(
   // What has just been found to be open may have ended before.
   const memory = openStates.includes(state) ? undefined : reader.memory;
   const told = new Map<string, ListedExecution>();
-  // What was corrected stands in the list more than once, and holds at the earliest time if at any.
-  const earliest = new Map(candidates.map((candidate) => [nameOf(candidate), candidate]));
-  const unknown: PagePosition[] = [];
-  for (const [name, candidate] of earliest) {
+  const unknown = new Map<string, PagePosition>();
+  for (const candidate of candidates) {
+    const name = nameOf(candidate);
     const row = memory?.find(name) as ListedExecution | undefined;
     // The list may know of an end that came after it.
-    if (row === undefined || candidate.atMs > Date.parse(row.last_event_at)) unknown.push(candidate);
-    else told.set(name, row);
+    const isKnown = row !== undefined && candidate.atMs <= Date.parse(row.last_event_at) && !unknown.has(name);
+    if (isKnown) told.set(name, row);
+    else unknown.set(name, candidate);
   }
   let looked = candidates.length;
-  let wanted = unknown;
-  if (unknown.length > mostUntold && Number.isFinite(missing)) {
-    const inState = await askWhichAreIn(reader, { workspace, state }, unknown);
-    const mayHold = (candidate: PagePosition, name = nameOf(candidate)) =>
-      earliest.get(name) === candidate && (inState.has(name) || told.get(name)?.state === state);
-    const enough = candidates.filter((candidate) => mayHold(candidate))[missing + spareRows - 1];
-    if (enough !== undefined) looked = candidates.indexOf(enough) + 1;
-    const first = new Set(candidates.slice(0, looked));
-    wanted = unknown.filter((candidate) => first.has(candidate) && inState.has(nameOf(candidate)));
+  let wanted = [...unknown.values()];
+  if (unknown.size > mostUntold && Number.isFinite(missing)) {
+    const inState = await askWhichAreIn(reader, { workspace, state }, wanted);
+    // A start that was corrected stands in the list more than once, and holds at the earliest time if at any.
+    const places = new Map(candidates.map((candidate, place) => [nameOf(candidate), place]));
+    const mayHold = (name: string) => (unknown.has(name) ? inState.has(name) : told.get(name)?.state === state);
+    const holding = [...places].filter(([name]) => mayHold(name)).map(([, place]) => place);
+    const last = holding.toSorted((one, other) => one - other)[missing + spareRows - 1] ?? candidates.length - 1;
+    looked = last + 1;
+    const isWanted = (name: string) => inState.has(name) && (places.get(name) ?? 0) <= last;
+    wanted = [...unknown].filter(([name]) => isWanted(name)).map(([, candidate]) => candidate);
   }
   for (const row of wanted.length === 0 ? [] : await askExecutions(reader, workspace, wanted)) {
     const name = nameOf({ atMs: 0, ...keyOf(row, executionList.keys) });

@@ -184,30 +184,31 @@ export function gatherExecutions(events: Iterable<TracedExecutionEvent | TracedT
 
 export const startOf = ({ startedAtMs, firstSeenMs }: ExecutionTrace): number => startedAtMs ?? firstSeenMs;
 
+/** Of an execution of which nothing but its names is known yet. */
+export const unknownExecution: Omit<
+  ExecutionTrace,
+  'workspace' | 'source' | 'executionId' | 'workflowId' | 'firstSeenMs' | 'lastSeenMs' | 'tasks'
+> = {
+  workflowName: '',
+  workflowVersion: '',
+  attempt: 0,
+  state: '',
+  triggerType: '',
+  queuedAtMs: null,
+  startedAtMs: null,
+  endedAtMs: null,
+  parentExecutionId: '',
+  parentTaskId: '',
+  input: '',
+  inputBytes: null,
+  costMicros: null,
+  errorType: '',
+};
+
 function beginTrace(event: TracedExecutionEvent | TracedTaskEvent): ExecutionTrace {
-  return {
-    workspace: event.workspace,
-    source: event.source,
-    executionId: event.executionId,
-    workflowId: event.workflowId,
-    workflowName: event.workflowName,
-    workflowVersion: event.workflowVersion,
-    attempt: 0,
-    state: '',
-    triggerType: '',
-    queuedAtMs: null,
-    startedAtMs: null,
-    endedAtMs: null,
-    firstSeenMs: event.eventTimeMs,
-    lastSeenMs: event.eventTimeMs,
-    parentExecutionId: '',
-    parentTaskId: '',
-    input: '',
-    inputBytes: null,
-    costMicros: null,
-    errorType: '',
-    tasks: [],
-  };
+  const { workspace, source, executionId, workflowId, workflowName, workflowVersion, eventTimeMs } = event;
+  const names = { workspace, source, executionId, workflowId, workflowName, workflowVersion };
+  return { ...unknownExecution, ...names, firstSeenMs: eventTimeMs, lastSeenMs: eventTimeMs, tasks: [] };
 }
 
 function addExecution(trace: ExecutionTrace, event: TracedExecutionEvent): void {
@@ -293,29 +294,33 @@ function addAttempt({ attempts }: TaskDraft, event: TracedTaskEvent): void {
   else attempt.startedAtMs ??= event.startedAtMs;
 }
 
-function beginAttempt({ attempt, workerId, eventTimeMs }: TracedTaskEvent): AttemptTrace {
-  return {
-    attempt,
-    state: '',
-    workerId,
-    readyAtMs: null,
-    queuedAtMs: null,
-    dispatchedAtMs: null,
-    startedAtMs: null,
-    endedAtMs: null,
-    queueMs: null,
-    durationMs: null,
-    firstSeenMs: eventTimeMs,
-    costMicros: null,
-    cpuUs: null,
-    ioWaitUs: null,
-    cpuRatioMean: null,
-    memoryPeakBytes: null,
-    memoryAllocatedBytes: null,
-    errorType: '',
-    errorMessage: '',
-  };
-}
+/** Of an attempt of which nothing but its number is known yet. */
+export const unknownAttempt: Omit<AttemptTrace, 'attempt' | 'firstSeenMs'> = {
+  state: '',
+  workerId: '',
+  readyAtMs: null,
+  queuedAtMs: null,
+  dispatchedAtMs: null,
+  startedAtMs: null,
+  endedAtMs: null,
+  queueMs: null,
+  durationMs: null,
+  costMicros: null,
+  cpuUs: null,
+  ioWaitUs: null,
+  cpuRatioMean: null,
+  memoryPeakBytes: null,
+  memoryAllocatedBytes: null,
+  errorType: '',
+  errorMessage: '',
+};
+
+const beginAttempt = ({ attempt, workerId, eventTimeMs }: TracedTaskEvent): AttemptTrace => ({
+  ...unknownAttempt,
+  attempt,
+  workerId,
+  firstSeenMs: eventTimeMs,
+});
 
 function advanceAttempt(attempt: AttemptTrace, event: TracedTaskEvent): void {
   attempt.startedAtMs ??= event.startedAtMs;

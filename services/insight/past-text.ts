@@ -1,5 +1,11 @@
 import type { TaskDependency } from '../../schemas/events.ts';
-import type { AttemptTrace, ExecutionTrace, TaskTrace } from '../analysis/execution-trace.ts';
+import {
+  type AttemptTrace,
+  type ExecutionTrace,
+  type TaskTrace,
+  unknownAttempt,
+  unknownExecution,
+} from '../analysis/execution-trace.ts';
 
 /**
  * Executions as text, with what says when everything happened and what waited for what, and nothing else: some ninety
@@ -103,17 +109,19 @@ export function readPast(text: string): ExecutionTrace[] | null {
   const unfoldTask = (cells: Cells, baseMs: number): TaskTrace => {
     const [wait, attempts] = cells.slice(-2) as [number, Cells[]];
     const own = attempts.map(
-      (attempt) => ({ ...untoldOfAttempt, ...unfold(ofAttempt, attempt, baseMs) }) as AttemptTrace,
+      (attempt) => ({ ...unknownAttempt, ...unfold(ofAttempt, attempt, baseMs) }) as AttemptTrace,
     );
-    return { ...untoldOfTask, ...unfold(ofTask, cells, baseMs), dependencies: waits[wait], attempts: own } as TaskTrace;
+    return { ...unknownTask, ...unfold(ofTask, cells, baseMs), dependencies: waits[wait], attempts: own } as TaskTrace;
   };
   return past.executions.map((cells) => {
     const [firstSeenMs, tasks] = cells.slice(-2) as [number, Cells[]];
     const own = tasks.map((task) => unfoldTask(task, firstSeenMs));
     const about = unfold(ofExecution, cells, firstSeenMs);
-    return { ...untoldOfExecution, ...about, firstSeenMs, tasks: own } as ExecutionTrace;
+    return { ...unknownExecution, ...about, firstSeenMs, tasks: own } as ExecutionTrace;
   });
 }
+
+const unknownTask = { taskName: '', compensates: '' } satisfies Partial<TaskTrace>;
 
 const waitFor = (taskId: string): TaskDependency => ({ taskId, type: '', optional: false, condition: '' });
 
@@ -129,31 +137,3 @@ class Numbered<Value> {
     return this.all.push(value) - 1;
   }
 }
-
-const untoldOfExecution: Omit<ExecutionTrace, keyof typeof ofExecution | 'firstSeenMs' | 'tasks'> = {
-  workflowName: '',
-  workflowVersion: '',
-  triggerType: '',
-  parentExecutionId: '',
-  parentTaskId: '',
-  input: '',
-  inputBytes: null,
-  costMicros: null,
-  errorType: '',
-};
-
-const untoldOfTask: Omit<TaskTrace, keyof typeof ofTask | 'dependencies' | 'attempts'> = {
-  taskName: '',
-  compensates: '',
-};
-
-const untoldOfAttempt: Omit<AttemptTrace, keyof typeof ofAttempt> = {
-  costMicros: null,
-  cpuUs: null,
-  ioWaitUs: null,
-  cpuRatioMean: null,
-  memoryPeakBytes: null,
-  memoryAllocatedBytes: null,
-  errorType: '',
-  errorMessage: '',
-};

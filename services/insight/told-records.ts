@@ -5,6 +5,8 @@ import {
   type TracedExecutionEvent,
   type TracedTaskEvent,
   TraceGatherer,
+  unknownAttempt,
+  unknownExecution,
 } from '../analysis/execution-trace.ts';
 
 /** Records as they are read, put together to executions. */
@@ -51,31 +53,14 @@ function nameValues(names: readonly string[], values: readonly unknown[]): Told 
   return told;
 }
 
-/** What is not asked for where times alone are wanted. */
-const untoldOfExecution: Told = {
-  workflowName: '',
-  workflowVersion: '',
-  triggerType: '',
-  parentExecutionId: '',
-  parentTaskId: '',
-  input: '',
-  inputBytes: null,
-  costMicros: null,
-  errorType: '',
-};
+/** What is not asked for where times alone are wanted; names of traces are those of events. */
+const untoldOfExecution: Told = unknownExecution;
 const untoldOfTask: Told = {
+  ...unknownAttempt,
   workflowName: '',
   workflowVersion: '',
   taskName: '',
   compensates: '',
-  cpuUs: null,
-  ioWaitUs: null,
-  cpuRatioMean: null,
-  memoryPeakBytes: null,
-  memoryAllocatedBytes: null,
-  costMicros: null,
-  errorType: '',
-  errorMessage: '',
   dependencyTypes: [],
   dependencyOptional: [],
   dependencyConditions: [],

@@ -1,4 +1,4 @@
-import { aMoment, type KeepMs } from '../../clickhouse/kept-answers.ts';
+import { aMoment } from '../../clickhouse/kept-answers.ts';
 import { type PagePosition, readExecutionPage, readExecutionsNamed } from '../../clickhouse/queries/entity-pages.ts';
 import type { ListedExecution } from '../../clickhouse/queries/listed-executions.ts';
 import { openCountsQuestion } from '../../clickhouse/queries/open-executions.ts';
@@ -58,16 +58,12 @@ export async function readPageBehind(
   const { after, fromMs } = readPosition(cursor, wish);
   const { workflow: workflowId, status: state, source, toMs } = wish;
   const question = { workspace: reader.workspace, workflowId, state, source, fromMs, toMs, after, limit };
-  const { rows, next } = await reader.find('execution_page', question, pageKeepMs, (steps) =>
+  const { rows, next } = await reader.find('execution_page', question, aMoment, (steps) =>
     readExecutionPage(steps, question),
   );
   const nextCursor = next === null ? null : writeCursor([next.atMs, next.source, next.executionId, fromMs]);
   return { rows, nextCursor };
 }
-
-/** That there is nothing yet is soon untrue. */
-const pageKeepMs: KeepMs<{ rows: readonly ListedExecution[] }> = (found, nowMs, tookMs) =>
-  found.some(({ rows }) => rows.length > 0) ? aMoment(found, nowMs, tookMs) : 1_000;
 
 function readPosition(
   cursor: string | undefined,
@@ -103,7 +99,7 @@ export async function readPageSkipping(
   ]);
   const executionIds = names.map(({ execution_id }) => execution_id);
   const named = { workspace: reader.workspace, source: wish.source, executionIds };
-  const { rows } = await reader.find('executions_named', named, pageKeepMs, async (steps) => {
+  const { rows } = await reader.find('executions_named', named, aMoment, async (steps) => {
     return { rows: names.length === 0 ? [] : await readExecutionsNamed(steps, named) };
   });
   return { rows, total: settleTotal(counted, names.length, { skip, limit }) };

@@ -224,6 +224,26 @@ describe('a page', () => {
     }
   });
 
+  it('looks up again what failed a second time, though it is known from the first and listed with both', async () => {
+    const reader: RowReader = {
+      memory: new KeptRows(() => newestMs).of('crowded'),
+      rows: (sql, params = {}, settings = {}) => database.rows(sql, params, settings),
+    };
+    const about = { ...running, workspace: 'crowded', workflowId: 'fails-twice', executionId: 'twice' };
+    const fail = async (attempt: number, eventTimeMs: number) => {
+      const waiting = new WaitingEntities(store);
+      wait(waiting, { ...about, attempt, state: 'failed', startedAtMs: eventTimeMs - 500, eventTimeMs }, 6e6 + attempt);
+      for (const batch of waiting.take()) await store.insert(batch);
+    };
+    const question = { ...everything, workspace: 'crowded', workflowId: 'fails-twice', state: 'failed' };
+    await fail(1, noonMs);
+    expect((await readExecutionPage(reader, question)).rows).toMatchObject([{ attempts: 1 }]);
+    await fail(2, noonMs + 5_000);
+    expect((await readExecutionPage(reader, question)).rows).toMatchObject([
+      { attempts: 2, last_ended_at: new Date(noonMs + 5_000).toISOString() },
+    ]);
+  });
+
   it('looks up again what goes on, and what has ended only where nobody did a moment ago', async () => {
     let nowMs = Date.now();
     const named: number[] = [];

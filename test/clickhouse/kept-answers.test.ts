@@ -44,39 +44,33 @@ describe('kept answers', () => {
     expect(await later).toMatchObject({ isAsked: true, answer: { rows: [2] } });
   });
 
-  it('for a moment are kept a second, or longer where asking took long, and never longer than three', async () => {
+  it.each([
+    [
+      'for a moment a second, or longer where asking took long, and never longer than three',
+      aMoment,
+      [
+        [20, 1_000],
+        [300, 1_500],
+        [2_000, 3_000],
+      ],
+    ],
+    [
+      'that count single records as long as counting is worth, a minute at most',
+      recountKeepMs,
+      [
+        [20, 5_000],
+        [1_000, 20_000],
+        [8_000, 60_000],
+      ],
+    ],
+  ] as const)('are kept %s', async (_what, keepMsOf, times) => {
     const { stage, ask } = makeStage();
-    for (const [at, [tookMs, forMs]] of [
-      [20, 1_000],
-      [300, 1_500],
-      [2_000, 3_000],
-    ].entries()) {
-      const askOwn = () => ask(`a${at}`, undefined, aMoment);
+    for (const [at, [tookMs, forMs]] of times.entries()) {
+      const askOwn = () => ask(`a${at}`, undefined, keepMsOf);
       const first = askOwn();
       stage.nowMs += tookMs;
       stage.asked[2 * at].answer([at]);
       expect(await first).toMatchObject({ isAsked: true });
-      stage.nowMs += forMs - 1;
-      expect(await askOwn()).toMatchObject({ isAsked: false, answer: { rows: [at] } });
-      stage.nowMs += 1;
-      const later = askOwn();
-      stage.asked[2 * at + 1].answer([at, at]);
-      expect(await later).toMatchObject({ answer: { rows: [at, at] } });
-    }
-  });
-
-  it('that count single records are kept as long as counting is worth, a minute at most', async () => {
-    const { stage, ask } = makeStage();
-    for (const [at, [tookMs, forMs]] of [
-      [20, 5_000],
-      [1_000, 20_000],
-      [8_000, 60_000],
-    ].entries()) {
-      const askOwn = () => ask(`a${at}`, undefined, recountKeepMs);
-      const first = askOwn();
-      stage.nowMs += tookMs;
-      stage.asked[2 * at].answer([at]);
-      await first;
       stage.nowMs += forMs - 1;
       expect(await askOwn()).toMatchObject({ isAsked: false, answer: { rows: [at] } });
       stage.nowMs += 1;
