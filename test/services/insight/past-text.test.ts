@@ -73,6 +73,28 @@ test('ends that nobody told are learned of in the same way', () => {
   }
 });
 
+/** Without what is not written down. */
+const forget = (execution: ExecutionTrace): ExecutionTrace => ({
+  ...execution,
+  ...{ workflowName: '', workflowVersion: '', triggerType: '', parentExecutionId: '', parentTaskId: '' },
+  ...{ input: '', inputBytes: null, costMicros: null, errorType: '' },
+  tasks: execution.tasks.map((task) => ({
+    ...task,
+    ...{ taskName: '', compensates: '' },
+    dependencies: task.dependencies.map(({ taskId }) => ({ taskId, type: '', optional: false, condition: '' })),
+    attempts: task.attempts.map((attempt) => ({
+      ...attempt,
+      ...{ costMicros: null, cpuUs: null, ioWaitUs: null, cpuRatioMean: null },
+      ...{ memoryPeakBytes: null, memoryAllocatedBytes: null, errorType: '', errorMessage: '' },
+    })),
+  })),
+});
+
+test('every instant and every word comes back as it was', () => {
+  const past = [...ran.values()].flat();
+  expect(takeApart(writePast(past))).toEqual(past.map(forget));
+});
+
 test('an attempt takes few bytes', () => {
   const past = [...ran.values()].flat();
   const attempts = past.flatMap(({ tasks }) => tasks.flatMap((task) => task.attempts)).length;
