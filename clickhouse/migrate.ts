@@ -83,6 +83,9 @@ ENGINE = ReplacingMergeTree(applied_at)
 ORDER BY name
 COMMENT 'Migrations that this database has had.'`;
 
+/** A statement that goes through a large table says nothing until it is done. */
+const longestStatementMs = 6 * 3_600_000;
+
 const quoteName = (name: string) => `\`${name.replaceAll('`', '')}\``;
 
 async function applied(database: Database): Promise<Map<string, string>> {
@@ -128,7 +131,7 @@ export async function migrate(target: DatabaseOptions, options: MigrateOptions):
   } finally {
     await server.close();
   }
-  const database = new Database(target);
+  const database = new Database({ ...target, requestTimeoutMs: longestStatementMs });
   try {
     if (!dryRun) await database.command(historyTable);
     const done =

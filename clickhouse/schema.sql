@@ -1626,7 +1626,7 @@ CREATE TABLE execution_list
 (
     `workspace` LowCardinality(String) COMMENT 'tenant',
     `workflow_id` LowCardinality(String) COMMENT 'workflow, empty for the list of the workspace',
-    `state` LowCardinality(String) COMMENT 'empty, or the end of those listed: failed, timeout, cancelled or partial',
+    `state` LowCardinality(String) COMMENT 'empty, or the end of those listed: completed, failed, timeout, cancelled or partial',
     `at` DateTime64(3, 'UTC') COMMENT 'first seen, or ended where a state is given',
     `source` LowCardinality(String) COMMENT 'orchestrator or tool that reported it',
     `execution_id` String COMMENT 'run of the workflow',

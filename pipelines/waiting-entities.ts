@@ -137,8 +137,8 @@ function takeOff(attempt: WaitingAttempt): void {
   before.others = others;
 }
 
-/** Completing is what most do: a list of it would be the list of all once more. */
-const isListed = (state: string): boolean => isEnd(state) && state !== 'completed';
+/** Completing is what most attempts do: a list of it would be the list of all once more. */
+const isListedEnd = (state: string): boolean => isEnd(state) && state !== 'completed';
 
 const timeMsOf = ({ rank }: Standing): number => (rank.high % 2 ** 11) * 2 ** 32 + rank.low;
 
@@ -146,7 +146,8 @@ function listExecution(row: ExecutionRow): ExecutionListRow[] {
   const { workspace, source, executionId, lastEnd, workflow } = row;
   return ['', workflow.workflowId].flatMap((workflowId) => {
     const entry = { workspace, workflowId, state: '', atMs: row.firstSeenMs, source, executionId, errorType: '' };
-    if (!isListed(lastEnd.state)) return [entry];
+    // A page of completed ones would otherwise look up all that runs, which stands before them in the list of all.
+    if (!isEnd(lastEnd.state)) return [entry];
     return [entry, { ...entry, state: lastEnd.state, atMs: timeMsOf(lastEnd), errorType: lastEnd.errorType }];
   });
 }
@@ -154,7 +155,7 @@ function listExecution(row: ExecutionRow): ExecutionListRow[] {
 function listAttempt(attempt: TaskAttemptRow): TaskListRow[] {
   const { workspace, taskId, now } = attempt;
   const entry = { workspace, taskId, state: '', atMs: attempt.firstSeenMs, attempt, errorType: '' };
-  if (!isListed(now.state)) return [entry];
+  if (!isListedEnd(now.state)) return [entry];
   const end = { ...entry, state: now.state, atMs: timeMsOf(now), errorType: now.errorType };
   return [entry, end, { ...end, taskId: '' }];
 }

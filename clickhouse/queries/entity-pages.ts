@@ -3,7 +3,6 @@ import {
   describeListed,
   type ListedExecution,
   mergedExecutions,
-  namesOfOpen,
   ofOpen,
   only,
   type StandingRow,
@@ -29,7 +28,7 @@ export interface PagePosition {
 export interface PageQuestion {
   workspace: string;
   /**
-   * '' for all that were seen, by when they were first seen; an end other than `completed` for what is in that state, by
+   * '' for all that were seen, by when they were first seen; an end that the list tells apart for what is in that state, by
    * when it ended; any other state for what is in it, by when it was first seen.
    */
   state: string;
@@ -74,39 +73,36 @@ interface List {
   table: string;
   condition: string;
   keys: readonly string[];
+  /** Ends that are listed by themselves; whatever else is asked for is looked for in the list of all. */
+  ends: readonly string[];
 }
 
+const rareEnds: readonly string[] = ['failed', 'timeout', 'cancelled', 'partial', 'skipped'];
 const executionList: List = {
   table: 'execution_list',
   condition: 'workflow_id = {subject: String}',
   keys: ['source', 'execution_id'],
+  ends: ['completed', ...rareEnds],
 };
-/** Takes longer the more is open, and pays where hardly anything else is. */
-const listOfEnded: List = {
-  ...executionList,
-  condition: `${executionList.condition} AND (source, execution_id) NOT IN (${namesOfOpen})`,
-};
+/** Of attempts nearly all that end complete: a list of these would be the list of all once more. */
 const taskList: List = {
   table: 'task_list',
   condition: "task_id = {subject: String} AND ({error_type: String} = '' OR error_type = {error_type: String})",
   keys: ['source', 'execution_id', 'listed_task', 'map_index', 'attempt'],
+  ends: rareEnds,
 };
+
+const listOf = ({ ends }: List, state: string): string => (ends.includes(state) ? state : '');
 
 export async function readExecutionPage(
   reader: RowReader,
   question: ExecutionPageQuestion,
 ): Promise<EntityPage<ListedExecution>> {
   if (openStates.includes(question.state)) return readOpenExecutions(reader, question);
-  const subject = { subject: question.workflowId, workflow: question.workflowId, error_type: '' };
-  const isCompleted = question.state === 'completed';
-  // Of these many run; of those behind them hardly any.
-  const isNewest = isCompleted && question.after === null;
-  return readPage(reader, executionList, question, subject, {
-    readEntities: (candidates, missing) =>
-      readExecutions(reader, question, candidates, isNewest ? missing : Number.POSITIVE_INFINITY),
-    leastFirst: isNewest ? mostPerTurn : 0,
-    listOfRare: isCompleted ? listOfEnded : executionList,
-  });
+  const subject = { subject: question.workflowId, error_type: '' };
+  return readPage(reader, executionList, question, subject, (candidates) =>
+    readExecutions(reader, question, candidates),
+  );
 }
 
 const openStates: readonly string[] = ['pending', 'running', 'suspended'];
@@ -152,12 +148,7 @@ export async function readExecutionsNamed(
 async function readNamed(reader: RowReader, ask: StateAsk, names: readonly PagePosition[]): Promise<ListedExecution[]> {
   const entities: Found<ListedExecution> = new Map();
   for (let from = 0; from < names.length; from += mostPerTurn) {
-    const { found } = await readExecutions(
-      reader,
-      ask,
-      names.slice(from, from + mostPerTurn),
-      Number.POSITIVE_INFINITY,
-    );
+    const found = await readExecutions(reader, ask, names.slice(from, from + mostPerTurn));
     for (const [name, entity] of found) entities.set(name, entity);
   }
   return names.flatMap((name) => entities.get(nameOf(name))?.row ?? []);
@@ -168,10 +159,7 @@ export async function readAttemptPage(
   question: AttemptPageQuestion,
 ): Promise<EntityPage<EntityRow>> {
   const subject = { subject: question.taskId, error_type: question.errorType };
-  const readEntities = async (candidates: readonly PagePosition[]) => {
-    return { found: await readAttempts(reader, question, candidates), looked: candidates.length };
-  };
-  return readPage(reader, taskList, question, subject, { readEntities, leastFirst: 0, listOfRare: taskList });
+  return readPage(reader, taskList, question, subject, (candidates) => readAttempts(reader, question, candidates));
 }
 
 /** Rows of the list beyond those asked for, so that some may turn out not to hold without another turn. */
@@ -181,47 +169,25 @@ const leastShare = 0.05;
 /** Rows of the list that are looked up for one page. Names travel in the address of a question, so a turn is bounded too. */
 const mostCandidates = 900;
 const mostPerTurn = 300;
-/** Of all that is listed about as many are in the state that most end in; another turn would take longer than a few names more. */
-const listedPerCompleted = 1.1;
-
-/** Ends that have lists of their own; whatever else is asked for is looked for in the list of all. */
-const listedEnds: readonly string[] = ['failed', 'timeout', 'cancelled', 'partial', 'skipped'];
-const listOf = (state: string): string => (listedEnds.includes(state) ? state : '');
 
 /** What is found of candidates, by their names, with the time at which the list should show it. */
 type Found<Row> = Map<string, { row: Row; atMs: number }>;
 
-interface PageParts<Row> {
-  /** Of the first of the candidates, as many as it takes to find so many that are missing. */
-  readEntities: (
-    candidates: readonly PagePosition[],
-    missing: number,
-  ) => Promise<{ found: Found<Row>; looked: number }>;
-  /** Rows of the list that are looked at first, at least. */
-  leastFirst: number;
-  /** Looked through where next to none of those holds. */
-  listOfRare: List;
-}
-
 async function readPage<Row extends EntityRow>(
   reader: RowReader,
-  listOfAll: List,
+  list: List,
   question: PageQuestion,
   subject: Record<string, string>,
-  { readEntities, leastFirst, listOfRare }: PageParts<Row>,
+  readEntities: (candidates: readonly PagePosition[]) => Promise<Found<Row>>,
 ): Promise<EntityPage<Row>> {
   const rows: Row[] = [];
   let { after } = question;
-  let list = listOfAll;
-  const listedPerRow = question.state === 'completed' ? listedPerCompleted : 1;
-  const usual = Math.min(Math.ceil(question.limit * listedPerRow) + spareRows, mostPerTurn);
-  let wanted = Math.max(usual, leastFirst);
+  let wanted = Math.min(question.limit + spareRows, mostPerTurn);
   for (let passed = 0; passed < mostCandidates; ) {
     const candidates = await readCandidates(reader, list, { ...question, after, limit: wanted }, subject);
-    const missing = question.limit - rows.length;
-    const { found, looked } =
-      candidates.length === 0 ? { found: new Map(), looked: 0 } : await readEntities(candidates, missing);
-    for (const candidate of candidates.slice(0, looked)) {
+    const found: Found<Row> = candidates.length === 0 ? new Map() : await readEntities(candidates);
+    const before = rows.length;
+    for (const candidate of candidates) {
       after = candidate;
       const entity = found.get(nameOf(candidate));
       if (entity?.atMs !== candidate.atMs) continue;
@@ -229,13 +195,11 @@ async function readPage<Row extends EntityRow>(
       rows.push(entity.row);
       if (rows.length === question.limit) return { rows, next: after };
     }
-    if (candidates.length < wanted && looked === candidates.length) return { rows, next: null };
-    passed += looked;
-    const share = (missing - (question.limit - rows.length)) / looked;
+    if (candidates.length < wanted) return { rows, next: null };
+    passed += candidates.length;
+    const share = (rows.length - before) / candidates.length;
     const enough = Math.ceil((question.limit - rows.length) / share) + spareRows;
     wanted = share < leastShare ? mostPerTurn : Math.min(enough, mostPerTurn);
-    if (share >= leastShare || list === listOfRare) continue;
-    [list, wanted] = [listOfRare, usual];
   }
   return { rows, next: after };
 }
@@ -246,10 +210,11 @@ const nameOf = ({ source, executionId, taskId, mapIndex, attempt }: PagePosition
 /** The next rows of the list. FINAL would read all of it to leave out repeated rows, which are left out later anyway. */
 async function readCandidates(
   reader: RowReader,
-  { table, condition, keys }: List,
+  list: List,
   { workspace, state, source = '', fromMs, toMs, after, limit }: PageQuestion,
   subject: Record<string, string>,
 ): Promise<PagePosition[]> {
+  const { table, condition, keys } = list;
   const order = ['at', ...keys];
   const behind = `(${order.join(', ')}) < (fromUnixTimestamp64Milli({after_ms: Int64}), ${keyParams(keys)})`;
   const rows = await reader.rows<Record<string, unknown>>(
@@ -261,7 +226,7 @@ async function readCandidates(
      ORDER BY ${order.map((column) => `${column} DESC`).join(', ')} LIMIT {limit: UInt32}`,
     {
       workspace,
-      state: listOf(state),
+      state: listOf(list, state),
       source,
       from_ms: fromMs,
       to_ms: toMs,
@@ -315,19 +280,12 @@ function namedCondition(keys: readonly string[], candidates: readonly PagePositi
 
 type StateAsk = Pick<PageQuestion, 'workspace' | 'state'>;
 
-/** More than this that nothing is known of are asked for their state alone first, where it decides. */
-const mostUntold = 60;
-
-/**
- * What has ended is found again where it was looked up a moment ago; what goes on is asked for each time. Of many candidates that may
- * not be in the state no more are looked up than it takes to find those that are missing.
- */
+/** What has ended is found again where it was looked up a moment ago; what goes on is asked for each time. */
 async function readExecutions(
   reader: RowReader,
   { workspace, state }: StateAsk,
   candidates: readonly PagePosition[],
-  missing: number,
-): Promise<{ found: Found<ListedExecution>; looked: number }> {
+): Promise<Found<ListedExecution>> {
   // What has just been found to be open may have ended before.
   const memory = openStates.includes(state) ? undefined : reader.memory;
   const told = new Map<string, ListedExecution>();
@@ -340,47 +298,18 @@ async function readExecutions(
     if (isKnown) told.set(name, row);
     else unknown.set(name, candidate);
   }
-  let looked = candidates.length;
-  let wanted = [...unknown.values()];
-  if (unknown.size > mostUntold && Number.isFinite(missing)) {
-    const inState = await askWhichAreIn(reader, { workspace, state }, wanted);
-    // A start that was corrected stands in the list more than once, and holds at the earliest time if at any.
-    const places = new Map(candidates.map((candidate, place) => [nameOf(candidate), place]));
-    const mayHold = (name: string) => (unknown.has(name) ? inState.has(name) : told.get(name)?.state === state);
-    const holding = [...places].filter(([name]) => mayHold(name)).map(([, place]) => place);
-    const last = holding.toSorted((one, other) => one - other)[missing + spareRows - 1] ?? candidates.length - 1;
-    looked = last + 1;
-    const isWanted = (name: string) => inState.has(name) && (places.get(name) ?? 0) <= last;
-    wanted = [...unknown].filter(([name]) => isWanted(name)).map(([, candidate]) => candidate);
-  }
-  for (const row of wanted.length === 0 ? [] : await askExecutions(reader, workspace, wanted)) {
+  for (const row of unknown.size === 0 ? [] : await askExecutions(reader, workspace, [...unknown.values()])) {
     const name = nameOf({ atMs: 0, ...keyOf(row, executionList.keys) });
     told.set(name, row);
     if (row.ended_at !== null) memory?.keep(name, row, Date.parse(row.last_event_at));
   }
-  const atOf = (row: ListedExecution) => (listOf(state) === '' ? row.first_seen_at : (row.last_ended_at ?? ''));
-  const found: Found<ListedExecution> = new Map(
+  const atOf = (row: ListedExecution) =>
+    listOf(executionList, state) === '' ? row.first_seen_at : (row.last_ended_at ?? '');
+  return new Map(
     [...told]
       .filter(([, row]) => state === '' || row.state === state)
       .map(([name, row]) => [name, { row, atMs: Date.parse(atOf(row)) }]),
   );
-  return { found, looked };
-}
-
-/** Names of those that are in the state; of many that are not, reading this alone takes a fraction of reading all of them. */
-async function askWhichAreIn(
-  reader: RowReader,
-  { workspace, state }: StateAsk,
-  named: readonly PagePosition[],
-): Promise<Set<string>> {
-  const { condition, params } = namedCondition(executionList.keys, named);
-  const where = `PREWHERE workspace = {workspace: String} WHERE ${condition}`;
-  const rows = await reader.rows<EntityRow>(
-    `SELECT source, execution_id FROM ${mergedExecutions([only('now', 'state')], where)} WHERE tupleElement(now, 'state') = {state: String}`,
-    { workspace, state, ...params },
-    { final: 0 },
-  );
-  return new Set(rows.map((row) => nameOf({ atMs: 0, ...keyOf(row, executionList.keys) })));
 }
 
 async function askExecutions(
@@ -404,7 +333,7 @@ async function readAttempts(
 ): Promise<Found<EntityRow>> {
   const { condition, params } = namedCondition(attemptKeys, candidates);
   const rows = await reader.rows<EntityRow & { at_ms: number }>(
-    `SELECT *, toUnixTimestamp64Milli(${listOf(state) === '' ? 'first_seen_at' : 'assumeNotNull(ended_at)'}) AS at_ms
+    `SELECT *, toUnixTimestamp64Milli(${listOf(taskList, state) === '' ? 'first_seen_at' : 'assumeNotNull(ended_at)'}) AS at_ms
      FROM task_attempts_latest WHERE workspace = {workspace: String} AND ${condition} AND ({state: String} = '' OR state = {state: String})`,
     { workspace, state, ...params },
   );

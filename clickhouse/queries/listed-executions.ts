@@ -79,14 +79,19 @@ export const only = (name: string, text: string): Narrowed => ({
 const isOpen = `bitAnd(tupleElement(now, 'rank'), ${endBit}) = 0`;
 const isOfWorkflow = `({workflow: String} = '' OR tupleElement(workflow, 'workflow_id') = {workflow: String})`;
 
+const namedOpen = (more: string): string =>
+  `PREWHERE workspace = {workspace: String} WHERE (source, execution_id) IN (SELECT source, execution_id FROM executions
+       PREWHERE workspace = {workspace: String} WHERE ${isOpen} AND ${isOfWorkflow} AND ({source: String} = '' OR source = {source: String}) ${more})`;
+
 /**
  * Executions that have not ended, of one workflow and one source or of any where these are ''. First by name those of which any
  * row says so, which an index finds; FINAL would read the other rows of all that has ended too. What all their rows come to
  * says then which of them have ended since.
  */
 export const ofOpen = {
-  named: `PREWHERE workspace = {workspace: String} WHERE (source, execution_id) IN (SELECT source, execution_id FROM executions
-       PREWHERE workspace = {workspace: String} WHERE ${isOpen} AND ${isOfWorkflow} AND ({source: String} = '' OR source = {source: String}))`,
+  named: namedOpen(''),
+  /** Those alone that had ended before, and run another attempt. */
+  namedAgain: namedOpen(`AND tupleElement(now, 'rank') >= ${4 * endBit}`),
   standing: `${isOpen} AND ${isOfWorkflow}`,
 };
 

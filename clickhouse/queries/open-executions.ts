@@ -7,6 +7,8 @@ import { countKeepMs } from './workflow-executions.ts';
 interface OpenAsk {
   workflow: string;
   source: string;
+  /** Only those that had ended before, and run again. */
+  isAgain: boolean;
 }
 
 interface OpenCount {
@@ -20,7 +22,9 @@ interface OpenCount {
 export const openCountsQuestion: Question<OpenAsk, OpenCount> = {
   name: 'open_counts',
   keepMs: countKeepMs,
-  sql: () => `SELECT tupleElement(now, 'state') AS state, tupleElement(last_end, 'state') AS last_end_state, count() AS executions
-FROM ${mergedExecutions([only('now', 'state'), only('workflow', 'workflow_id'), only('last_end', 'state')], ofOpen.named)}
+  sql: ({
+    isAgain,
+  }) => `SELECT tupleElement(now, 'state') AS state, tupleElement(last_end, 'state') AS last_end_state, count() AS executions
+FROM ${mergedExecutions([only('now', 'state'), only('workflow', 'workflow_id'), only('last_end', 'state')], isAgain ? ofOpen.namedAgain : ofOpen.named)}
 WHERE ${ofOpen.standing} GROUP BY state, last_end_state SETTINGS final = 0`,
 };

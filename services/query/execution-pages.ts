@@ -150,10 +150,11 @@ async function countOfState(
   status: ExecutionState,
 ): Promise<number> {
   const { workflow, source } = wish;
-  const open = await reader.ask(openCountsQuestion, { workflow, source });
+  const isAgain = isEnd(status);
+  const open = await reader.ask(openCountsQuestion, { workflow, source, isAgain });
   const sumOpen = (keep: (row: (typeof open)[number]) => boolean) =>
     open.filter(keep).reduce((sum, { executions }) => sum + executions, 0);
-  if (!isEnd(status)) return sumOpen(({ state }) => state === status);
+  if (!isAgain) return sumOpen(({ state }) => state === status);
   const ended = await countEnds(reader, wish, status);
   return Math.max(0, ended - sumOpen(({ last_end_state }) => last_end_state === status));
 }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Database } from '../../clickhouse/client.ts';
 import { migrate, migrateOptions } from '../../clickhouse/migrate.ts';
@@ -211,7 +212,7 @@ describe('the views', () => {
             (SELECT workspace, workflow_id, state, at, source, execution_id FROM execution_list)) AS executions,
          (SELECT count() FROM executions_latest WHERE (workspace, last_end_state, last_ended_at, execution_id, last_end_error_type) NOT IN
             (SELECT workspace, state, at, execution_id, error_type FROM execution_list WHERE workflow_id = '')
-            AND last_end_state != 'completed') AS ended,
+            AND last_end_state != '') AS ended,
          (SELECT count() FROM task_attempts_latest WHERE (workspace, task_id, first_seen_at, execution_id, attempt) NOT IN
             (SELECT workspace, task_id, at, execution_id, attempt FROM task_list WHERE state = '')) AS attempts,
          (SELECT count() FROM task_attempts_latest WHERE state = 'failed' AND (workspace, task_id, ended_at, execution_id, attempt) NOT IN
@@ -219,5 +220,29 @@ describe('the views', () => {
          (SELECT count() FROM task_attempts_latest WHERE state = 'failed') AS compared`,
     );
     expect(missing).toEqual({ executions: 0, ended: 0, attempts: 0, failures: 0, compared: 1440 });
+  });
+
+  it('list by its end what had completed before such a list was kept', async () => {
+    const listed = () =>
+      database.rows<Fields>(
+        "SELECT DISTINCT workspace, workflow_id, at, source, execution_id, error_type FROM execution_list WHERE state = 'completed' ORDER BY ALL",
+      );
+    const written = await listed();
+    await database.command("ALTER TABLE execution_list DELETE WHERE state = 'completed' SETTINGS mutations_sync = 2");
+    await database.command(
+      "ALTER TABLE schema_migrations DELETE WHERE name >= '0047_completed_list.sql' SETTINGS mutations_sync = 2",
+    );
+    expect(await listed()).toEqual([]);
+    await migrate(target, migrateOptions(defaultSettings()));
+    const again = await listed();
+    // Merging has forgotten ends that were corrected.
+    expect(again.filter((row) => !written.some((one) => isDeepStrictEqual(one, row)))).toEqual([]);
+    const [missing] = await database.rows(
+      `SELECT countIf((workspace, w, last_ended_at, source, execution_id) NOT IN
+           (SELECT workspace, workflow_id, at, source, execution_id FROM execution_list WHERE state = 'completed')) AS missing,
+         count() AS compared
+       FROM executions_latest ARRAY JOIN ['', workflow_id] AS w WHERE last_end_state = 'completed'`,
+    );
+    expect(missing).toEqual({ missing: 0, compared: 2 * 1440 });
   });
 });
