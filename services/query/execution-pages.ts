@@ -1,7 +1,7 @@
 import { aMoment } from '../../clickhouse/kept-answers.ts';
 import { type PagePosition, readExecutionPage, readExecutionsNamed } from '../../clickhouse/queries/entity-pages.ts';
 import type { ListedExecution } from '../../clickhouse/queries/listed-executions.ts';
-import { openCountsQuestion } from '../../clickhouse/queries/open-executions.ts';
+import { againCountsQuestion, openCountsQuestion } from '../../clickhouse/queries/open-executions.ts';
 import {
   everSourcesQuestion,
   executionCountQuestion,
@@ -150,13 +150,17 @@ async function countOfState(
   status: ExecutionState,
 ): Promise<number> {
   const { workflow, source } = wish;
-  const isAgain = isEnd(status);
-  const open = await reader.ask(openCountsQuestion, { workflow, source, isAgain });
-  const sumOpen = (keep: (row: (typeof open)[number]) => boolean) =>
-    open.filter(keep).reduce((sum, { executions }) => sum + executions, 0);
-  if (!isAgain) return sumOpen(({ state }) => state === status);
-  const ended = await countEnds(reader, wish, status);
-  return Math.max(0, ended - sumOpen(({ last_end_state }) => last_end_state === status));
+  if (!isEnd(status)) {
+    const open = await reader.ask(openCountsQuestion, { workflow, source });
+    return open.find(({ state }) => state === status)?.executions ?? 0;
+  }
+  const [again, ended] = await Promise.all([
+    reader.ask(againCountsQuestion, { workflow: '', source: '' }),
+    countEnds(reader, wish, status),
+  ]);
+  const isCounted = (row: (typeof again)[number]) =>
+    row.workflow_id === workflow && row.source === source && row.last_end_state === status;
+  return Math.max(0, ended - (again.find(isCounted)?.executions ?? 0));
 }
 
 async function countEnds(

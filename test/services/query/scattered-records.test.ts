@@ -9,7 +9,7 @@ const stand = await QueryStand.create('scattered');
 const { telemetry } = stand;
 const nowMs = Math.floor(Date.now() / 60_000) * 60_000;
 
-type State = 'running' | 'completed';
+type State = 'running' | 'completed' | 'failed';
 const told = (execution_id: string, state: State, hoursAgo: number) => ({
   workspace: 'default',
   workflow_id: 'scattered',
@@ -119,6 +119,27 @@ it('counts what has ended as that while another part of the table still says tha
     );
     expect(answer.items.map(({ id }) => id)).toEqual(ids);
     expect(answer.total).toBe(ids.length);
+  }
+});
+
+it('counts no end of what runs again, of this workflow alone', async () => {
+  const again = (id: string) => [told(id, 'failed', 3), { ...told(id, 'running', 2), attempt: 2 }];
+  const others = [...again('other-1'), ...again('other-2'), told('other-3', 'failed', 1)];
+  const records = [...again('again'), told('lost', 'failed', 4), told('lost-too', 'failed', 5)];
+  await telemetry.send(
+    'executions',
+    toMessages([...records, ...others.map((record) => ({ ...record, workflow_id: 'other' }))]),
+  );
+  await telemetry.waitStored(60_000);
+  for (const [workflow, ids] of [
+    ['scattered', ['lost', 'lost-too']],
+    ['other', ['other-3']],
+  ] as const) {
+    const page = `/api/workflows/${workflow}/executions?status=failed`;
+    const isTold = async () => (await stand.get<{ total: number }>(page)).total === ids.length;
+    // How many there are is kept for some seconds.
+    await expect.poll(isTold, { timeout: 15_000, interval: 500 }).toBe(true);
+    expect((await stand.get<{ items: { id: string }[] }>(page)).items.map(({ id }) => id)).toEqual(ids);
   }
 });
 
