@@ -124,7 +124,12 @@ it('counts what has ended as that while another part of the table still says tha
 
 it('counts no end of what runs again, of this workflow alone', async () => {
   const again = (id: string) => [told(id, 'failed', 3), { ...told(id, 'running', 2), attempt: 2 }];
-  const others = [...again('other-1'), ...again('other-2'), told('other-3', 'failed', 1)];
+  const others = [
+    ...again('other-1'),
+    ...again('other-2'),
+    told('other-3', 'failed', 1),
+    told('other-4', 'failed', 1.5),
+  ];
   const records = [...again('again'), told('lost', 'failed', 4), told('lost-too', 'failed', 5)];
   await telemetry.send(
     'executions',
@@ -133,13 +138,14 @@ it('counts no end of what runs again, of this workflow alone', async () => {
   await telemetry.waitStored(60_000);
   for (const [workflow, ids] of [
     ['scattered', ['lost', 'lost-too']],
-    ['other', ['other-3']],
+    ['other', ['other-3', 'other-4']],
   ] as const) {
-    const page = `/api/workflows/${workflow}/executions?status=failed`;
+    // A page with room left knows by itself how many there are.
+    const page = `/api/workflows/${workflow}/executions?status=failed&limit=1`;
     const isTold = async () => (await stand.get<{ total: number }>(page)).total === ids.length;
     // How many there are is kept for some seconds.
     await expect.poll(isTold, { timeout: 15_000, interval: 500 }).toBe(true);
-    expect((await stand.get<{ items: { id: string }[] }>(page)).items.map(({ id }) => id)).toEqual(ids);
+    expect((await stand.get<{ items: { id: string }[] }>(page)).items.map(({ id }) => id)).toEqual(ids.slice(0, 1));
   }
 });
 
