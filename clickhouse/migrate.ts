@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Settings } from '../schemas/settings.ts';
 import { Database, type DatabaseOptions } from './client.ts';
+import { refineGranules } from './granules.ts';
 
 /** How long each kind of row is kept, in days. */
 export interface Retention {
@@ -42,7 +43,7 @@ export function migrateOptions(settings: Settings): MigrateOptions {
 export interface MigrationReport {
   applied: string[];
   already: string[];
-  /** Statements of retention and durability that had to be run. */
+  /** Statements of granules, retention and durability that had to be run. */
   adjusted: string[];
 }
 
@@ -134,6 +135,8 @@ export async function migrate(target: DatabaseOptions, options: MigrateOptions):
   const database = new Database({ ...target, requestTimeoutMs: longestStatementMs });
   try {
     if (!dryRun) await database.command(historyTable);
+    // What was begun before is ended before tables change.
+    const refinedBefore = await refineGranules(database, dryRun);
     const done =
       dryRun && !(await hasTable(database, 'schema_migrations')) ? new Map<string, string>() : await applied(database);
     refuseChanged(migrations, done);
@@ -149,7 +152,8 @@ export async function migrate(target: DatabaseOptions, options: MigrateOptions):
         `INSERT INTO schema_migrations (name, checksum) VALUES ('${migration.name}', '${migration.checksum}')`,
       );
     }
-    report.adjusted = await adjustTables(database, options, dryRun);
+    const refined = dryRun ? [] : await refineGranules(database, dryRun);
+    report.adjusted = [...refinedBefore, ...refined, ...(await adjustTables(database, options, dryRun))];
     return report;
   } finally {
     await database.close();

@@ -1372,7 +1372,7 @@ ENGINE = ReplacingMergeTree(ver)
 PARTITION BY toDate(window_start)
 ORDER BY (workspace, workflow_id, project, source, workflow_version, trigger_type, window_start, stream, partition, chunk)
 TTL toDateTime64(written_at, 0) + toIntervalDay(90)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 1024, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Minute cells of executions. Shard key: the dimensions.';
 
 CREATE TABLE execution_days
@@ -1545,7 +1545,7 @@ ENGINE = ReplacingMergeTree(fold_version)
 PARTITION BY toDate(event_time)
 ORDER BY (workspace, source, execution_id, stream, partition, offset)
 TTL event_time + toIntervalDay(60)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, min_bytes_for_wide_part = 1073741824, min_rows_for_wide_part = 0, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 1024, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, min_bytes_for_wide_part = 1073741824, min_rows_for_wide_part = 0, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Accepted execution records. Shard key: workspace, source, execution_id.';
 
 CREATE TABLE execution_hours
@@ -1619,7 +1619,7 @@ ENGINE = ReplacingMergeTree(ver)
 PARTITION BY toYYYYMM(window_start)
 ORDER BY (workspace, workflow_id, project, source, workflow_version, trigger_type, window_start)
 TTL toDateTime64(written_at, 0) + toIntervalDay(400)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 1024, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Hours of executions. Shard key: the dimensions.';
 
 CREATE TABLE execution_list
@@ -3105,7 +3105,7 @@ ENGINE = ReplacingMergeTree(ver)
 PARTITION BY toDate(window_start)
 ORDER BY (workspace, kind, orchestrator_id, pool_id, subject, measure, label, outcome, project, source, window_start, stream, partition, chunk)
 TTL toDateTime64(written_at, 0) + toIntervalDay(90)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 1024, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Minute cells of orchestrators. Shard key: the dimensions.';
 
 CREATE TABLE orchestrator_days
@@ -3401,7 +3401,7 @@ ENGINE = ReplacingMergeTree(fold_version)
 PARTITION BY toDate(event_time)
 ORDER BY (workspace, kind, source, orchestrator_id, pool_id, queue_id, worker_id, event_time, stream, partition, offset)
 TTL event_time + toIntervalDay(60)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, min_bytes_for_wide_part = 134217728, min_rows_for_wide_part = 0, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 1024, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, min_bytes_for_wide_part = 134217728, min_rows_for_wide_part = 0, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Accepted reports about orchestrators. Shard key: workspace, source, orchestrator_id.';
 
 CREATE TABLE orchestrator_hours
@@ -3439,7 +3439,7 @@ ENGINE = ReplacingMergeTree(ver)
 PARTITION BY toYYYYMM(window_start)
 ORDER BY (workspace, kind, orchestrator_id, pool_id, subject, measure, label, outcome, project, source, window_start)
 TTL toDateTime64(written_at, 0) + toIntervalDay(400)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 1024, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Hours of orchestrators. Shard key: the dimensions.';
 
 CREATE VIEW orchestrator_measures_1d
@@ -6611,7 +6611,7 @@ ENGINE = ReplacingMergeTree(ver)
 PARTITION BY toDate(window_start)
 ORDER BY (workspace, workflow_id, task_id, project, source, workflow_version, task_type, pool, window_start, stream, partition, chunk)
 TTL toDateTime64(written_at, 0) + toIntervalDay(90)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 1024, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Minute cells of tasks. Shard key: the dimensions.';
 
 CREATE TABLE task_days
@@ -6794,7 +6794,7 @@ ENGINE = ReplacingMergeTree(fold_version)
 PARTITION BY toDate(event_time)
 ORDER BY (workspace, source, execution_id, task_id, map_index, stream, partition, offset)
 TTL event_time + toIntervalDay(60)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, min_bytes_for_wide_part = 1073741824, min_rows_for_wide_part = 0, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 1024, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, min_bytes_for_wide_part = 1073741824, min_rows_for_wide_part = 0, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Accepted task records. Shard key: workspace, source, execution_id.';
 
 CREATE TABLE task_hours
@@ -6870,7 +6870,7 @@ ENGINE = ReplacingMergeTree(ver)
 PARTITION BY toYYYYMM(window_start)
 ORDER BY (workspace, workflow_id, task_id, project, source, workflow_version, task_type, pool, window_start)
 TTL toDateTime64(written_at, 0) + toIntervalDay(400)
-SETTINGS ttl_only_drop_parts = 1, index_granularity = 8192, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
+SETTINGS ttl_only_drop_parts = 1, index_granularity = 1024, default_compression_codec = 'ZSTD(1)', min_age_to_force_merge_seconds = 86400, min_age_to_force_merge_on_partition_only = 1, merge_selector_enable_heuristic_to_remove_small_parts_at_right = 0, auto_statistics_types = '', merge_selector_base = 10
 COMMENT 'Hours of tasks. Shard key: the dimensions.';
 
 CREATE TABLE task_list
