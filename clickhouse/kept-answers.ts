@@ -19,11 +19,11 @@ interface Entry {
 export type KeepMs<Row> = number | ((rows: readonly Row[], nowMs: number, tookMs: number) => number);
 
 /**
- * A second, which telemetry takes to come anyway. Where ClickHouse is so busy that asking takes long, five times as long as it took:
+ * A second, which telemetry takes to come anyway. Where ClickHouse is so busy that asking takes long, ten times as long as it took:
  * what many look at must not keep it busy alone. Three seconds at most.
  */
 export const aMoment = (_rows: readonly unknown[], _nowMs: number, tookMs: number): number =>
-  Math.min(3_000, Math.max(1_000, 5 * tookMs));
+  Math.min(3_000, Math.max(1_000, 10 * tookMs));
 
 /** Asking anew ahead of time begins so many times as long before an answer is too old as asking took the last time. */
 const aheadTimes = 2;

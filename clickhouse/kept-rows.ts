@@ -9,9 +9,13 @@ export const keepMsSince = (lastMs: number, nowMs: number): number =>
 
 const leastKeptMs = 1_000;
 const mostKeptMs = 30_000;
+const leastKeptRowMs = 3_000;
 const mostRows = 10_000;
 
-/** Single rows that questions about many things find again and again, for those who look up some of them. */
+/**
+ * Single rows that questions about many things find again and again, for those who look up some of them. Pages of what has just ended are asked for
+ * anew each second or so, mostly for the same rows: these are told again for three.
+ */
 export class KeptRows {
   readonly #nowMs: () => number;
   /** The oldest first. */
@@ -40,7 +44,7 @@ export class KeptRows {
   #keep(key: string, row: unknown, lastMs: number): void {
     const nowMs = this.#nowMs();
     this.#rows.delete(key);
-    this.#rows.set(key, { row, untilMs: nowMs + keepMsSince(lastMs, nowMs) });
+    this.#rows.set(key, { row, untilMs: nowMs + Math.max(leastKeptRowMs, keepMsSince(lastMs, nowMs)) });
     const [oldest] = this.#rows.keys();
     if (oldest !== undefined && this.#rows.size > mostRows) this.#rows.delete(oldest);
   }

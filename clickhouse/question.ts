@@ -22,9 +22,9 @@ export interface Question<Params, Row> {
 export interface GatheredQuestion<Ask, Row> {
   name: string;
   /** How old an answer may be, as of other questions; it may be up to what is told. */
-  keepMs?: number | ((ask: Ask, rows: readonly Row[], nowMs: number) => number);
-  /** About all that the parameters name. */
-  sql: string;
+  keepMs?: number | ((ask: Ask, rows: readonly Row[], nowMs: number, tookMs: number) => number);
+  /** About all that the parameters name; it may be up to what the asks have in common. */
+  sql: string | ((ask: Ask) => string);
   params: (asks: readonly Ask[]) => Record<string, unknown>;
   /** Only what this says the same of is asked together. */
   alike: (ask: Ask) => unknown;
@@ -121,14 +121,16 @@ export class WorkspaceReader {
 
   async #askAbout<Ask, Row>(question: GatheredQuestion<Ask, Row>, ask: Ask): Promise<Row[]> {
     const { name, sql, params, keyOfAsk, keyOfRow, keepMs = 0 } = question;
+    const text = typeof sql === 'string' ? sql : sql(ask);
     const askAll = (asks: readonly Ask[], signal: AbortSignal | undefined) =>
-      this.#put<Row>(name, sql, params(asks), {}, signal);
+      this.#put<Row>(name, text, params(asks), {}, signal);
     const group = this.#groupOf(question, ask);
     const answer = async (signal: AbortSignal | undefined): Promise<Found<Row>> =>
       this.#gathered === undefined
         ? { answer: await askAll([ask], signal) }
         : await this.#gathered.ask(group, ask, { askAll, keyOfAsk, keyOfRow }, { sinceMs: this.#sinceMs, signal });
-    const keep: KeepMs<Row> = typeof keepMs === 'number' ? keepMs : (rows, nowMs) => keepMs(ask, rows, nowMs);
+    const keep: KeepMs<Row> =
+      typeof keepMs === 'number' ? keepMs : (rows, nowMs, tookMs) => keepMs(ask, rows, nowMs, tookMs);
     const key = () => this.#keyOf(question, ask);
     return (await this.#observed(name, () => this.#keep(name, key, keep, answer))).rows;
   }

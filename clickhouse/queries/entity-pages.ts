@@ -1,13 +1,8 @@
-import type { RowReader } from '../question.ts';
-import {
-  describeListed,
-  type ListedExecution,
-  mergedExecutions,
-  ofOpen,
-  only,
-  type StandingRow,
-  standingExecutions,
-} from './listed-executions.ts';
+import { latestInstantMs } from '../../schemas/events.ts';
+import { aMoment } from '../kept-answers.ts';
+import type { RowReader, WorkspaceReader } from '../question.ts';
+import { describeListed, type ListedExecution, type StandingRow, standingExecutions } from './listed-executions.ts';
+import { openNamesQuestion } from './open-executions.ts';
 
 /**
  * Pages of executions and attempts by time, newest first. A list tells which come next, reading no further than it has to;
@@ -24,6 +19,11 @@ export interface PagePosition {
   mapIndex: number;
   attempt: number;
 }
+
+export const placeOf = (source: string, executionId: string, atMs: number): PagePosition => ({
+  ...{ atMs, source, executionId },
+  ...{ taskId: '', mapIndex: -1, attempt: 1 },
+});
 
 export interface PageQuestion {
   workspace: string;
@@ -94,53 +94,41 @@ const taskList: List = {
 
 const listOf = ({ ends }: List, state: string): string => (ends.includes(state) ? state : '');
 
+/** Of those in a state that has not ended there are better pages. */
 export async function readExecutionPage(
   reader: RowReader,
   question: ExecutionPageQuestion,
 ): Promise<EntityPage<ListedExecution>> {
-  if (openStates.includes(question.state)) return readOpenExecutions(reader, question);
   const subject = { subject: question.workflowId, error_type: '' };
   return readPage(reader, executionList, question, subject, (candidates) =>
     readExecutions(reader, question, candidates),
   );
 }
 
-const openStates: readonly string[] = ['pending', 'running', 'suspended'];
-
 /** What has not ended is little beside what has: no list is looked through for it. */
-async function readOpenExecutions(
-  reader: RowReader,
-  { workspace, workflowId, state, source = '', fromMs, toMs, after, limit }: ExecutionPageQuestion,
+export async function readOpenPage(
+  reader: WorkspaceReader,
+  { workflowId: workflow, state, source = '', fromMs, toMs, after, limit }: ExecutionPageQuestion,
 ): Promise<EntityPage<ListedExecution>> {
-  const at = 'fromUnixTimestamp64Milli({after_ms: Int64})';
-  const behind = `AND (first_seen_at, source, execution_id) < (${at}, {after_source: String}, {after_execution_id: String})`;
-  const open = mergedExecutions([only('now', 'state'), only('workflow', 'workflow_id'), 'first_seen_at'], ofOpen.named);
-  const found = await reader.rows<EntityRow & { at_ms: number }>(
-    `SELECT source, execution_id, toUnixTimestamp64Milli(first_seen_at) AS at_ms FROM ${open}
-     WHERE ${ofOpen.standing} AND tupleElement(now, 'state') = {state: String}
-       AND first_seen_at >= fromUnixTimestamp64Milli({from_ms: Int64}) AND first_seen_at < fromUnixTimestamp64Milli({to_ms: Int64})
-       ${after === null ? '' : behind}
-     ORDER BY first_seen_at DESC, source DESC, execution_id DESC LIMIT {limit: UInt32}`,
-    {
-      ...{ workspace, workflow: workflowId, state, source, from_ms: fromMs, to_ms: toMs, limit: limit + 1 },
-      ...(after === null ? {} : afterParams(after)),
-    },
-    { final: 0 },
-  );
-  const positions = found.map((row) => ({ atMs: row.at_ms, ...keyOf(row, executionList.keys) }));
+  const ask = { workflow, source, state, fromMs, toMs, after: after ?? beforeAll, limit: limit + 1 };
+  const found = await reader.askAbout(openNamesQuestion, ask);
+  const positions = found.map((row) => placeOf(row.source, row.execution_id, row.at_ms));
   const names = positions.slice(0, limit);
-  const rows = await readNamed(reader, { workspace, state }, names);
+  const { rows } = await reader.find('execution_page', { state, names }, aMoment, async (steps) => {
+    return { rows: await readNamed(steps, { workspace: reader.workspace, state }, names) };
+  });
   return { rows, next: positions.length > limit ? (names.at(-1) ?? null) : null };
 }
+
+/** Later than whatever is listed. */
+const beforeAll = { atMs: latestInstantMs, source: '', executionId: '' };
 
 /** Executions by their names, in the order of these; what is not there is left out. */
 export async function readExecutionsNamed(
   reader: RowReader,
   { workspace, source, executionIds }: { workspace: string; source: string; executionIds: readonly string[] },
 ): Promise<ListedExecution[]> {
-  const names = executionIds.map((executionId) => {
-    return { atMs: 0, source, executionId, taskId: '', mapIndex: -1, attempt: 1 };
-  });
+  const names = executionIds.map((executionId) => placeOf(source, executionId, 0));
   return await readNamed(reader, { workspace, state: '' }, names);
 }
 
@@ -277,6 +265,9 @@ function namedCondition(keys: readonly string[], candidates: readonly PagePositi
     params: Object.fromEntries(keys.map((key, index) => [`${key}s`, names.map((name) => name[index])])),
   };
 }
+
+/** In these an execution is found by what is open. */
+export const openStates: readonly string[] = ['pending', 'running', 'suspended'];
 
 type StateAsk = Pick<PageQuestion, 'workspace' | 'state'>;
 

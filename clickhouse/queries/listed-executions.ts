@@ -77,14 +77,14 @@ export const only = (name: string, text: string): Narrowed => ({
 
 /** How rank is made is said where the table is; the index of what is open is of this very expression. */
 const isOpen = `bitAnd(tupleElement(now, 'rank'), ${endBit}) = 0`;
-const isOfWorkflow = `({workflow: String} = '' OR tupleElement(workflow, 'workflow_id') = {workflow: String})`;
+const isOfWorkflow = `(empty({workflows: Array(String)}) OR tupleElement(workflow, 'workflow_id') IN {workflows: Array(String)})`;
 
 const namedOpen = (more: string): string =>
   `PREWHERE workspace = {workspace: String} WHERE (source, execution_id) IN (SELECT source, execution_id FROM executions
        PREWHERE workspace = {workspace: String} WHERE ${isOpen} AND ${isOfWorkflow} AND ({source: String} = '' OR source = {source: String}) ${more})`;
 
 /**
- * Executions that have not ended, of one workflow and one source or of any where these are ''. First by name those of which any
+ * Executions that have not ended, of some workflows and one source, or of any where none are given. First by name those of which any
  * row says so, which an index finds; FINAL would read the other rows of all that has ended too. What all their rows come to
  * says then which of them have ended since.
  */
@@ -95,7 +95,7 @@ export const ofOpen = {
   standing: `${isOpen} AND ${isOfWorkflow}`,
 };
 
-/** Sources and names of all that is open, where `workflow` and `source` are given as in `ofOpen`. */
+/** Sources and names of all that is open, where `workflows` and `source` are given as in `ofOpen`. */
 export const namesOfOpen = `SELECT source, execution_id FROM ${mergedExecutions([only('now', 'state'), only('workflow', 'workflow_id')], ofOpen.named)} WHERE ${ofOpen.standing}`;
 
 /** Rows of what is chosen by names, for `describeListed`. */

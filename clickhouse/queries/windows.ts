@@ -1,5 +1,5 @@
 import { aMoment } from '../kept-answers.ts';
-import type { Question } from '../question.ts';
+import type { GatheredQuestion, Question } from '../question.ts';
 
 /** Rollups by subject and by length of their windows. */
 export const subjects = ['executions', 'tasks'] as const;
@@ -144,6 +144,11 @@ function conditionsOf(ask: WindowsAsk): string {
     .join('');
 }
 
+/** What rollups of a workflow, or of a task of it, are found by. */
+const nameColumns = ['workflow_id', 'task_id'] as const;
+const namesOf = (ask: WindowsAsk): readonly (typeof nameColumns)[number][] =>
+  nameColumns.filter((name) => ask[name] !== undefined && filtersOf[ask.subject].includes(name));
+
 /**
  * The tables behind the views of rollups, with the columns that are needed: a question that goes through a view is
  * planned with all columns of it, which takes several times as long as the answer.
@@ -153,6 +158,19 @@ function sumTable(ask: WindowsAsk, stretch: Stretch): string {
   ${summedColumns(ask).join(', ')}
 ${sourceOf(ask, stretch)}
 GROUP BY group_key, start`;
+}
+
+/** The same of several, whose names stand beside it. */
+function sumTableOfNamed(ask: WindowsAsk, stretch: Stretch): string {
+  const names = namesOf(ask);
+  const others = { ...ask, ...Object.fromEntries(names.map((name) => [name, undefined])) };
+  const columns = names.map((name) => `w.${name}`);
+  const arrays = names.map((name) => `{${name}s: Array(String)}`);
+  const isNamed = names.length === 1 ? `${columns[0]} IN ${arrays[0]}` : `(${columns}) IN arrayZip(${arrays})`;
+  return `SELECT ${names.map((name) => `w.${name} AS ${name}`).join(', ')}, ${keyOf(ask)} AS group_key,
+  roundDown(toUnixTimestamp(w.window_start), {starts: Array(UInt32)}) AS start, ${summedColumns(ask).join(', ')}
+${sourceOf(others, stretch)} AND ${isNamed}
+GROUP BY ${columns.join(', ')}, group_key, start`;
 }
 
 const keyOf = ({ groupBy }: WindowsAsk): string => (groupBy === null ? "''" : `toString(w.${groupBy})`);
@@ -189,6 +207,31 @@ export const windowsQuestion: Question<WindowsAsk, WindowSums> = {
     if (ask.largest === undefined || sums === '') return sums;
     return `SELECT * FROM (${sums}) WHERE group_key IN (${largestKeys(ask, ask.largest)})`;
   },
+};
+
+/** Rollups of one workflow, or of one task of it. */
+export const isAboutNamed = (ask: WindowsAsk): boolean => ask.workflow_id !== undefined && ask.largest === undefined;
+
+interface NamedSums extends WindowSums {
+  workflow_id: string;
+  task_id?: string;
+}
+
+export const namedWindowsQuestion: GatheredQuestion<WindowsAsk, NamedSums> = {
+  name: 'named_windows',
+  keepMs: (_ask, ...answered) => aMoment(...answered),
+  sql: (ask) =>
+    listStretches(ask)
+      .map((stretch) => sumTableOfNamed(ask, stretch))
+      .join('\nUNION ALL\n'),
+  params: (asks) => ({
+    ...asks[0],
+    ...Object.fromEntries(nameColumns.map((name) => [`${name}s`, asks.map((ask) => ask[name] ?? '')])),
+  }),
+  alike: (ask) => [namesOf(ask), { ...ask, workflow_id: '', task_id: '' }],
+  keyOfAsk: (ask) => JSON.stringify(namesOf(ask).map((name) => ask[name])),
+  keyOfRow: ({ workflow_id, task_id }) =>
+    JSON.stringify(task_id === undefined ? [workflow_id] : [workflow_id, task_id]),
 };
 
 /** For a size beside something else, which need not be of this second. */

@@ -1,6 +1,7 @@
 import { latestInstantMs } from '../../schemas/events.ts';
 import { aMoment } from '../kept-answers.ts';
-import type { Question } from '../question.ts';
+import type { Question, RowReader, WorkspaceReader } from '../question.ts';
+import type { ListedExecution } from './listed-executions.ts';
 
 /** Executions of one workflow: how many there are, which come after many others, and what they were given and gave. */
 
@@ -66,25 +67,61 @@ export interface PayloadRow {
   output: string;
 }
 
-/** Nothing that is asked for happened outside of these times. */
-export interface PayloadsAsk {
-  source: string;
-  executions: readonly string[];
-  fromMs: number;
-  toMs: number;
-}
-
 /** What the record that gave an execution its state says of its input and output; of one that was written again, the newest row. */
-export const payloadsQuestion: Question<PayloadsAsk, PayloadRow> = {
-  name: 'execution_payloads',
-  // With the next event of any of them the range is another one.
-  keepMs: 5_000,
-  sql: () => `SELECT execution_id, told.1 AS input, told.2 AS variables, told.3 AS output FROM (
+const payloadsSql = `SELECT execution_id, told.1 AS input, told.2 AS variables, told.3 AS output FROM (
   SELECT execution_id, argMax((e.input, e.variables, e.output), (e.attempt,
     e.state IN ('completed', 'failed', 'cancelled', 'timeout', 'partial'), e.event_time, e.partition, e.offset, e.fold_version)) AS told
   FROM execution_events AS e
   WHERE workspace = {workspace: String} AND source = {source: String} AND execution_id IN {executions: Array(String)}
     AND event_time >= fromUnixTimestamp64Milli({fromMs: Int64}) AND event_time <= fromUnixTimestamp64Milli({toMs: Int64})
   GROUP BY execution_id
-) SETTINGS final = 0`,
-};
+)`;
+
+/** Characters of what was given and what came of it, for all who look at pages of executions; longer ones are read anew. */
+const mostKeptText = 2_000;
+
+/** What executions of a page were given and gave. With the next event of one it is asked for again. */
+export async function readPayloads(
+  reader: WorkspaceReader,
+  source: string,
+  executions: readonly ListedExecution[],
+): Promise<PayloadRow[]> {
+  const about = { source, executions: executions.map((row) => nameOf(row)) };
+  const { rows } = await reader.find('execution_payloads', about, payloadsKeepMs, async (steps) => {
+    const known = executions.map((row) => steps.memory?.find(nameOf(row)) as PayloadRow | undefined);
+    const unknown = executions.filter((_, at) => known[at] === undefined);
+    const found =
+      unknown.length === 0 ? [] : await askPayloads(steps, { workspace: reader.workspace, source }, unknown);
+    const byId = new Map(unknown.map((row) => [row.execution_id, row]));
+    for (const payload of found) {
+      const row = byId.get(payload.execution_id);
+      const length = payload.input.length + payload.variables.length + payload.output.length;
+      if (row === undefined || row.ended_at === null || length > mostKeptText) continue;
+      steps.memory?.keep(nameOf(row), payload, Date.parse(row.last_event_at));
+    }
+    return { rows: [...known.filter((payload) => payload !== undefined), ...found] };
+  });
+  return rows;
+}
+
+const payloadsKeepMs = 5_000;
+
+const nameOf = ({ source, execution_id, last_event_at }: ListedExecution): string =>
+  JSON.stringify(['payload', source, execution_id, last_event_at]);
+
+/** Nothing that is asked for happened before the first was seen, nor after the last was heard of. */
+const askPayloads = (
+  reader: RowReader,
+  about: { workspace: string; source: string },
+  executions: readonly ListedExecution[],
+): Promise<PayloadRow[]> =>
+  reader.rows<PayloadRow>(
+    payloadsSql,
+    {
+      ...about,
+      executions: executions.map((row) => row.execution_id),
+      fromMs: executions.reduce((least, row) => Math.min(least, Date.parse(row.first_seen_at)), latestInstantMs),
+      toMs: executions.reduce((most, row) => Math.max(most, Date.parse(row.last_event_at)), 0),
+    },
+    { final: 0 },
+  );

@@ -1,5 +1,12 @@
 import { aMoment } from '../../clickhouse/kept-answers.ts';
-import { type PagePosition, readExecutionPage, readExecutionsNamed } from '../../clickhouse/queries/entity-pages.ts';
+import {
+  openStates,
+  type PagePosition,
+  placeOf,
+  readExecutionPage,
+  readExecutionsNamed,
+  readOpenPage,
+} from '../../clickhouse/queries/entity-pages.ts';
 import type { ListedExecution } from '../../clickhouse/queries/listed-executions.ts';
 import { againCountsQuestion, openCountsQuestion } from '../../clickhouse/queries/open-executions.ts';
 import {
@@ -58,9 +65,9 @@ export async function readPageBehind(
   const { after, fromMs } = readPosition(cursor, wish);
   const { workflow: workflowId, status: state, source, toMs } = wish;
   const question = { workspace: reader.workspace, workflowId, state, source, fromMs, toMs, after, limit };
-  const { rows, next } = await reader.find('execution_page', question, aMoment, (steps) =>
-    readExecutionPage(steps, question),
-  );
+  const { rows, next } = openStates.includes(state)
+    ? await readOpenPage(reader, question)
+    : await reader.find('execution_page', question, aMoment, (steps) => readExecutionPage(steps, question));
   const nextCursor = next === null ? null : writeCursor([next.atMs, next.source, next.executionId, fromMs]);
   return { rows, nextCursor };
 }
@@ -74,7 +81,7 @@ function readPosition(
   if (atMs > latestInstantMs || fromMs > latestInstantMs) {
     throw new ApiError('invalid_cursor', 'The cursor is none that this route has given.');
   }
-  return { after: { atMs, source, executionId, taskId: '', mapIndex: -1, attempt: 1 }, fromMs };
+  return { after: placeOf(source, executionId, atMs), fromMs };
 }
 
 /** Executions of a state are told apart by looking at each, so only so many are passed over. */
@@ -151,11 +158,11 @@ async function countOfState(
 ): Promise<number> {
   const { workflow, source } = wish;
   if (!isEnd(status)) {
-    const open = await reader.ask(openCountsQuestion, { workflow, source });
+    const open = await reader.askAbout(openCountsQuestion, { workflow, source });
     return open.find(({ state }) => state === status)?.executions ?? 0;
   }
   const [again, ended] = await Promise.all([
-    reader.ask(againCountsQuestion, { workflow: '', source: '' }),
+    reader.ask(againCountsQuestion, { workflows: [], source: '' }),
     countEnds(reader, wish, status),
   ]);
   const isCounted = (row: (typeof again)[number]) =>

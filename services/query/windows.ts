@@ -2,7 +2,9 @@ import {
   type DistributionName,
   type FilterName,
   type HistogramColumn,
+  isAboutNamed,
   type LargestGroups,
+  namedWindowsQuestion,
   partsOf,
   type RollupEnds,
   rollupEndsQuestion,
@@ -10,6 +12,7 @@ import {
   type WindowCount,
   type WindowNeed,
   type WindowSums,
+  type WindowsAsk,
   windowSizesQuestion,
   windowsQuestion,
 } from '../../clickhouse/queries/windows.ts';
@@ -102,7 +105,7 @@ export async function readRanges(
   } = wish;
   const given = Object.fromEntries(Object.entries(filters).filter(([, value]) => value !== undefined));
   const [ends] = await reader.ask(rollupEndsQuestion, { subject });
-  const rows = await reader.ask(isSize ? windowSizesQuestion : windowsQuestion, {
+  const ask = {
     ...given,
     ...(ends as RollupEnds),
     subject,
@@ -115,8 +118,14 @@ export async function readRanges(
     needs,
     groupBy,
     largest,
-  });
+  };
+  const rows = await askWindows(reader, ask, isSize);
   return compareRanges(rows, steps, distributions, before);
+}
+
+async function askWindows(reader: WorkspaceReader, ask: WindowsAsk, isSize: boolean): Promise<readonly WindowSums[]> {
+  if (isSize) return await reader.ask(windowSizesQuestion, ask);
+  return isAboutNamed(ask) ? await reader.askAbout(namedWindowsQuestion, ask) : await reader.ask(windowsQuestion, ask);
 }
 
 /** What was made of rows that several are answered by, for as long as these are kept. */
@@ -188,7 +197,13 @@ function joinGroups(
 /** Rows of different windows or tables, in any order. */
 function mergeRows(rows: readonly WindowSums[], names: readonly DistributionName[]): WindowRow {
   const sum = (column: NumberColumn): number => rows.reduce((merged, row) => merged + (row[column] ?? Number.NaN), 0);
-  const [completed, failed, cancelled, timeout, partial] = ends.map(sum) as [number, number, number, number, number];
+  const [completed, failed, cancelled, timeout, partial] = countedEnds.map(sum) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
   return {
     ...{ completed, failed, cancelled, timeout, partial },
     started: sum('started'),
@@ -203,7 +218,8 @@ function mergeRows(rows: readonly WindowSums[], names: readonly DistributionName
   };
 }
 
-const ends = ['completed', 'failed', 'cancelled', 'timeout', 'partial'] as const;
+/** How something may have ended. */
+export const countedEnds = ['completed', 'failed', 'cancelled', 'timeout', 'partial'] as const;
 type NumberColumn = {
   [Column in keyof WindowSums]-?: WindowSums[Column] extends number | undefined ? Column : never;
 }[keyof WindowSums];

@@ -7,8 +7,9 @@ import {
   type EntityRow,
   readAttemptPage,
   readExecutionPage,
+  readOpenPage,
 } from '../../clickhouse/queries/entity-pages.ts';
-import type { RowReader } from '../../clickhouse/question.ts';
+import { type RowReader, WorkspaceReader } from '../../clickhouse/question.ts';
 import { ClickHouseStore } from '../../pipelines/clickhouse-store.ts';
 import { WaitingEntities } from '../../pipelines/waiting-entities.ts';
 import type { ExecutionEvent, TaskEvent } from '../../schemas/events.ts';
@@ -89,6 +90,9 @@ beforeAll(async () => {
 }, 300_000);
 afterAll(() => database.close());
 
+const readerOf = (workspace: string) =>
+  new WorkspaceReader(database, { workspace, requestId: 'test' }, () => undefined);
+
 const newestMs = noonMs + executions * stepMs;
 const everything = { fromMs: noonMs - hourMs, toMs: noonMs + executions * stepMs + hourMs, after: null, limit: 50 };
 const idsOf = ({ rows }: EntityPage<EntityRow>) => rows.map((row) => row.execution_id);
@@ -167,8 +171,9 @@ describe('a page', () => {
 
   it('of what runs holds just that, however much has ended between', async () => {
     const running = { workspace: 'workspace-1', workflowId: '', state: 'running', limit: 4, toMs: newestMs };
-    const first = await readExecutionPage(database, { ...everything, ...running });
-    const second = await readExecutionPage(database, { ...everything, ...running, after: first.next });
+    const reader = readerOf('workspace-1');
+    const first = await readOpenPage(reader, { ...everything, ...running });
+    const second = await readOpenPage(reader, { ...everything, ...running, after: first.next });
     const isOpen = (index: number) => index % openEvery === 0 && index % workspaces === 1;
     expect([...idsOf(first), ...idsOf(second)]).toEqual(expectedIds(isOpen));
     expect(second.next).toBeNull();
@@ -377,7 +382,10 @@ describe('a listed execution', () => {
     const states = ['', 'pending', 'running', 'suspended', 'completed', 'failed', 'cancelled', 'timeout'];
     const seen = new Map<string, number>();
     for (const state of states) {
-      const { rows } = await readExecutionPage(database, { ...ofOddities, state });
+      const isOpen = ['pending', 'running', 'suspended'].includes(state);
+      const { rows } = isOpen
+        ? await readOpenPage(readerOf(workspace), { ...ofOddities, state })
+        : await readExecutionPage(database, { ...ofOddities, state });
       const columns = Object.keys(rows[0] ?? {}).join(', ');
       const shown = await database.rows<EntityRow>(
         `SELECT ${columns} FROM executions_latest WHERE workspace = {workspace: String} AND ({state: String} = '' OR state = {state: String})`,

@@ -1,6 +1,6 @@
 import type { Static } from 'typebox';
 import type { ListedExecution } from '../../../clickhouse/queries/listed-executions.ts';
-import { type PayloadRow, payloadsQuestion } from '../../../clickhouse/queries/workflow-executions.ts';
+import { type PayloadRow, readPayloads } from '../../../clickhouse/queries/workflow-executions.ts';
 import { answers } from '../../../schemas/api/parts.ts';
 import {
   TelemetryExecution,
@@ -115,13 +115,7 @@ function registerList(app: App, { nowMs, entityRetentionDays }: Services): void 
       if (source === null) return { items: [], total: 0, skip, limit };
       const found = { ...wish, source };
       const { rows, total } = await readPageSkipping(reader, found, { skip, limit });
-      const asked = {
-        source,
-        executions: rows.map((row) => row.execution_id),
-        fromMs: rows.reduce((least, row) => Math.min(least, Date.parse(row.first_seen_at)), Number.MAX_SAFE_INTEGER),
-        toMs: rows.reduce((most, row) => Math.max(most, Date.parse(row.last_event_at)), 0),
-      };
-      const payloads = rows.length === 0 ? [] : await reader.ask(payloadsQuestion, asked);
+      const payloads = rows.length === 0 ? [] : await readPayloads(reader, source, rows);
       const payloadOf = new Map(payloads.map((payload) => [payload.execution_id, payload]));
       return { items: rows.map((row) => describeListed(row, payloadOf.get(row.execution_id))), total, skip, limit };
     },

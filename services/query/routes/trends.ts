@@ -1,4 +1,4 @@
-import type { DistributionName, WindowNeed } from '../../../clickhouse/queries/windows.ts';
+import type { DistributionName, WindowCount, WindowNeed } from '../../../clickhouse/queries/windows.ts';
 import { answers } from '../../../schemas/api/parts.ts';
 import { TrendsAnswer, TrendsQuery } from '../../../schemas/api/questions.ts';
 import { type Change, compareCounts, compareMeans, compareShares, type Good } from '../../analysis/change.ts';
@@ -9,6 +9,7 @@ import { readFocus } from '../subject.ts';
 import { parseRange, periodBefore, planSteps } from '../time-range.ts';
 import {
   costOf,
+  countedEnds,
   describeRange,
   failuresOf,
   meanOf,
@@ -39,8 +40,13 @@ export const trends: Family = {
         const { metric: name = 'duration_ms_mean', compare } = query;
         const metric = readMetric(name);
         const steps = planSteps(parseRange(query, '24h', nowMs()), query.step);
-        const { distribution, needs = [] } = metric;
-        const wish = { ...readFocus(query), distributions: distribution === null ? [] : [distribution], needs };
+        const { distribution, needs = [], counts = [] } = metric;
+        const wish = {
+          ...readFocus(query),
+          counts: [...countedEnds, ...counts],
+          distributions: distribution === null ? [] : [distribution],
+          needs,
+        };
         const periodAgo = compare === undefined ? null : periodBefore(steps);
         const { groups, before } = await readRanges(reader, { ...wish, steps }, periodAgo);
         const describe = ({ key, whole, steps: rows }: WindowGroup) => ({
@@ -69,6 +75,8 @@ export const trends: Family = {
 };
 
 interface Metric {
+  /** What it counts besides the ends, which stand beside each point. */
+  counts?: readonly WindowCount[];
   /** Null where it is made of counts alone. */
   distribution: DistributionName | null;
   needs?: readonly WindowNeed[];
@@ -112,11 +120,11 @@ const count = (read: (row: WindowRow) => number, good: Good): Metric => ({
 });
 
 const metrics: Record<string, Metric> = {
-  started: count(({ started }) => started, 'neither'),
+  started: { ...count(({ started }) => started, 'neither'), counts: ['started'] },
   finished: count(({ finished }) => finished, 'neither'),
   completed: count(({ completed }) => completed, 'neither'),
   failures: count(failuresOf, 'less'),
-  retries: count(({ retries }) => retries, 'less'),
+  retries: { ...count(({ retries }) => retries, 'less'), counts: ['retries'] },
   success_ratio: share(({ completed }) => completed, 'more'),
   failure_ratio: share(failuresOf, 'less'),
   duration_ms_mean: mean('duration'),

@@ -191,6 +191,48 @@ describe('trends', () => {
     );
   });
 
+  it('count what their metric is made of', async () => {
+    const readValue = async (metric: string) =>
+      (await stand.get<Trends>(`/api/v1/trends?subject=execution&metric=${metric}`)).groups[0].value;
+    expect(await readValue('started')).toBe(runs.length);
+    expect(await readValue('retries')).toBe(0);
+    const tasks = await stand.get<Trends>('/api/v1/trends?subject=task&metric=retries');
+    const attempts = runs.flatMap((run) => run.tasks.map((task) => task.attempts.length));
+    expect(tasks.groups[0].value).toBe(attempts.reduce((sum, count) => sum + count - 1, 0));
+    expect(tasks.groups[0].value).toBeGreaterThan(0);
+  });
+
+  it('of several tasks that are asked for at once are as those of each alone', async () => {
+    const names = [...new Set(runs.flatMap(({ tasks }) => tasks.map(({ id }) => id)))];
+    expect(names.length).toBeGreaterThan(2);
+    const toMs = Math.ceil(untilMs / hourMs) * hourMs;
+    const range = `from=${iso(toMs - 6 * hourMs)}&to=${iso(toMs)}&step=1h&compare=previous`;
+    const paths = [...names, 'never'].map(
+      (id) => `/api/v1/trends?subject=task&workflow_id=${workflow}&task_id=${id}&${range}`,
+    );
+    const countAsked = async () =>
+      (await stand.service.metric('weir_question_duration_seconds_count', { question: 'named_windows' })) || 0;
+    const before = await countAsked();
+    const together = await Promise.all(paths.map((path) => stand.get<Trends>(path)));
+    expect((await countAsked()) - before).toBeLessThan(paths.length);
+    const told = together.map(({ groups }) => groups[0]?.value ?? null);
+    const meanOf = (id: string) =>
+      mean(
+        runs.flatMap(({ tasks }) =>
+          tasks
+            .filter((task) => task.id === id)
+            .map(({ attempts }) => attempts.at(-1))
+            .map((last) => (last?.endedMs ?? 0) - (last?.startedMs ?? 0)),
+        ),
+      );
+    for (const [at, id] of names.entries()) expect(told[at], id).toBeCloseTo(meanOf(id), 3);
+    expect(told.at(-1)).toBeNull();
+    // What was told a moment ago is told again.
+    await sleep(3_500);
+    for (const [at, path] of paths.entries()) expect(await stand.get<Trends>(path), path).toEqual(together[at]);
+    expect((await countAsked()) - before).toBeGreaterThanOrEqual(paths.length);
+  });
+
   it('know days of a zone whose days begin at half past an hour of UTC', async () => {
     const path = '/api/v1/trends?subject=execution&metric=finished&step=1d&time_range=2d&time_zone=Asia/Kolkata';
     const { groups } = await stand.get<Trends>(path);

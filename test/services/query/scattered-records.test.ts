@@ -149,6 +149,40 @@ it('counts no end of what runs again, of this workflow alone', async () => {
   }
 });
 
+it('tells what runs of each of several workflows that are asked for at once', async () => {
+  await telemetry.send(
+    'executions',
+    toMessages([
+      { ...told('third-1', 'running', 4), workflow_id: 'third' },
+      { ...told('third-2', 'running', 5), workflow_id: 'third' },
+    ]),
+  );
+  await telemetry.waitStored(60_000);
+  // How many there are is kept for five seconds.
+  await sleep(5_000);
+  const expected = {
+    scattered: ['again', 'open', 'silent'],
+    other: ['other-1', 'other-2'],
+    third: ['third-1', 'third-2'],
+  };
+  const countAsked = async (question: string) =>
+    (await stand.service.metric('weir_question_duration_seconds_count', { question })) || 0;
+  const before = [await countAsked('open_names'), await countAsked('open_counts')];
+  const read = async (workflow: string) => {
+    const page = `/api/workflows/${workflow}/executions?status=running&limit=2`;
+    const [first, rest] = await Promise.all([
+      stand.get<{ items: { id: string }[]; total: number }>(page),
+      stand.get<{ items: { id: string }[] }>(`${page}&skip=2`),
+    ]);
+    return { ids: [...first.items, ...rest.items].map(({ id }) => id).toSorted(), total: first.total };
+  };
+  const found = await Promise.all(Object.keys(expected).map(read));
+  expect(found).toEqual(Object.values(expected).map((ids) => ({ ids, total: ids.length })));
+  // The first goes by itself, and those who come meanwhile together.
+  expect((await countAsked('open_counts')) - (before[1] ?? 0)).toBeLessThanOrEqual(2);
+  expect((await countAsked('open_names')) - (before[0] ?? 0)).toBeLessThan(6);
+});
+
 it('says of an execution whose records are gone that they are', async () => {
   await telemetry.send('executions', toMessages([told('gone', 'completed', 5)]));
   await telemetry.waitStored(60_000);
