@@ -51,11 +51,18 @@ export interface SkippingAsk extends WorkflowRange {
   limit: number;
 }
 
+export interface SkippingRow {
+  at_ms: number;
+  execution_id: string;
+  /** Of the whole range, which is gone through anyway. */
+  executions: number;
+}
+
 /** Names of executions behind the newest ones: each stands where it was first seen, which is the least of its places. */
-export const skippingQuestion: Question<SkippingAsk, { at_ms: number; execution_id: string }> = {
+export const skippingQuestion: Question<SkippingAsk, SkippingRow> = {
   name: 'execution_page_behind',
   keepMs: aMoment,
-  sql: () => `SELECT toUnixTimestamp64Milli(min(at)) AS at_ms, execution_id FROM execution_list
+  sql: () => `SELECT toUnixTimestamp64Milli(min(at)) AS at_ms, execution_id, count() OVER () AS executions FROM execution_list
 WHERE ${ofWorkflow} AND ${inRange} AND source = {source: String}
 GROUP BY execution_id ORDER BY at_ms DESC, execution_id DESC LIMIT {limit: UInt32} OFFSET {skip: UInt32} SETTINGS final = 0`,
 };
