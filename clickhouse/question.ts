@@ -23,8 +23,8 @@ export interface GatheredQuestion<Ask, Row> {
   name: string;
   /** How old an answer may be, as of other questions; it may be up to what is told. */
   keepMs?: number | ((ask: Ask, rows: readonly Row[], nowMs: number, tookMs: number) => number);
-  /** About all that the parameters name; it may be up to what the asks have in common. */
-  sql: string | ((ask: Ask) => string);
+  /** About all that the parameters name; which columns and tables may be up to the asks. */
+  sql: string | ((asks: readonly Ask[]) => string);
   params: (asks: readonly Ask[]) => Record<string, unknown>;
   /** Only what this says the same of is asked together. */
   alike: (ask: Ask) => unknown;
@@ -121,9 +121,8 @@ export class WorkspaceReader {
 
   async #askAbout<Ask, Row>(question: GatheredQuestion<Ask, Row>, ask: Ask): Promise<Row[]> {
     const { name, sql, params, keyOfAsk, keyOfRow, keepMs = 0 } = question;
-    const text = typeof sql === 'string' ? sql : sql(ask);
     const askAll = (asks: readonly Ask[], signal: AbortSignal | undefined) =>
-      this.#put<Row>(name, text, params(asks), {}, signal);
+      this.#put<Row>(name, typeof sql === 'string' ? sql : sql(asks), params(asks), {}, signal);
     const group = this.#groupOf(question, ask);
     const answer = async (signal: AbortSignal | undefined): Promise<Found<Row>> =>
       this.#gathered === undefined

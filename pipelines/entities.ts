@@ -23,6 +23,8 @@ export interface Said<Event> {
   partition: number;
   offset: number;
   event: Event;
+  /** Bits of the details that it does not tell; 0 where that is not known. */
+  untold: number;
 }
 
 const wordSize = 2 ** 32;
@@ -155,8 +157,9 @@ function takeNumbers<Row, Event>(row: Row, event: Event, fields: NumberFields<Ro
 const seenMsOf = ({ startedAtMs, eventTimeMs }: ExecutionTold | TaskTold): number =>
   startedAtMs === null ? eventTimeMs : Math.min(startedAtMs, eventTimeMs);
 
-/** What is the same for executions and tasks: when it was seen, and its tags. */
-function takeShared(row: ExecutionRow | TaskAttemptRow, event: ExecutionTold | TaskTold): void {
+/** What is the same for executions and tasks: when it was seen, what none of its records tells, and its tags. */
+function takeShared(row: ExecutionRow | TaskAttemptRow, { event, untold }: Said<ExecutionTold | TaskTold>): void {
+  row.untold &= untold;
   const seenMs = seenMsOf(event);
   if (seenMs < row.firstSeenMs) row.firstSeenMs = seenMs;
   if (event.eventTimeMs > row.lastEventMs) row.lastEventMs = event.eventTimeMs;
@@ -218,6 +221,7 @@ export function beginExecution(said: Said<ExecutionTold>): ExecutionRow {
     executionId: event.executionId,
     firstSeenMs: seenMsOf(event),
     lastEventMs: event.eventTimeMs,
+    untold: said.untold,
     now: { ...standing, progressRatio, phase, substatus },
     lastEnd: isEnd(event.state) ? endOf(said) : noEnd,
     workflow: namingOf(event, standing),
@@ -246,7 +250,7 @@ export function beginExecution(said: Said<ExecutionTold>): ExecutionRow {
 export function takeExecution(row: ExecutionRow, said: Said<ExecutionTold>): void {
   const { event } = said;
   const { attempt, progressRatio, phase, substatus } = event;
-  takeShared(row, event);
+  takeShared(row, said);
   takeTexts(row, event, executionTexts);
   takeNumbers(row, event, executionGreatest);
   row.earliestStart = greaterWords(row.earliestStart, earliestOf(attempt, event.startedAtMs));
@@ -283,6 +287,7 @@ export function beginAttempt(said: Said<TaskTold>): TaskAttemptRow {
     attempt: event.attempt,
     firstSeenMs: seenMsOf(event),
     lastEventMs: event.eventTimeMs,
+    untold: said.untold,
     now: taskStandingOf(said),
     readyAtMs: event.readyAtMs,
     queuedAtMs: event.queuedAtMs,
@@ -310,7 +315,7 @@ export function beginAttempt(said: Said<TaskTold>): TaskAttemptRow {
 
 export function takeAttempt(row: TaskAttemptRow, said: Said<TaskTold>): void {
   const { event } = said;
-  takeShared(row, event);
+  takeShared(row, said);
   takeTexts(row, event, taskTexts);
   takeNumbers(row, event, taskGreatest);
   row.dependencies = greaterList(row.dependencies, event.dependencies, compareDependencies);

@@ -27,7 +27,7 @@ interface WaitingAttempt {
   hasEnded: boolean;
 }
 
-interface RecordOf<Event> extends Said<Event> {
+interface RecordOf<Event> extends Omit<Said<Event>, 'untold'> {
   /** The same object for records of the same thing, or another one: then it costs a row more, and nothing else. */
   thingHash: Subject;
 }
@@ -56,27 +56,29 @@ export class WaitingEntities {
     this.#taskList = store.createBatch(taskListTable);
   }
 
-  addExecution(record: RecordOf<ExecutionTold>): void {
-    const row = record.thingHash.waiting as ExecutionRow | null;
+  /** Who does not know which details a record does not tell says of none. */
+  addExecution({ thingHash, event, partition, offset }: RecordOf<ExecutionTold>, untold = 0): void {
+    const said = { event, partition, offset, untold };
+    const row = thingHash.waiting as ExecutionRow | null;
     if (row !== null) {
-      takeExecution(row, record);
+      takeExecution(row, said);
       return;
     }
-    const begun = beginExecution(record);
+    const begun = beginExecution(said);
     this.#executions.push(begun);
-    this.#subjects.push(record.thingHash);
-    record.thingHash.waiting = begun;
+    this.#subjects.push(thingHash);
+    thingHash.waiting = begun;
   }
 
-  addTask(record: RecordOf<TaskTold>): void {
-    const subject = record.thingHash;
+  addTask({ thingHash: subject, event, partition, offset }: RecordOf<TaskTold>, untold = 0): void {
+    const said = { event, partition, offset, untold };
     let attempt = subject.waiting as WaitingAttempt | null;
-    while (attempt !== null && attempt.row.attempt !== record.event.attempt) attempt = attempt.others;
+    while (attempt !== null && attempt.row.attempt !== event.attempt) attempt = attempt.others;
     if (attempt !== null) {
-      takeAttempt(attempt.row, record);
+      takeAttempt(attempt.row, said);
     } else {
       attempt = {
-        row: beginAttempt(record),
+        row: beginAttempt(said),
         subject,
         others: subject.waiting as WaitingAttempt | null,
         hasEnded: false,

@@ -8,6 +8,7 @@ import {
   dropsTable,
 } from '../clickhouse/tables/bookkeeping.ts';
 import { type CellRow, executionCellsTable, taskCellsTable } from '../clickhouse/tables/cells.ts';
+import { untoldOfExecution, untoldOfTask } from '../clickhouse/tables/details.ts';
 import { type MeasureRow, orchestratorCellsTable } from '../clickhouse/tables/orchestrator-cells.ts';
 import { orchestratorEventsTable } from '../clickhouse/tables/orchestrator-events.ts';
 import { executionEventsTable, taskEventsTable } from '../clickhouse/tables/runs.ts';
@@ -229,11 +230,11 @@ export class Writer implements RowSink, CellSink {
   stored(row: StoredRecord): void {
     if (row.kind === 'tasks') {
       const task = row as StoredRecord & { event: TaskEvent };
-      this.#entities.addTask(task);
+      this.#entities.addTask(task, untoldOfTask(task));
       this.#tasks.add(task, task.event.eventTimeMs);
     } else if (row.kind === 'executions') {
       const execution = row as StoredRecord & { event: ExecutionEvent };
-      this.#entities.addExecution(execution);
+      this.#entities.addExecution(execution, untoldOfExecution(execution));
       this.#executions.add(execution, execution.event.eventTimeMs);
     } else {
       const report = row as StoredRecord & { event: OrchestratorEvent };

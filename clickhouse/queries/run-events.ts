@@ -1,4 +1,5 @@
 import type { GatheredQuestion } from '../question.ts';
+import { executionDetails, taskDetails } from '../tables/details.ts';
 import { keepMsOf, type RunPlace } from './run-places.ts';
 
 /** Everything that was ever said of one execution and its tasks: the sorting key begins with exactly that. */
@@ -113,20 +114,16 @@ export interface TaskEventRow extends TaskCourseRow, DetailRow {
   gc_pause_us: number | null;
 }
 
-const ms = (column: string): string => `toUnixTimestamp64Milli(${column}) AS ${column}_ms`;
-
+/** Names of the columns of raw rows that are asked for; details only where they were told. */
 const courseColumns = [
   ...['source', 'stream', 'partition', 'offset', 'fold_version', 'execution_id', 'workflow_id', 'attempt', 'state'],
-  ...['event_time', 'queued_at', 'started_at'].map(ms),
-  ...['duration_us', 'error_message', 'input', 'output'],
+  ...['event_time', 'queued_at', 'started_at', 'duration_us', 'error_message', 'input', 'output'],
 ];
 const executionCourseColumns = [...courseColumns, 'execution_number', 'variables'];
 const taskCourseColumns = [
   ...courseColumns,
-  ...['task_id', 'task_name', 'task_type', 'map_index', 'step_order'],
-  ...['ready_at', 'dispatched_at'].map(ms),
-  ...['worker_id', 'retry_reason', 'error_type', 'error_code', 'error_stack'],
-  ...['dependencies.task_id AS dependency_ids', 'dependents'],
+  ...['task_id', 'task_name', 'task_type', 'map_index', 'step_order', 'ready_at', 'dispatched_at'],
+  ...['worker_id', 'retry_reason', 'error_type', 'error_code', 'error_stack', 'dependencies', 'dependents'],
 ];
 
 const detailColumns = [
@@ -137,12 +134,10 @@ const executionColumns = [
   ...executionCourseColumns,
   ...detailColumns,
   ...['progress_ratio', 'phase', 'substatus', 'last_checkpoint', 'health_indicators'],
-  ...['trigger_type', 'trigger_source', 'triggered_by', ms('trigger_time'), 'trigger_parameters'],
+  ...['trigger_type', 'trigger_source', 'triggered_by', 'trigger_time', 'trigger_parameters'],
   ...['schedule_cron', 'schedule_timezone', 'trigger_event_type', 'trigger_event_id'],
   ...['environment', 'region', 'tenant', 'correlation_id', 'parent_execution_id', 'root_execution_id'],
-  ...['child_execution_ids', 'quota_usage', 'artifacts', 'error_type', 'error_code', 'error_stack'],
-  `CAST(arrayMap(e -> (e.type, e.code, e.message, e.task_id, toUnixTimestamp64Milli(e.at)), errors),
-    'Array(Tuple(type String, code String, message String, task_id String, at_ms Nullable(Int64)))') AS error_entries`,
+  ...['child_execution_ids', 'quota_usage', 'artifacts', 'error_type', 'error_code', 'error_stack', 'errors'],
   ...['retry_reason', 'tags', 'labels'],
 ];
 const taskColumns = [
@@ -152,6 +147,70 @@ const taskColumns = [
   ...['cpu_ratio_mean', 'io_wait_us', 'gc_pause_us'],
 ];
 
+const instants: readonly string[] = [
+  ...['event_time', 'queued_at', 'started_at', 'ready_at', 'dispatched_at', 'trigger_time'],
+];
+const toldDifferently: Record<string, string> = {
+  ...Object.fromEntries(instants.map((column) => [column, `toUnixTimestamp64Milli(${column}) AS ${column}_ms`])),
+  dependencies: 'dependencies.task_id AS dependency_ids',
+  errors: `CAST(arrayMap(e -> (e.type, e.code, e.message, e.task_id, toUnixTimestamp64Milli(e.at)), errors),
+    'Array(Tuple(type String, code String, message String, task_id String, at_ms Nullable(Int64)))') AS error_entries`,
+};
+
+/** As a record has them that does not tell them; whose columns may not have been asked for. */
+const noDetailsOfBoth = {
+  ...{ input: '', output: '', error_code: '', error_stack: '', retry_reason: '' },
+  ...{ cost_micros: null, cpu_us: null, memory_peak_bytes: null, cpu_allocated_cores: null },
+  ...{ memory_allocated_bytes: null, storage_bytes: null, network_bytes: null },
+};
+const noExecutionDetails = {
+  ...noDetailsOfBoth,
+  ...{ progress_ratio: null, phase: '', substatus: '', last_checkpoint: '', health_indicators: [] },
+  ...{ trigger_source: '', triggered_by: '', trigger_time_ms: null, trigger_parameters: '', schedule_cron: '' },
+  ...{ schedule_timezone: '', trigger_event_type: '', trigger_event_id: '', tenant: '', correlation_id: '' },
+  ...{ parent_execution_id: '', root_execution_id: '', child_execution_ids: [], tags: [], labels: {} },
+  ...{ quota_usage: {}, artifacts: [], error_entries: [], variables: '' },
+} satisfies Partial<ExecutionEventRow>;
+const noTaskDetails = {
+  ...noDetailsOfBoth,
+  ...{ cpu_ratio_mean: null, io_wait_us: null, gc_pause_us: null, concurrency: null, cache_status: '' },
+  ...{ input_truncated: false, output_truncated: false, step_order: null, dependency_ids: [], dependents: [] },
+  ...{ ready_at_ms: null, dispatched_at_ms: null },
+} satisfies Partial<TaskEventRow>;
+
+export const withExecutionDetails = <Row extends ExecutionCourseRow>(row: Row): Row => ({
+  ...noExecutionDetails,
+  ...row,
+});
+export const withTaskDetails = <Row extends TaskCourseRow>(row: Row): Row => ({ ...noTaskDetails, ...row });
+
+interface RawTable {
+  name: 'execution_events' | 'task_events';
+  untoldOf: (place: RunPlace) => number;
+  bitOf: ReadonlyMap<string, number>;
+}
+
+const bitsOf = (details: typeof executionDetails) =>
+  new Map(details.flatMap(({ bit, columns }) => columns.map((column) => [column, bit] as const)));
+const executionTable: RawTable = {
+  name: 'execution_events',
+  untoldOf: (place) => place.execution_untold,
+  bitOf: bitsOf(executionDetails),
+};
+const taskTable: RawTable = {
+  name: 'task_events',
+  untoldOf: (place) => place.tasks_untold,
+  bitOf: bitsOf(taskDetails),
+};
+
+/** What any of several executions was told of. */
+function toldColumns(table: RawTable, columns: readonly string[], asks: readonly RunAsk[]): string[] {
+  const untold = asks.reduce((all, { place }) => all & table.untoldOf(place), -1);
+  return columns
+    .filter((column) => (untold & (table.bitOf.get(column) ?? 0)) === 0)
+    .map((column) => toldDifferently[column] ?? column);
+}
+
 /**
  * In no order, and with records that were written again: of many columns and few rows, merging and sorting take the engine
  * longer than finding them, and each column longer than what stands in it. Days are what the tables are cut into. What is left of a granule
@@ -159,15 +218,15 @@ const taskColumns = [
  */
 export const aboutRuns = <Row extends { execution_id: string }, Wider extends Row = Row>(
   name: string,
-  columns: readonly string[],
-  table: string,
+  select: (asks: readonly RunAsk[]) => readonly string[],
+  table: RawTable['name'],
   within?: GatheredQuestion<RunAsk, Wider>,
 ): GatheredQuestion<RunAsk, Row> => ({
   name,
   ...(within === undefined ? {} : { within }),
   // A page asks for an execution, its tasks and its timeline at once.
   keepMs: ({ place }, _rows, nowMs) => keepMsOf(place, nowMs),
-  sql: `SELECT ${columns.join(', ')}
+  sql: (asks) => `SELECT ${select(asks).join(', ')}
 FROM ${table}
 PREWHERE execution_id IN {executions: Array(String)}
 WHERE workspace = {workspace: String} AND source = {source: String}
@@ -202,23 +261,32 @@ function daysBetween(fromMs: number, toMs: number): number[] {
   return Array.from({ length: Math.min(days, mostDays + 1) }, (_, at) => first + at);
 }
 
-export const executionEventsQuestion = aboutRuns<ExecutionEventRow>(
+const aboutDetails = <Row extends { execution_id: string }, Wider extends Row = Row>(
+  name: string,
+  columns: readonly string[],
+  table: RawTable,
+  within?: GatheredQuestion<RunAsk, Wider>,
+): GatheredQuestion<RunAsk, Row> =>
+  aboutRuns<Row, Wider>(name, (asks) => toldColumns(table, columns, asks), table.name, within);
+
+/** Rows lack details that none of those who were asked about together was told of. */
+export const executionEventsQuestion = aboutDetails<ExecutionEventRow>(
   'execution_events',
   executionColumns,
-  'execution_events',
+  executionTable,
 );
-export const taskEventsQuestion = aboutRuns<TaskEventRow>('task_events', taskColumns, 'task_events');
+export const taskEventsQuestion = aboutDetails<TaskEventRow>('task_events', taskColumns, taskTable);
 
 /** How it went, for those who ask for no more than that; whoever looks at an execution has mostly just asked for all of it. */
-export const executionCourseQuestion = aboutRuns<ExecutionCourseRow, ExecutionEventRow>(
+export const executionCourseQuestion = aboutDetails<ExecutionCourseRow, ExecutionEventRow>(
   'execution_course',
   executionCourseColumns,
-  'execution_events',
+  executionTable,
   executionEventsQuestion,
 );
-export const taskCourseQuestion = aboutRuns<TaskCourseRow, TaskEventRow>(
+export const taskCourseQuestion = aboutDetails<TaskCourseRow, TaskEventRow>(
   'task_course',
   taskCourseColumns,
-  'task_events',
+  taskTable,
   taskEventsQuestion,
 );

@@ -11,6 +11,9 @@ export interface RunPlace {
   last_ms: number;
   /** By its latest state; an execution of which its tasks alone were heard of goes on. */
   is_over: boolean;
+  /** Bits of the details that none of its own records tells, and none of its tasks'. */
+  execution_untold: number;
+  tasks_untold: number;
 }
 
 /** What was told of it may be told again for so long. */
@@ -22,6 +25,9 @@ const openKeptMs = 1_000;
 interface PlacedRow extends RunPlace {
   execution_id: string;
 }
+
+/** Of what has no records. */
+const allUntold = 'toUInt32(4294967295)';
 
 const ofRuns = 'workspace = {workspace: String} AND execution_id IN {executions: Array(String)}';
 
@@ -35,15 +41,16 @@ const runPlacesQuestion: GatheredQuestion<string, PlacedRow> = {
   keepMs: (_execution, places, nowMs) => Math.min(...places.map((place) => keepMsOf(place, nowMs))),
   sql: `SELECT source, execution_id, argMax(told_workflow, (rank, told_workflow)) AS workflow_id,
   toUnixTimestamp64Milli(min(first_at)) AS first_ms, toUnixTimestamp64Milli(max(last_at)) AS last_ms,
-  CAST(bitAnd(max(now_rank), ${endBit}) != 0, 'Bool') AS is_over
+  CAST(bitAnd(max(now_rank), ${endBit}) != 0, 'Bool') AS is_over,
+  groupBitAnd(of_execution) AS execution_untold, groupBitAnd(of_tasks) AS tasks_untold
 FROM (
   SELECT source, execution_id, tupleElement(workflow, 'workflow_id') AS told_workflow,
     (1, tupleElement(workflow, 'rank'), tupleElement(workflow, 'place')) AS rank, first_seen_at AS first_at, last_event_at AS last_at,
-    tupleElement(now, 'rank') AS now_rank
+    tupleElement(now, 'rank') AS now_rank, toUInt32(untold) AS of_execution, ${allUntold} AS of_tasks
   FROM executions WHERE ${ofRuns}
   UNION ALL
   SELECT source, execution_id, toString(t.workflow_id), (0, toUInt64(0), toUInt64(0)), first_seen_at, last_event_at,
-    toUInt64(0) FROM task_attempts AS t WHERE ${ofRuns}
+    toUInt64(0), ${allUntold}, toUInt32(untold) FROM task_attempts AS t WHERE ${ofRuns}
 )
 GROUP BY source, execution_id ORDER BY source SETTINGS final = 0`,
   params: (executions) => ({ executions }),

@@ -196,12 +196,12 @@ interface OneTraceRow extends ValuesRow {
 /** When one execution and its tasks happened, for those who ask about different ones at once. */
 export const oneExecutionTraceQuestion = aboutRuns<OneTraceRow>(
   'execution_trace',
-  ['execution_id', tellExecution('times')],
+  () => ['execution_id', tellExecution('times')],
   'execution_events',
 );
 export const oneTaskTraceQuestion = aboutRuns<OneTraceRow>(
   'task_trace',
-  ['execution_id', tellTask('times')],
+  () => ['execution_id', tellTask('times')],
   'task_events',
 );
 

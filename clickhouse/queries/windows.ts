@@ -220,10 +220,12 @@ interface NamedSums extends WindowSums {
 export const namedWindowsQuestion: GatheredQuestion<WindowsAsk, NamedSums> = {
   name: 'named_windows',
   keepMs: (_ask, ...answered) => aMoment(...answered),
-  sql: (ask) =>
-    listStretches(ask)
-      .map((stretch) => sumTableOfNamed(ask, stretch))
-      .join('\nUNION ALL\n'),
+  sql: ([ask]) =>
+    ask === undefined
+      ? ''
+      : listStretches(ask)
+          .map((stretch) => sumTableOfNamed(ask, stretch))
+          .join('\nUNION ALL\n'),
   params: (asks) => ({
     ...asks[0],
     ...Object.fromEntries(nameColumns.map((name) => [`${name}s`, asks.map((ask) => ask[name] ?? '')])),

@@ -75,6 +75,8 @@ interface Entity {
   executionId: string;
   firstSeenMs: number;
   lastEventMs: number;
+  /** Bits of the details that none of its records tells; 0 where that is not known. */
+  untold: number;
   project: string;
   tags: readonly string[];
 }
@@ -158,7 +160,7 @@ const texts = array(text);
  * A column that merging aggregates: its type says by which function. LowCardinality cannot stand inside a tuple or an
  * array there, which is why those hold plain text.
  */
-function greatest<Row>(columnOfRow: Column<Row>, by: 'max' | 'min' = 'max'): Column<Row> {
+function greatest<Row>(columnOfRow: Column<Row>, by: 'max' | 'min' | 'groupBitAnd' = 'max'): Column<Row> {
   return { ...columnOfRow, type: `SimpleAggregateFunction(${by}, ${columnOfRow.type})` };
 }
 
@@ -212,6 +214,10 @@ const seenColumns = <Row extends Entity>(): Column<Row>[] => [
     'min',
   ),
   greatest(column('last_event_at', instant, (row: Row) => row.lastEventMs)),
+  greatest(
+    column('untold', uint32, (row: Row) => row.untold),
+    'groupBitAnd',
+  ),
 ];
 
 const ofExecution = columnsOf<ExecutionRow>();

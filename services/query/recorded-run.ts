@@ -9,6 +9,8 @@ import {
   type TaskEventRow,
   taskCourseQuestion,
   taskEventsQuestion,
+  withExecutionDetails,
+  withTaskDetails,
 } from '../../clickhouse/queries/run-events.ts';
 import { type RunPlace, readRunPlaces } from '../../clickhouse/queries/run-places.ts';
 import type { GatheredQuestion, WorkspaceReader } from '../../clickhouse/question.ts';
@@ -55,7 +57,8 @@ export async function loadTasks(
   // What lists still know may be older than what records are kept for, and of an execution without tasks only its own tell that.
   if (told.length === 0) await loadRecords(reader, id, place, [executionCourseQuestion, taskCourseQuestion]);
   requireBounded(told.length);
-  return { id, source: place.source, workflowId: place.workflow_id, tasks: recordTasks(leaveNewest(told)) };
+  const tasks = recordTasks(leaveNewest(told).map(withTaskDetails));
+  return { id, source: place.source, workflowId: place.workflow_id, tasks };
 }
 
 export const loadRun = async (
@@ -99,7 +102,8 @@ async function loadRecords<Told extends ExecutionCourseRow, TaskTold extends Tas
   if (told.length + tasksTold.length === 0) {
     throw new ApiError('not_found', 'The records of the execution are no longer kept.');
   }
-  return describeRun(id, place.source, leaveNewest(told), recordTasks(leaveNewest(tasksTold)));
+  const events = leaveNewest(told).map(withExecutionDetails);
+  return describeRun(id, place.source, events, recordTasks(leaveNewest(tasksTold).map(withTaskDetails)));
 }
 
 /** Of a record that was written again the newest row, as merging will leave it. */

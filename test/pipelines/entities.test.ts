@@ -2,9 +2,12 @@ import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Database } from '../../clickhouse/client.ts';
 import { migrate, migrateOptions } from '../../clickhouse/migrate.ts';
+import type { RawRow } from '../../clickhouse/tables/coordinates.ts';
+import { untoldOfExecution, untoldOfTask } from '../../clickhouse/tables/details.ts';
 import { ClickHouseStore } from '../../pipelines/clickhouse-store.ts';
 import type { EventOfRun } from '../../pipelines/facts.ts';
 import { type Subject, WaitingEntities } from '../../pipelines/waiting-entities.ts';
+import type { ExecutionEvent, TaskEvent } from '../../schemas/events.ts';
 import { createRandom } from '../../services/simulator/random.ts';
 import { defaultSettings } from '../clickhouse/default-settings.ts';
 import { createTestDatabase } from '../support/stack.ts';
@@ -88,8 +91,11 @@ async function tell(name: string, lives: Placed[][], seed: number): Promise<void
       for (const flush of random.chance(0.2) ? [at, random.below(flushes.length)] : [at]) {
         const waiting = flushes[flush] as WaitingEntities;
         const place = { offset, partition: 3, thingHash: things[flush] as Subject };
-        if (said.kind === 'task') waiting.addTask({ event: said, ...place });
-        else waiting.addExecution({ event: said, ...place });
+        if (said.kind === 'task') {
+          waiting.addTask({ event: said, ...place }, untoldOfTask({ event: said } as RawRow<TaskEvent>));
+        } else {
+          waiting.addExecution({ event: said, ...place }, untoldOfExecution({ event: said } as RawRow<ExecutionEvent>));
+        }
       }
     }
   }

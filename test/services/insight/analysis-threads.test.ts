@@ -94,7 +94,14 @@ async function openEmpty(): Promise<{ url: string; asked: string[] }> {
 const aboutExecution = (workflow_id: string, executionId: string): ThreadAsk => {
   const event = { workspace: 'default', source: 'airflow', executionId, workflowId: workflow_id, attempt: 1 };
   const record: Record<string, unknown> = { ...event, state: 'running', eventTimeMs: 1, startedAtMs: 1, errorType: '' };
-  const place = { source: 'airflow', workflow_id, first_ms: 1, last_ms: 1, is_over: false };
+  const place = {
+    source: 'airflow',
+    workflow_id,
+    first_ms: 1,
+    last_ms: 1,
+    is_over: false,
+    ...{ execution_untold: 0, tasks_untold: 0 },
+  };
   const ofExecution = [{ told: namesOfExecution.times.map((name) => record[name] ?? null) }];
   const run = { place, told: { ofExecution, ofTasks: [] } };
   return {
