@@ -23,8 +23,8 @@ const madeOf = (table: string): string => `${table}_fine`;
 const formerOf = (table: string): string => `${table}_coarse`;
 
 /**
- * A table cannot be told to have other granules, so another one takes its place and its parts move there, as they are: their next merge writes
- * them anew. Whoever reads or writes meanwhile finds one of the two. It may end anywhere and be run again, or several times
+ * A table cannot be told to have other granules, so another one takes its place and its parts move there as they are; what is written
+ * from then on has fine ones. Whoever reads or writes meanwhile finds one of the two. It may end anywhere and be run again, or several times
  * at once: rows only ever move into the table, and what is dropped is empty. Answers what it did, or would do.
  */
 export async function refineGranules(database: Database, dryRun: boolean): Promise<string[]> {

@@ -60,7 +60,7 @@ describe('a table with coarse granules', () => {
       );
       return row?.n;
     };
-    // Parts move as they are, and have finer granules when they are written anew: four days of 5 000 rows, with a mark at the end.
+    // Parts move as they are; those that are written whole by a merge have finer granules: four days of 5 000 rows, with a mark at the end.
     expect(await granules()).toBe(8);
     await database.command('OPTIMIZE TABLE task_events FINAL');
     expect(await granules()).toBe(4 * 6);
