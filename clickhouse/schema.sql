@@ -6397,7 +6397,7 @@ CREATE TABLE task_attempts
     `attempt` UInt32 COMMENT '1 for the first try, counting up with each retry',
     `first_seen_at` SimpleAggregateFunction(min, DateTime64(3, 'UTC')) COMMENT 'least of all event times and starts: its place in lists',
     `last_event_at` SimpleAggregateFunction(max, DateTime64(3, 'UTC')) COMMENT 'greatest event time: retention counts from here',
-    `untold` SimpleAggregateFunction(groupBitAnd, UInt32) COMMENT 'details that none of its records tells: 8 resources, 16 outcome, 32 payloads, 64 placement, 128 order',
+    `untold` SimpleAggregateFunction(groupBitAnd, UInt32) COMMENT 'details that none of its records tells: 8 resources, 16 outcome, 32 payloads, 64 order',
     `now` SimpleAggregateFunction(max, Tuple(
         rank UInt64,
         place UInt64,

@@ -4,4 +4,4 @@
 ALTER TABLE executions ADD COLUMN IF NOT EXISTS untold SimpleAggregateFunction(groupBitAnd, UInt32)
     COMMENT 'details that none of its own records tells: 1 progress, 2 trigger, 4 context, 8 resources, 16 outcome, 32 payloads' AFTER last_event_at;
 ALTER TABLE task_attempts ADD COLUMN IF NOT EXISTS untold SimpleAggregateFunction(groupBitAnd, UInt32)
-    COMMENT 'details that none of its records tells: 8 resources, 16 outcome, 32 payloads, 64 placement, 128 order' AFTER last_event_at;
+    COMMENT 'details that none of its records tells: 8 resources, 16 outcome, 32 payloads, 64 order' AFTER last_event_at;
