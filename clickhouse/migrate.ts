@@ -135,11 +135,11 @@ export async function migrate(target: DatabaseOptions, options: MigrateOptions):
   const database = new Database({ ...target, requestTimeoutMs: longestStatementMs });
   try {
     if (!dryRun) await database.command(historyTable);
-    // What was begun before is ended before tables change.
-    const refinedBefore = await refineGranules(database, dryRun);
     const done =
       dryRun && !(await hasTable(database, 'schema_migrations')) ? new Map<string, string>() : await applied(database);
     refuseChanged(migrations, done);
+    // What was begun before is ended before tables change.
+    const refinedBefore = await refineGranules(database, dryRun);
     for (const migration of migrations) {
       if (done.has(migration.name)) {
         report.already.push(migration.name);

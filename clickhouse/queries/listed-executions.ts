@@ -77,7 +77,8 @@ export const only = (name: string, text: string): Narrowed => ({
 
 /** How rank is made is said where the table is; the index of what is open is of this very expression. */
 const isOpen = `bitAnd(tupleElement(now, 'rank'), ${endBit}) = 0`;
-const isOfWorkflow = `(empty({workflows: Array(String)}) OR tupleElement(workflow, 'workflow_id') IN {workflows: Array(String)})`;
+const workflows = '{workflows: Array(String)}';
+const isOfWorkflow = `(empty(${workflows}) OR tupleElement(workflow, 'workflow_id') IN ${workflows})`;
 
 const namedOpen = (more: string): string =>
   `PREWHERE workspace = {workspace: String} WHERE (source, execution_id) IN (SELECT source, execution_id FROM executions
@@ -95,8 +96,12 @@ export const ofOpen = {
   standing: `${isOpen} AND ${isOfWorkflow}`,
 };
 
-/** Sources and names of all that is open, where `workflows` and `source` are given as in `ofOpen`. */
-export const namesOfOpen = `SELECT source, execution_id FROM ${mergedExecutions([only('now', 'state'), only('workflow', 'workflow_id')], ofOpen.named)} WHERE ${ofOpen.standing}`;
+/** Sources and names of all that is open of one `workflow` and `source`. */
+export const namesOfOpen =
+  `SELECT source, execution_id FROM ${mergedExecutions([only('now', 'state'), only('workflow', 'workflow_id')], ofOpen.named)} WHERE ${ofOpen.standing}`.replaceAll(
+    workflows,
+    '[{workflow: String}]',
+  );
 
 /** Rows of what is chosen by names, for `describeListed`. */
 export const standingExecutions = (where: string): string => {

@@ -13,8 +13,6 @@ export interface WorkflowAsk {
 }
 
 export interface RecentRunsAsk extends WorkflowAsk {
-  /** The same once more, for what is asked of several elsewhere. */
-  workflows: readonly string[];
   source: string;
   fromMs: number;
   /** Excluded. */

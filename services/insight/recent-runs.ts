@@ -94,11 +94,7 @@ async function findSource(reader: WorkspaceReader, { workflowId, source }: RunsW
 /** An execution may stand in the list at several times, which later records corrected; so a few more are asked for. */
 async function listNewest(reader: WorkspaceReader, wish: RunsWish): Promise<RecentRunRow[]> {
   const { workflowId: workflow, source, fromMs, toMs, isOver = false, limit } = wish;
-  const rows = await reader.ask(recentRunsQuestion, {
-    workflow,
-    workflows: [workflow],
-    ...{ source, fromMs, toMs, isOver, limit: 2 * limit },
-  });
+  const rows = await reader.ask(recentRunsQuestion, { workflow, source, fromMs, toMs, isOver, limit: 2 * limit });
   const byId = new Map<string, RecentRunRow>();
   for (const row of rows) {
     const known = byId.get(row.execution_id);

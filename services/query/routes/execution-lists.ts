@@ -18,7 +18,8 @@ export const executionLists: Family = {
         schema: {
           summary: 'Executions of a workflow, newest first',
           description:
-            'By when they were first seen; those that ended in the state that is asked for by when they did. Pages do not shift while executions come in: a cursor names the last one, and the next page begins behind it.',
+            'By when they were first seen; those that ended in the state that is asked for by when they did. Pages do not ' +
+            'shift while executions come in: a cursor names the last one, and the next page begins behind it.',
           params: WorkflowPath,
           querystring: ExecutionsQuery,
           response: answers(ExecutionsAnswer),

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { keepMsSince } from '../../../clickhouse/kept-rows.ts';
 import { waitUntil } from '../../support/launched.ts';
 import { QueryStand } from '../../support/query-stand.ts';
-import { executionRecords, makeRuns, type SampleRun, taskRecords, toMessages } from './sample-runs.ts';
+import { exactPercentile, executionRecords, makeRuns, type SampleRun, taskRecords, toMessages } from './sample-runs.ts';
 
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
@@ -29,13 +29,15 @@ beforeAll(async () => {
 
 const durationOf = (run: SampleRun) => run.endedMs - run.startedMs;
 const ended = (fromMs: number, toMs: number) => runs.filter((run) => run.endedMs >= fromMs && run.endedMs < toMs);
+/** Of a task of all runs, by the attempt that counts. */
+const taskDurations = (taskId: string) =>
+  runs.flatMap(({ tasks }) =>
+    tasks
+      .filter(({ id }) => id === taskId)
+      .map(({ attempts }) => attempts[attempts.length - 1])
+      .map(({ startedMs, endedMs }) => endedMs - startedMs),
+  );
 const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
-
-/** Nearest rank over all values: the definition, without a histogram. */
-function exactPercentile(values: readonly number[], percent: number): number {
-  const sorted = values.toSorted((one, other) => one - other);
-  return sorted[Math.max(1, Math.ceil((percent * sorted.length) / 100 - 1e-9)) - 1];
-}
 
 function expectWithin(value: number | null, exact: number): void {
   expect(value).not.toBeNull();
@@ -119,10 +121,7 @@ describe('percentiles', () => {
     expect(ofRuns.percentiles).toEqual({ method: 'exact', resolution: 'rows', relative_error: 0 });
     for (const share of shares)
       expect(ofRuns.groups[0].values[`p${share}`]).toBe(exactPercentile(runs.map(durationOf), share));
-    const checks = runs.flatMap(({ tasks }) =>
-      tasks.filter(({ id }) => id === 'own-check').map((task) => task.attempts.at(-1)),
-    );
-    const durations = checks.map((last) => (last?.endedMs ?? 0) - (last?.startedMs ?? 0));
+    const durations = taskDurations('own-check');
     const ofTask = await ask('subject=task&task_id=own-check');
     expect(ofTask.percentiles.method).toBe('exact');
     for (const share of shares) expect(ofTask.groups[0].values[`p${share}`]).toBe(exactPercentile(durations, share));
@@ -149,16 +148,9 @@ describe('percentiles', () => {
     const names = runs[0].tasks.map(({ id }) => id).sort();
     expect(groups.map(({ key }) => key)).toEqual(names);
     for (const { key, count, values } of groups) {
-      const own = runs.flatMap(({ tasks }) => tasks.filter(({ id }) => id === key));
-      const last = own.map(({ attempts }) => attempts[attempts.length - 1]);
-      expect(count).toBe(last.length);
-      expectWithin(
-        values.p95,
-        exactPercentile(
-          last.map(({ startedMs, endedMs }) => endedMs - startedMs),
-          95,
-        ),
-      );
+      const durations = taskDurations(key ?? '');
+      expect(count).toBe(durations.length);
+      expectWithin(values.p95, exactPercentile(durations, 95));
     }
   });
 
@@ -216,16 +208,7 @@ describe('trends', () => {
     const together = await Promise.all(paths.map((path) => stand.get<Trends>(path)));
     expect((await countAsked()) - before).toBeLessThan(paths.length);
     const told = together.map(({ groups }) => groups[0]?.value ?? null);
-    const meanOf = (id: string) =>
-      mean(
-        runs.flatMap(({ tasks }) =>
-          tasks
-            .filter((task) => task.id === id)
-            .map(({ attempts }) => attempts.at(-1))
-            .map((last) => (last?.endedMs ?? 0) - (last?.startedMs ?? 0)),
-        ),
-      );
-    for (const [at, id] of names.entries()) expect(told[at], id).toBeCloseTo(meanOf(id), 3);
+    for (const [at, id] of names.entries()) expect(told[at], id).toBeCloseTo(mean(taskDurations(id)), 3);
     expect(told.at(-1)).toBeNull();
     // What was told a moment ago is told again.
     await sleep(3_500);

@@ -126,3 +126,9 @@ export const toMessages = (records: readonly (ExecutionRecord | TaskRecord)[]) =
     value: JSON.stringify(record),
     timestampMs: record.event_time,
   }));
+
+/** Nearest rank over all values: the definition, without a histogram. */
+export function exactPercentile(values: readonly number[], percent: number): number {
+  const sorted = values.toSorted((one, other) => one - other);
+  return sorted[Math.max(1, Math.ceil((percent * sorted.length) / 100 - 1e-9)) - 1];
+}
