@@ -1,9 +1,14 @@
 import type { Static } from 'typebox';
 import {
+  countAskOf,
+  type HourRow,
   hoursQuestion,
   type LedgerRow,
   ledgerQuestion,
+  outcomes,
+  type RecountRow,
   recountQuestion,
+  rowsWithin,
 } from '../../../clickhouse/queries/accounting.ts';
 import { CompletenessAnswer, CompletenessQuery } from '../../../schemas/api/accounting.ts';
 import { answers } from '../../../schemas/api/parts.ts';
@@ -31,30 +36,22 @@ export const completeness: Family = {
         },
       },
       async ({ query, reader, caller }) => {
-        const { fromMs, toMs } = alignRange(parseRange(query, '24h', nowMs()));
-        const kinds = ['executions', 'tasks'] as const;
+        const range = alignRange(parseRange(query, '24h', nowMs()));
+        const ask = countAskOf(range, nowMs());
         const mayReadLedger = runsEverything(caller);
         const [ledger, hours, recounts] = await Promise.all([
           mayReadLedger ? reader.ask(ledgerQuestion, { streams: Object.values(streams) }) : null,
-          Promise.all(kinds.map((kind) => reader.ask(hoursQuestion, { kind, stream: streams[kind], fromMs, toMs }))),
-          Promise.all(kinds.map((kind) => reader.ask(recountQuestion, { kind, fromMs, toMs }))),
+          Promise.all(kinds.map((kind) => reader.ask(hoursQuestion, { kind, stream: streams[kind], ...ask }))),
+          Promise.all(kinds.map((kind) => reader.ask(recountQuestion, { kind, ...ask }))),
         ]);
-        const rollups = kinds.flatMap((kind, at) =>
-          recounts[at].map(({ state, rows_say, rollups_say }) => {
-            return { kind, state, from_rows: rows_say, from_rollups: rollups_say, different: rollups_say - rows_say };
-          }),
-        );
+        const rollups = kinds.flatMap((kind, at) => compareOutcomes(kind, rowsWithin(recounts[at] ?? [], range)));
         const partitions = ledger === null ? null : ledger.map(describePartition);
         const isWhole = (partitions ?? []).every(({ lost_retention }) => lost_retention === 0);
         return {
-          range: { from: toInstant(fromMs), to: toInstant(toMs) },
+          range: { from: toInstant(range.fromMs), to: toInstant(range.toMs) },
           is_complete: isWhole && rollups.every(({ different }) => different === 0),
           ledger: partitions,
-          hours: kinds.flatMap((kind, at) =>
-            hours[at].map(({ hour, stored, dropped, dead }) => {
-              return { kind, hour: toInstant(hour * 1000), stored, dropped, dead_letters: dead };
-            }),
-          ),
+          hours: kinds.flatMap((kind, at) => sumUpHours(kind, rowsWithin(hours[at] ?? [], range))),
           rollups,
           reasons: explainIf(!mayReadLedger, { ledger: 'partitions hold the records of all workspaces' }),
         };
@@ -63,18 +60,42 @@ export const completeness: Family = {
   },
 };
 
+const kinds = ['executions', 'tasks'] as const;
+type Kind = (typeof kinds)[number];
+type Whole = Static<typeof CompletenessAnswer>;
+
 const longestDays = 31;
 const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
 
 /** Whole minutes, as the rollups have them; single records are counted, so the range is short. */
 function alignRange({ fromMs, toMs }: TimeRange): { fromMs: number; toMs: number } {
-  if (toMs - fromMs > longestDays * 86_400_000) {
+  if (toMs - fromMs > longestDays * 24 * hourMs) {
     throw new ApiError('too_much_asked', `Records are counted over ${longestDays} days at most.`, { longestDays });
   }
   return { fromMs: Math.floor(fromMs / minuteMs) * minuteMs, toMs: Math.ceil(toMs / minuteMs) * minuteMs };
 }
 
-function describePartition(row: LedgerRow): NonNullable<Static<typeof CompletenessAnswer>['ledger']>[number] {
+const sumOf = <Row>(rows: readonly Row[], numberOf: (row: Row) => number): number =>
+  rows.reduce((sum, row) => sum + numberOf(row), 0);
+
+function sumUpHours(kind: Kind, rows: readonly HourRow[]): Whole['hours'] {
+  const byHour = Map.groupBy(rows, ({ at }) => Math.floor((at * 1000) / hourMs) * hourMs);
+  return [...byHour].map(([atMs, own]) => {
+    const [stored, dropped] = [sumOf(own, (row) => row.stored), sumOf(own, (row) => row.dropped)];
+    return { kind, hour: toInstant(atMs), stored, dropped, dead_letters: sumOf(own, (row) => row.dead) };
+  });
+}
+
+function compareOutcomes(kind: Kind, rows: readonly RecountRow[]): Whole['rollups'] {
+  return outcomes.map((state) => {
+    const own = rows.filter((row) => row.state === state);
+    const [from_rows, from_rollups] = [sumOf(own, (row) => row.rows_say), sumOf(own, (row) => row.rollups_say)];
+    return { kind, state, from_rows, from_rollups, different: from_rollups - from_rows };
+  });
+}
+
+function describePartition(row: LedgerRow): NonNullable<Whole['ledger']>[number] {
   const { stream, partition, chunks, first_offset, last_offset, offsets, stored, dropped, duplicate, dead } = row;
   return {
     topic: stream.slice(0, stream.lastIndexOf('@')),
