@@ -53,30 +53,39 @@ function nextStep(table: string, definitions: Definitions): Step | null {
   return hasMade ? 'set aside' : null;
 }
 
-/** Of these each but the first may be taken by another process at the same time, and then fails for want of the table. */
-async function refine(database: Database, table: string): Promise<void> {
-  for (let failed = 0; ; ) {
-    const definitions = await readDefinitions(database);
-    const step = nextStep(table, definitions);
-    if (step === null) return;
-    try {
+/** Each step but the first may be taken by another process at the same time, and then fails for want of the table. */
+const refine = (database: Database, table: string): Promise<void> =>
+  despiteRaces(async () => {
+    for (;;) {
+      const definitions = await readDefinitions(database);
+      const step = nextStep(table, definitions);
+      if (step === null) return;
       await take(database, table, step, definitions);
+    }
+  });
+
+const raceCodes: ReadonlySet<string> = new Set([
+  '57', // a table of that name is there
+  '60', // no such table
+  '218', // the table was dropped
+  '517', // another table took its place while it was changed
+  '705', // the table has rows
+  '741', // another table has its name by now
+]);
+const mostFailures = 50;
+const retryMs = 100;
+
+/** Does again what fails because another process changes the same tables; it must be such that it may be done twice. */
+export async function despiteRaces(work: () => Promise<void>): Promise<void> {
+  for (let failed = 0; ; ) {
+    try {
+      return await work();
     } catch (error) {
       if (!(error instanceof DatabaseError) || !raceCodes.has(error.code) || ++failed > mostFailures) throw error;
       await sleep(retryMs);
     }
   }
 }
-
-const raceCodes: ReadonlySet<string> = new Set([
-  '57', // a table of that name is there
-  '60', // no such table
-  '218', // the table was dropped
-  '705', // the table has rows
-  '741', // another table has its name by now
-]);
-const mostFailures = 50;
-const retryMs = 100;
 
 async function take(database: Database, table: string, step: Step, definitions: Definitions): Promise<void> {
   const [made, former] = [madeOf(table), formerOf(table)];

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Settings } from '../schemas/settings.ts';
 import { Database, type DatabaseOptions } from './client.ts';
-import { refineGranules } from './granules.ts';
+import { despiteRaces, refineGranules } from './granules.ts';
 
 /** How long each kind of row is kept, in days. */
 export interface Retention {
@@ -147,7 +147,7 @@ export async function migrate(target: DatabaseOptions, options: MigrateOptions):
       }
       report.applied.push(migration.name);
       if (dryRun) continue;
-      for (const statement of migration.statements) await database.command(statement);
+      for (const statement of migration.statements) await despiteRaces(() => database.command(statement));
       await database.command(
         `INSERT INTO schema_migrations (name, checksum) VALUES ('${migration.name}', '${migration.checksum}')`,
       );
@@ -282,6 +282,8 @@ async function adjustTables(database: Database, options: MigrateOptions, dryRun:
   if (dryRun) return statements;
   // Each part remembers when it expires. Unless that is computed again, a longer retention comes too late for every
   // row that is already there. It costs little where TTLs drop whole parts: only the column of the TTL is read.
-  for (const statement of statements) await database.command(statement, { materialize_ttl_after_modify: 1 });
+  for (const statement of statements) {
+    await despiteRaces(() => database.command(statement, { materialize_ttl_after_modify: 1 }));
+  }
   return statements;
 }

@@ -1645,7 +1645,7 @@ CREATE TABLE executions
     `execution_id` String COMMENT 'run of the workflow, chosen by the producer',
     `first_seen_at` SimpleAggregateFunction(min, DateTime64(3, 'UTC')) COMMENT 'least of all event times and starts: its place in lists',
     `last_event_at` SimpleAggregateFunction(max, DateTime64(3, 'UTC')) COMMENT 'greatest event time: retention counts from here',
-    `untold` SimpleAggregateFunction(groupBitAnd, UInt32) COMMENT 'details that none of its own records tells: 1 progress, 2 trigger, 4 context, 8 resources, 16 outcome, 32 payloads',
+    `untold` SimpleAggregateFunction(groupBitAnd, UInt32) COMMENT 'details that none of its own records tells: 1 progress, 2 trigger, 4 context, 8 resources, 16 outcome, 32 payloads, 64 workflow_name, 128 workflow_version, 256 project, 512 execution_number, 1024 trigger_type, 2048 environment, 4096 region, 8192 queued_at, 16384 queue_us, 32768 error_type+error_message, 65536 cost_micros, 131072 cpu_us, 262144 memory_peak_bytes, 524288 cpu_allocated_cores+memory_allocated_bytes, 1048576 storage_bytes, 2097152 network_bytes, 4194304 quota_usage, 8388608 progress_ratio, 16777216 phase+substatus+last_checkpoint, 33554432 health_indicators, 67108864 trigger_source+triggered_by+trigger_time, 134217728 trigger_parameters, 268435456 tags+labels, 536870912 input+output, 1073741824 variables',
     `now` SimpleAggregateFunction(max, Tuple(
         rank UInt64,
         place UInt64,
@@ -6397,7 +6397,7 @@ CREATE TABLE task_attempts
     `attempt` UInt32 COMMENT '1 for the first try, counting up with each retry',
     `first_seen_at` SimpleAggregateFunction(min, DateTime64(3, 'UTC')) COMMENT 'least of all event times and starts: its place in lists',
     `last_event_at` SimpleAggregateFunction(max, DateTime64(3, 'UTC')) COMMENT 'greatest event time: retention counts from here',
-    `untold` SimpleAggregateFunction(groupBitAnd, UInt32) COMMENT 'details that none of its records tells: 8 resources, 16 outcome, 32 payloads, 64 order',
+    `untold` SimpleAggregateFunction(groupBitAnd, UInt32) COMMENT 'details that none of its records tells: 1 workflow_name, 2 workflow_version, 4 project, 8 resources, 16 outcome, 32 payloads, 64 order, 128 task_name, 256 queued_at, 512 queue_us, 1024 error_type+error_message, 2048 cost_micros, 4096 cpu_us, 8192 memory_peak_bytes, 16384 cpu_allocated_cores+memory_allocated_bytes, 32768 storage_bytes, 65536 network_bytes, 131072 cpu_ratio_mean, 262144 io_wait_us, 524288 gc_pause_us, 1048576 concurrency, 2097152 cache_status, 4194304 step_order, 8388608 dependencies, 16777216 dependents, 33554432 ready_at, 67108864 dispatched_at, 134217728 pool, 268435456 queue, 536870912 worker_id, 1073741824 task_type',
     `now` SimpleAggregateFunction(max, Tuple(
         rank UInt64,
         place UInt64,

@@ -1,5 +1,5 @@
 import type { GatheredQuestion } from '../question.ts';
-import { executionDetails, taskDetails } from '../tables/details.ts';
+import { bitsOfColumns, executionDetails, taskDetails } from '../tables/details.ts';
 import { keepMsOf, type RunPlace } from './run-places.ts';
 
 /** Everything that was ever said of one execution and its tasks: the sorting key begins with exactly that. */
@@ -9,9 +9,8 @@ export interface RunAsk {
   limit: number;
 }
 
-/** What tells one record from another; of one that was written again the greatest fold version stands. */
+/** What tells one record of a source from another; of one that was written again the greatest fold version stands. */
 export interface RecordPlace {
-  source: string;
   stream: string;
   partition: number;
   offset: number;
@@ -116,7 +115,7 @@ export interface TaskEventRow extends TaskCourseRow, DetailRow {
 
 /** Names of the columns of raw rows that are asked for; details only where they were told. */
 const courseColumns = [
-  ...['source', 'stream', 'partition', 'offset', 'fold_version', 'execution_id', 'workflow_id', 'attempt', 'state'],
+  ...['stream', 'partition', 'offset', 'fold_version', 'execution_id', 'workflow_id', 'attempt', 'state'],
   ...['event_time', 'queued_at', 'started_at', 'duration_us', 'error_message', 'input', 'output'],
 ];
 const executionCourseColumns = [...courseColumns, 'execution_number', 'variables'];
@@ -159,12 +158,14 @@ const toldDifferently: Record<string, string> = {
 
 /** As a record has them that does not tell them; whose columns may not have been asked for. */
 const noDetailsOfBoth = {
-  ...{ input: '', output: '', error_code: '', error_stack: '', retry_reason: '' },
+  ...{ workflow_name: '', workflow_version: '', project: '', queued_at_ms: null, queue_us: null },
+  ...{ input: '', output: '', error_type: '', error_code: '', error_message: '', error_stack: '', retry_reason: '' },
   ...{ cost_micros: null, cpu_us: null, memory_peak_bytes: null, cpu_allocated_cores: null },
   ...{ memory_allocated_bytes: null, storage_bytes: null, network_bytes: null },
 };
 const noExecutionDetails = {
   ...noDetailsOfBoth,
+  ...{ execution_number: null, trigger_type: '', environment: '', region: '' },
   ...{ progress_ratio: null, phase: '', substatus: '', last_checkpoint: '', health_indicators: [] },
   ...{ trigger_source: '', triggered_by: '', trigger_time_ms: null, trigger_parameters: '', schedule_cron: '' },
   ...{ schedule_timezone: '', trigger_event_type: '', trigger_event_id: '', tenant: '', correlation_id: '' },
@@ -173,6 +174,7 @@ const noExecutionDetails = {
 } satisfies Partial<ExecutionEventRow>;
 const noTaskDetails = {
   ...noDetailsOfBoth,
+  ...{ task_name: '', task_type: '', pool: '', queue: '', worker_id: '' },
   ...{ cpu_ratio_mean: null, io_wait_us: null, gc_pause_us: null, concurrency: null, cache_status: '' },
   ...{ input_truncated: false, output_truncated: false, step_order: null, dependency_ids: [], dependents: [] },
   ...{ ready_at_ms: null, dispatched_at_ms: null },
@@ -187,27 +189,25 @@ export const withTaskDetails = <Row extends TaskCourseRow>(row: Row): Row => ({ 
 interface RawTable {
   name: 'execution_events' | 'task_events';
   untoldOf: (place: RunPlace) => number;
-  bitOf: ReadonlyMap<string, number>;
+  bitsOf: ReadonlyMap<string, number>;
 }
 
-const bitsOf = (details: typeof executionDetails) =>
-  new Map(details.flatMap(({ bit, columns }) => columns.map((column) => [column, bit] as const)));
 const executionTable: RawTable = {
   name: 'execution_events',
   untoldOf: (place) => place.execution_untold,
-  bitOf: bitsOf(executionDetails),
+  bitsOf: bitsOfColumns(executionDetails),
 };
 const taskTable: RawTable = {
   name: 'task_events',
   untoldOf: (place) => place.tasks_untold,
-  bitOf: bitsOf(taskDetails),
+  bitsOf: bitsOfColumns(taskDetails),
 };
 
 /** What any of several executions was told of. */
 function toldColumns(table: RawTable, columns: readonly string[], asks: readonly RunAsk[]): string[] {
   const untold = asks.reduce((all, { place }) => all & table.untoldOf(place), -1);
   return columns
-    .filter((column) => (untold & (table.bitOf.get(column) ?? 0)) === 0)
+    .filter((column) => (untold & (table.bitsOf.get(column) ?? 0)) === 0)
     .map((column) => toldDifferently[column] ?? column);
 }
 

@@ -110,7 +110,7 @@ async function loadRecords<Told extends ExecutionCourseRow, TaskTold extends Tas
 function leaveNewest<Row extends RecordPlace>(rows: readonly Row[]): Row[] {
   const newest = new Map<string, Row>();
   for (const row of rows) {
-    const key = JSON.stringify([row.source, row.stream, row.partition, row.offset]);
+    const key = JSON.stringify([row.stream, row.partition, row.offset]);
     if ((newest.get(key)?.fold_version ?? -1) < row.fold_version) newest.set(key, row);
   }
   return [...newest.values()];
