@@ -20,7 +20,6 @@ export interface RecordPlace {
 /** What is needed to tell how something went, and what it was given and gave. */
 interface CourseRow extends RecordPlace {
   execution_id: string;
-  workflow_id: string;
   attempt: number;
   state: string;
   event_time_ms: number;
@@ -33,6 +32,7 @@ interface CourseRow extends RecordPlace {
 }
 
 export interface ExecutionCourseRow extends CourseRow {
+  workflow_id: string;
   execution_number: number | null;
   variables: string;
 }
@@ -115,10 +115,10 @@ export interface TaskEventRow extends TaskCourseRow, DetailRow {
 
 /** Names of the columns of raw rows that are asked for; details only where they were told. */
 const courseColumns = [
-  ...['stream', 'partition', 'offset', 'fold_version', 'execution_id', 'workflow_id', 'attempt', 'state'],
+  ...['stream', 'partition', 'offset', 'fold_version', 'execution_id', 'attempt', 'state'],
   ...['event_time', 'queued_at', 'started_at', 'duration_us', 'error_message', 'input', 'output'],
 ];
-const executionCourseColumns = [...courseColumns, 'execution_number', 'variables'];
+const executionCourseColumns = [...courseColumns, 'workflow_id', 'execution_number', 'variables'];
 const taskCourseColumns = [
   ...courseColumns,
   ...['task_id', 'task_name', 'task_type', 'map_index', 'step_order', 'ready_at', 'dispatched_at'],

@@ -103,7 +103,7 @@ async function loadRecords<Told extends ExecutionCourseRow, TaskTold extends Tas
     throw new ApiError('not_found', 'The records of the execution are no longer kept.');
   }
   const events = leaveNewest(told).map(withExecutionDetails);
-  return describeRun(id, place.source, events, recordTasks(leaveNewest(tasksTold).map(withTaskDetails)));
+  return describeRun(id, place, events, recordTasks(leaveNewest(tasksTold).map(withTaskDetails)));
 }
 
 /** Of a record that was written again the newest row, as merging will leave it. */
@@ -118,7 +118,7 @@ function leaveNewest<Row extends RecordPlace>(rows: readonly Row[]): Row[] {
 
 function describeRun<Told extends ExecutionCourseRow, TaskTold extends TaskCourseRow>(
   id: string,
-  source: string,
+  { source, workflow_id }: RunPlace,
   unordered: readonly Told[],
   tasks: RecordedTask<TaskTold>[],
 ): RecordedRun<Told, TaskTold> {
@@ -142,7 +142,7 @@ function describeRun<Told extends ExecutionCourseRow, TaskTold extends TaskCours
     events,
     latest,
     state: latest?.state ?? 'running',
-    workflowId: latest?.workflow_id ?? tasks[0]?.counted.report.workflow_id ?? '',
+    workflowId: latest?.workflow_id ?? workflow_id,
     attempt,
     startedMs,
     endedMs,
