@@ -1,3 +1,4 @@
+import { endStates } from '../../schemas/events.ts';
 import { aMoment, type KeepMs } from '../kept-answers.ts';
 import type { Question } from '../question.ts';
 
@@ -112,9 +113,9 @@ export interface RecountRow extends CountRow {
   rollups_say: number;
 }
 
-export const outcomes = ['cancelled', 'completed', 'failed', 'partial', 'timeout'] as const;
-const ends = [...outcomes, 'skipped'];
-const quoted = (words: readonly string[]): string => words.map((word) => `'${word}'`).join(', ');
+/** What rollups count; who was skipped ended too, but came to nothing. */
+export const outcomes = endStates.filter((state) => state !== 'skipped').toSorted();
+const ends = endStates.map((state) => `'${state}'`).join(', ');
 
 /**
  * What decides which end is the latest, and at last which one it is, as one number: the greatest of numbers is found in half the time
@@ -122,7 +123,7 @@ const quoted = (words: readonly string[]): string => words.map((word) => `'${wor
  */
 const packed = `bitOr(
       bitOr(bitShiftLeft(toUInt128(least(e.attempt, 16777215)), 104), bitShiftLeft(toUInt128(toUnixTimestamp64Milli(e.event_time)), 60)),
-      bitOr(bitShiftLeft(toUInt128(e.partition % 65536), 44), bitShiftLeft(toUInt128(e.offset), 3) + indexOf([${quoted(ends)}], e.state)))`;
+      bitOr(bitShiftLeft(toUInt128(e.partition % 65536), 44), bitShiftLeft(toUInt128(e.offset), 3) + indexOf([${ends}], e.state)))`;
 
 /**
  * Things that ended in a range, counted anew from single records by their latest end, beside what the minutes say. A
@@ -133,12 +134,12 @@ export const recountQuestion: Question<CountAsk, RecountRow> = {
   keepMs: recountKeepMs,
   sql: (ask) => `SELECT ${placeOfMinute} AS at, end AS state, sum(counted) AS rows_say, sum(rolled) AS rollups_say
 FROM (
-  SELECT toStartOfMinute(fromUnixTimestamp64Milli(toInt64(ms), 'UTC')) AS minute, [${quoted(ends)}][code] AS end,
+  SELECT toStartOfMinute(fromUnixTimestamp64Milli(toInt64(ms), 'UTC')) AS minute, [${ends}][code] AS end,
     count() AS counted, 0 AS rolled
   FROM (
     SELECT max(${packed}) AS latest, bitAnd(bitShiftRight(latest, 60), ${2 ** 44 - 1}) AS ms, toUInt8(bitAnd(latest, 7)) AS code
     FROM ${rawTables[ask.kind]} AS e FINAL
-    WHERE e.workspace = {workspace: String} AND e.event_time >= ${millis('fromMs')} AND e.state IN (${quoted(ends)})
+    WHERE e.workspace = {workspace: String} AND e.event_time >= ${millis('fromMs')} AND e.state IN (${ends})
     GROUP BY e.source, e.execution_id${ask.kind === 'tasks' ? ', e.task_id, e.map_index' : ''}
   ) GROUP BY minute, code
   UNION ALL

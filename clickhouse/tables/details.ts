@@ -6,8 +6,8 @@ import { executionEventsTable, taskEventsTable } from './runs.ts';
 /**
  * Columns of raw rows that many records leave empty, in groups with a bit each: `untold` of an execution or an attempt has those that
  * none of its records fills. Each column of each day takes as long to plan and to open as what stands in all of it, so that whoever
- * looks at an execution asks for those alone that were told. Rows of earlier releases have the bits of `few` alone: a
- * column is not asked for where any of its bits says that it was not told. A group may get more columns only with a bit that is new.
+ * looks at an execution asks for those alone that were told. Rows of earlier releases have the bits of the larger groups alone, so a
+ * column is left out where any of its bits says that it was not told. A group may get more columns only with a bit that is new.
  */
 interface Detail {
   bit: number;

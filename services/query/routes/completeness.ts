@@ -36,8 +36,9 @@ export const completeness: Family = {
         },
       },
       async ({ query, reader, caller }) => {
-        const range = alignRange(parseRange(query, '24h', nowMs()));
-        const ask = countAskOf(range, nowMs());
+        const askedMs = nowMs();
+        const range = alignRange(parseRange(query, '24h', askedMs));
+        const ask = countAskOf(range, askedMs);
         const mayReadLedger = runsEverything(caller);
         const [ledger, hours, recounts] = await Promise.all([
           mayReadLedger ? reader.ask(ledgerQuestion, { streams: Object.values(streams) }) : null,
