@@ -15,6 +15,9 @@ const thisHourMs = Math.floor(nowMs / hourMs) * hourMs;
 const firstHourMs = thisHourMs - 5 * hourMs;
 const cutMs = firstHourMs + 17 * minuteMs;
 
+/** When records came that have to be refused: on both sides of the minute, and an hour later. */
+const refusedMs = [cutMs - 1, cutMs, cutMs + hourMs];
+
 const outcomes = ['cancelled', 'completed', 'failed', 'partial', 'timeout'] as const;
 type Kind = 'executions' | 'tasks';
 type Told = ExecutionRecord | TaskRecord;
@@ -93,6 +96,11 @@ beforeAll(async () => {
   for (const kind of ['executions', 'tasks'] as const) {
     await telemetry.send(kind, toMessages(records.filter((record) => kindOf(record) === kind)));
   }
+  const refused = { key: '', value: JSON.stringify({ workspace: 'default', workflow_id: 'without-a-time' }) };
+  await telemetry.send(
+    'executions',
+    refusedMs.map((timestampMs) => ({ ...refused, timestampMs })),
+  );
   await telemetry.startReady();
   await stand.startService();
   await telemetry.waitStored(60_000);
@@ -119,6 +127,8 @@ describe('what ended is counted from rows and from rollups', () => {
       const stored = hours.filter((one) => one.kind === kind).map(({ hour, stored }) => [hour, stored] as const);
       expect(new Map(stored), kind).toEqual(countHours(kind, rangeMs));
     }
+    const refused = refusedMs.filter((ms) => ms >= rangeMs.fromMs && ms < rangeMs.toMs).length;
+    expect(hours.reduce((sum, { dead_letters }) => sum + dead_letters, 0)).toBe(refused);
     expect(is_complete).toBe(true);
   });
 
