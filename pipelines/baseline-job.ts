@@ -1,10 +1,11 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomInt } from 'node:crypto';
 import { setImmediate as breathe } from 'node:timers/promises';
 import type { Database } from '../clickhouse/client.ts';
 import {
   type BaselineFrontier,
   type BaselineSample,
   countHourRows,
+  countPublished,
   publishBaselines,
   readBaselineFrontier,
   readBaselineSamples,
@@ -33,7 +34,7 @@ export interface BaselineLimits {
   latenessSeconds: number;
   /** History that is made up for; what lies before has no baselines. */
   backfillSeconds: number;
-  /** Hours that one question reads, so that memory does not depend on how many workflows there are. */
+  /** Hours that one question reads, so that memory does not depend on how many workflows there are; what jobs share the work by. */
   sliceRows: number;
 }
 
@@ -48,7 +49,7 @@ export const baselineJobDefaults: BaselineLimits = {
   recentSeconds: 7 * daySeconds,
   latenessSeconds: 120,
   backfillSeconds: 14 * daySeconds,
-  sliceRows: 20_000,
+  sliceRows: 10_000,
 };
 
 /** Named points between the steps, where a test may let the process die. */
@@ -89,7 +90,8 @@ export function planGenerations(frontier: BaselineFrontier, limits: BaselineLimi
  * Publishes what was usual, generation after generation: every six hours, from the four weeks before, as soon as these
  * hours are final. Estimates depend on the stored hours alone, so whoever computes a generation again, after a crash or
  * at the same time, finds the same. Where late telemetry has changed an hour since, what is published stays: rows that
- * are there are left alone, and of two that were written at once the first one counts.
+ * are there are left alone, and of two that were written at once the first one counts. Every pipeline has such a job and all find
+ * the same to be due at the same time: each begins somewhere else, and leaves out what is there already.
  *
  * The mark of a generation is written behind its rows, so dying anywhere leaves work to be done again.
  */
@@ -149,17 +151,16 @@ export class BaselineJob {
     };
     const validFromSeconds = endSeconds + leadSeconds;
     const parts = Math.max(1, Math.ceil((await countHourRows(database, kind, range)) / sliceRows));
-    let published = 0;
-    for (let part = 0; part < parts; part++) {
-      const slice = { ...range, part, parts };
+    const first = randomInt(parts);
+    for (let done = 0; done < parts; done++) {
+      const slice = { ...range, validFromSeconds, part: (first + done) % parts, parts };
       const samples = await readBaselineSamples(database, kind, slice);
       this.#reach('read');
       const rows = await estimateAll(samples, range, validFromSeconds);
-      const known = new Set((await readPublished(database, kind, validFromSeconds, slice)).map(rowKey));
+      const known = new Set((await readPublished(database, kind, slice)).map(rowKey));
       const missing = rows.filter((row) => !known.has(rowKey(row)));
       await publishBaselines(database, missing);
       metrics.published.inc({ kind: kind.kind }, missing.length);
-      published += known.size + missing.length;
       this.#reach('rows');
     }
     await storeGeneration(database, {
@@ -168,7 +169,7 @@ export class BaselineJob {
       methodVersion: baselineMethodVersion,
       windowsFromMs: range.fromSeconds * 1000,
       windowsThroughMs: endSeconds * 1000,
-      baselines: published,
+      baselines: await countPublished(database, kind, validFromSeconds),
     });
     this.#reach('generation');
   }

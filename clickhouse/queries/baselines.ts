@@ -55,6 +55,8 @@ export async function readBaselineFrontier(
 
 /** Hours that one question looks at: those of some of the workflows, told by a hash. */
 export interface BaselineSlice {
+  /** Of the generation that they are for. */
+  validFromSeconds: number;
   fromSeconds: number;
   throughSeconds: number;
   /** Hours from here on judge whether what recurred before does so still. */
@@ -66,6 +68,9 @@ export interface BaselineSlice {
 const sliceFilter = 'cityHash64(workspace, workflow_id) % {parts: UInt32} = {part: UInt32}';
 const rangeFilter =
   'window_start >= fromUnixTimestamp({from: UInt32}) AND window_start < fromUnixTimestamp({through: UInt32})';
+
+const generationFilter = (kind: BaselineKind['kind']) =>
+  `valid_from = fromUnixTimestamp({validFrom: UInt32}) AND task_id ${kind === 'tasks' ? '!=' : '='} ''`;
 
 export async function countHourRows(
   database: Database,
@@ -91,7 +96,10 @@ export interface BaselineSample extends BaselineKey {
   windows: [startSeconds: number, finished: number, failures: number][];
 }
 
-/** All samples of the slice, ordered by workflow and task, then version: the same rows give the same text. */
+/**
+ * All samples of the slice, ordered by workflow and task, then version: the same rows give the same text. Without workflows that the
+ * generation has rows of: those of a slice are inserted at once, so no workflow is there in part.
+ */
 export async function readBaselineSamples(
   database: Database,
   { kind, source }: BaselineKind,
@@ -111,6 +119,7 @@ export async function readBaselineSamples(
          sum(failed) + sum(timeout) AS failures
        FROM ${source} FINAL
        WHERE ${rangeFilter} AND ${sliceFilter}
+         AND (workspace, workflow_id) NOT IN (SELECT workspace, workflow_id FROM baselines WHERE ${generationFilter(kind)})
        GROUP BY workspace, source, workflow_id, workflow_version, taskId, window_start)
      GROUP BY workspace, source, workflow_id, workflow_version, taskId, slot, isRecent
      ORDER BY workspace, source, workflow_id, taskId, workflow_version, slot, isRecent`,
@@ -120,6 +129,7 @@ export async function readBaselineSamples(
       recent: slice.recentSeconds,
       part: slice.part,
       parts: slice.parts,
+      validFrom: slice.validFromSeconds,
     },
     boundedWork,
   );
@@ -131,14 +141,26 @@ const keyColumns = `workspace, source, workflow_id AS workflowId, workflow_versi
 export async function readPublished(
   database: Database,
   { kind }: BaselineKind,
-  validFromSeconds: number,
-  { part, parts }: Pick<BaselineSlice, 'part' | 'parts'>,
+  { validFromSeconds, part, parts }: Pick<BaselineSlice, 'validFromSeconds' | 'part' | 'parts'>,
 ): Promise<(BaselineKey & { measure: BaselineMeasure })[]> {
   return await database.rows(
     `SELECT ${keyColumns} FROM baselines
-     WHERE valid_from = fromUnixTimestamp({validFrom: UInt32}) AND ${sliceFilter} AND ${kind === 'tasks' ? "task_id != ''" : "task_id = ''"}`,
+     WHERE ${generationFilter(kind)} AND ${sliceFilter}`,
     { validFrom: validFromSeconds, part, parts },
   );
+}
+
+export async function countPublished(
+  database: Database,
+  { kind }: BaselineKind,
+  validFromSeconds: number,
+): Promise<number> {
+  const [counted] = await database.rows<{ n: number }>(
+    `SELECT toFloat64(uniqExact(workspace, source, workflow_id, workflow_version, task_id, measure)) AS n
+     FROM baselines WHERE ${generationFilter(kind)}`,
+    { validFrom: validFromSeconds },
+  );
+  return counted?.n ?? 0;
 }
 
 export async function publishBaselines(database: Database, baselines: readonly BaselineRow[]): Promise<void> {

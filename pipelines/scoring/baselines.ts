@@ -1,7 +1,7 @@
 import type { BaselineEstimate, BaselineMeasure } from '../../clickhouse/tables/baselines.ts';
 import { bucketValue } from '../histogram.ts';
-import { findSeason, removeSeason, type SeasonLimits, type SlotValues, seasonAt, seasonDefaults } from './season.ts';
-import { type Weighted, weightedMedian, weightedQuantiles, weightedSpread } from './weighted.ts';
+import { HourlyValues, type SeasonLimits, type SlotValues, seasonAt, seasonDefaults } from './season.ts';
+import { type Weighted, WeightedColumns } from './weighted.ts';
 
 /**
  * What is usual, estimated from hours of a rollup. Medians and the deviation from them, because the very runs that are to be
@@ -48,7 +48,27 @@ const leastMs = 0.001;
 export const slotOf = (seconds: number): number =>
   Math.floor(((seconds - mondaySeconds + weekSeconds) % weekSeconds) / hourSeconds);
 
-const logMs = (bucket: string): number => Math.log(Math.max(leastMs, bucketValue(Number(bucket)) / 1000));
+/** By bucket: there are some thousands of them, and hours tell of the same ones again and again. */
+const logsOfBuckets = new Map<string, number>();
+
+function logMs(bucket: string): number {
+  const known = logsOfBuckets.get(bucket);
+  if (known !== undefined) return known;
+  const log = Math.log(Math.max(leastMs, bucketValue(Number(bucket)) / 1000));
+  logsOfBuckets.set(bucket, log);
+  return log;
+}
+
+function logsOf(histogram: Readonly<Record<string, number>>): WeightedColumns {
+  const buckets = Object.keys(histogram);
+  const logs = WeightedColumns.withRoomFor(buckets.length);
+  for (let at = 0; at < buckets.length; at++) {
+    const bucket = buckets[at] as string;
+    logs.values[at] = logMs(bucket);
+    logs.weights[at] = histogram[bucket] as number;
+  }
+  return logs;
+}
 
 /** Every baseline that these samples are enough for. */
 export function estimateBaselines(
@@ -74,10 +94,10 @@ function estimateDurations(
   take: (sample: HourSample) => HourSample['durations'],
 ): BaselineEstimate | null {
   const slots = samples.map((sample): SlotValues => {
-    const values = Object.entries(take(sample)).map(([bucket, n]): Weighted => [logMs(bucket), n]);
+    const values = logsOf(take(sample));
     return { slot: sample.slot, isRecent: sample.isRecent, starts: sample.windows.map(([start]) => start), values };
   });
-  const n = slots.reduce((sum, { values }) => sum + values.reduce((some, [, weight]) => some + weight, 0), 0);
+  const n = slots.reduce((sum, { values }) => sum + values.total, 0);
   if (n < baselineDefaults.leastRuns) return null;
   const windows = countWindows(samples.filter((sample) => Object.keys(take(sample)).length > 0));
   return { n, windows, ...describe(slots, Math.exp) };
@@ -89,15 +109,15 @@ function describe(
   toPlain: (value: number) => number,
   limits: SeasonLimits = seasonDefaults,
 ) {
-  const season = findSeason(slots, limits);
-  const residuals = removeSeason(slots, season);
-  const center = weightedMedian(residuals);
-  const plain = slots.flatMap(({ values }) => values);
-  return { center, spread: weightedSpread(residuals, center), ...quantilesOf(plain, toPlain), season };
+  const hours = HourlyValues.of(slots);
+  const season = hours.findSeason(limits);
+  const residuals = hours.residuals(season);
+  const center = residuals.median();
+  return { center, spread: residuals.spreadFrom(center), ...quantilesOf(hours.pool(), toPlain), season };
 }
 
-function quantilesOf(values: readonly Weighted[], toPlain: (value: number) => number) {
-  const found = weightedQuantiles(values, [0.05, 0.25, 0.5, 0.75, 0.95]).map(toPlain);
+function quantilesOf(values: WeightedColumns, toPlain: (value: number) => number) {
+  const found = [0.05, 0.25, 0.5, 0.75, 0.95].map((share) => toPlain(values.quantile(share)));
   const [p05, p25, p50, p75, p95] = found as [number, number, number, number, number];
   return { p05, p25, p50, p75, p95 };
 }
@@ -111,7 +131,7 @@ function estimateThroughput(samples: readonly HourSample[], range: HourRange): B
   if (!(n >= baselineDefaults.leastHours)) return null;
   const slots = Array.from({ length: n }, (_, index): SlotValues => {
     const start = first + index * hourSeconds;
-    const values: Weighted[] = [[finished.get(start) ?? 0, 1]];
+    const values = WeightedColumns.of([[finished.get(start) ?? 0, 1]]);
     return { slot: slotOf(start), isRecent: start >= range.recentSeconds, starts: [start], values };
   });
   // An hour is one value here, however many runs it had.
@@ -136,7 +156,14 @@ function estimateFailures(samples: readonly HourSample[]): BaselineEstimate | nu
   const dispersion = freedom === 0 ? 0 : telling.reduce((sum, some) => sum + some, 0) / freedom;
   const spread = Math.min(mostDispersion, Math.max(leastDispersion, dispersion));
   const ratios = hours.map((hour): Weighted => [hour.failures / hour.finished, 1]);
-  return { n, windows: hours.length, center, spread, ...quantilesOf(ratios, (value) => value), season: [] };
+  return {
+    n,
+    windows: hours.length,
+    center,
+    spread,
+    ...quantilesOf(WeightedColumns.of(ratios), (value) => value),
+    season: [],
+  };
 }
 
 /** Versions share hours of the calendar. */

@@ -1,29 +1,66 @@
 /** A value and how often it was seen. */
 export type Weighted = readonly [value: number, weight: number];
 
-/** The same as two columns, which are shifted and divided without an object for each value. */
-class Columns {
-  readonly #values: Float64Array;
-  readonly #weights: Float64Array;
-  readonly #total: number;
+/** The same of many values as two columns, which are joined, shifted and divided without an object for each value. */
+export class WeightedColumns {
+  readonly values: Float64Array;
+  readonly weights: Float64Array;
+  #total: number | undefined;
 
-  constructor(values: readonly Weighted[]) {
-    this.#values = new Float64Array(values.length);
-    this.#weights = new Float64Array(values.length);
-    let total = 0;
-    for (let at = 0; at < values.length; at++) {
-      const [value, weight] = values[at] as Weighted;
-      this.#values[at] = value;
-      this.#weights[at] = weight;
-      total += weight;
-    }
-    this.#total = total;
+  constructor(values: Float64Array, weights: Float64Array) {
+    this.values = values;
+    this.weights = weights;
   }
 
-  /** By nearest rank. Values are put in order only as far as it takes to find this one, which is several times faster than sorting. */
+  static of(pairs: readonly Weighted[]): WeightedColumns {
+    const columns = WeightedColumns.withRoomFor(pairs.length);
+    for (let at = 0; at < pairs.length; at++) {
+      const [value, weight] = pairs[at] as Weighted;
+      columns.values[at] = value;
+      columns.weights[at] = weight;
+    }
+    return columns;
+  }
+
+  static withRoomFor(length: number): WeightedColumns {
+    return new WeightedColumns(new Float64Array(length), new Float64Array(length));
+  }
+
+  /** All of some, in their order; what is given is left as it is. */
+  static join(some: readonly WeightedColumns[]): WeightedColumns {
+    const joined = WeightedColumns.withRoomFor(some.reduce((sum, { values }) => sum + values.length, 0));
+    let at = 0;
+    for (const { values, weights } of some) {
+      joined.values.set(values, at);
+      joined.weights.set(weights, at);
+      at += values.length;
+    }
+    return joined;
+  }
+
+  /** How much all values weigh. */
+  get total(): number {
+    this.#total ??= this.weights.reduce((sum, weight) => sum + weight, 0);
+    return this.#total;
+  }
+
+  /** The weights are copied too, because each puts them in its own order. */
+  map(change: (value: number) => number): WeightedColumns {
+    return new WeightedColumns(this.values.map(change), this.weights.slice());
+  }
+
+  /** Median absolute deviation from a centre. */
+  spreadFrom(center: number): number {
+    return this.map((value) => Math.abs(value - center)).median();
+  }
+
+  /**
+   * By nearest rank; there has to be some weight. Values are put in order only as far as it takes to find this one, which is several
+   * times faster than sorting: their order is another one afterwards.
+   */
   quantile(share: number): number {
-    const values = this.#values;
-    const rank = Math.max(1, Math.ceil(share * this.#total));
+    const { values } = this;
+    const rank = Math.max(1, Math.ceil(share * this.total));
     let low = 0;
     let high = values.length - 1;
     let before = 0;
@@ -39,10 +76,13 @@ class Columns {
     }
   }
 
+  median(): number {
+    return this.quantile(0.5);
+  }
+
   /** Puts what is less than the pivot before what equals it and that before the rest; says what the first two weigh. */
   #divide(low: number, high: number, pivot: number) {
-    const values = this.#values;
-    const weights = this.#weights;
+    const { values, weights } = this;
     let firstSame = low;
     let lastSame = high;
     let less = 0;
@@ -63,8 +103,7 @@ class Columns {
   }
 
   #swap(left: number, right: number): void {
-    const values = this.#values;
-    const weights = this.#weights;
+    const { values, weights } = this;
     const [value, weight] = [values[left], weights[left]];
     values[left] = values[right];
     weights[left] = weights[right];
@@ -74,18 +113,3 @@ class Columns {
 }
 
 const middleOf = (a: number, b: number, c: number): number => Math.max(Math.min(a, b), Math.min(Math.max(a, b), c));
-
-/** Values at several shares of all weight, by nearest rank; there has to be some weight. */
-export function weightedQuantiles(values: readonly Weighted[], shares: readonly number[]): number[] {
-  const columns = new Columns(values);
-  return shares.map((share) => columns.quantile(share));
-}
-
-export function weightedMedian(values: readonly Weighted[]): number {
-  return weightedQuantiles(values, [0.5])[0] as number;
-}
-
-/** Median absolute deviation from a centre. */
-export function weightedSpread(values: readonly Weighted[], center: number): number {
-  return weightedMedian(values.map(([value, weight]) => [Math.abs(value - center), weight]));
-}

@@ -1,5 +1,5 @@
-import { findSeason, type SlotValues, seasonAt } from '../../pipelines/scoring/season.ts';
-import type { Weighted } from '../../pipelines/scoring/weighted.ts';
+import { HourlyValues, type SlotValues, seasonAt } from '../../pipelines/scoring/season.ts';
+import { type Weighted, WeightedColumns } from '../../pipelines/scoring/weighted.ts';
 import { FailureRate } from '../../services/alerts/detectors/failure-rate.ts';
 import { Level } from '../../services/alerts/detectors/level.ts';
 import { RecordExcess } from '../../services/alerts/detectors/record-excess.ts';
@@ -81,9 +81,14 @@ function createSeason(): (logs: readonly number[], endMs: number) => number {
     if (day !== seasonDay) {
       const slots = [...hours].map(([hour, values]): SlotValues => {
         const slot = slotOfWeek(hour * 3_600_000);
-        return { slot, isRecent: hour * 3_600_000 >= atMs - recentMs, starts: [hour], values };
+        return {
+          slot,
+          isRecent: hour * 3_600_000 >= atMs - recentMs,
+          starts: [hour],
+          values: WeightedColumns.of(values),
+        };
       });
-      [season, seasonDay] = [findSeason(slots), day];
+      [season, seasonDay] = [HourlyValues.of(slots).findSeason(), day];
     }
     const hour = Math.floor(atMs / 3_600_000);
     hours.set(hour, [...(hours.get(hour) ?? []), ...logs.map((log): Weighted => [log, 1])]);

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { estimateBaselines, type HourSample } from '../../pipelines/scoring/baselines.ts';
-import { type Weighted, weightedMedian } from '../../pipelines/scoring/weighted.ts';
+import { HourlyValues } from '../../pipelines/scoring/season.ts';
+import { type Weighted, WeightedColumns } from '../../pipelines/scoring/weighted.ts';
 import { createRandom } from '../../services/simulator/random.ts';
 import { finishBench, round } from './report.ts';
 
@@ -39,11 +40,16 @@ const estimated = timeOf(() => {
   if (found !== 4 * tasks) throw new Error(`expected ${4 * tasks} baselines, found ${found}`);
 });
 const lists = fleet.map((samples) =>
-  samples.flatMap(({ durations }) => Object.entries(durations).map(([bucket, n]): Weighted => [Number(bucket), n])),
+  samples.map(({ slot, isRecent, durations }) => {
+    const values = Object.entries(durations).map(([bucket, n]): Weighted => [Number(bucket), n]);
+    return { slot, isRecent, starts: [], values: WeightedColumns.of(values) };
+  }),
 );
-const median = timeOf(() => lists.map(weightedMedian));
+type Hours = (typeof lists)[number];
+const medianOf = (hours: Hours): number => HourlyValues.of(hours).pool().median();
+const median = timeOf(() => lists.map(medianOf));
 const sorted = timeOf(() => lists.map(medianBySorting));
-if (lists.some((list) => weightedMedian(list) !== medianBySorting(list))) throw new Error('the medians differ');
+if (lists.some((list) => medianOf(list) !== medianBySorting(list))) throw new Error('the medians differ');
 finishBench(
   'baselines',
   [
@@ -65,8 +71,11 @@ function timeOf(work: () => unknown): number {
   return performance.now() - startedMs;
 }
 
-function medianBySorting(values: readonly Weighted[]): number {
-  const inOrder = values.toSorted(([left], [right]) => left - right);
+function medianBySorting(hours: Hours): number {
+  const pairs = hours.flatMap(({ values: { values, weights } }) =>
+    Array.from(values, (value, at): Weighted => [value, weights[at] as number]),
+  );
+  const inOrder = pairs.toSorted(([left], [right]) => left - right);
   const half = inOrder.reduce((sum, [, weight]) => sum + weight, 0) / 2;
   let reached = 0;
   for (const [value, weight] of inOrder) {

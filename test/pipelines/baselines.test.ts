@@ -1,7 +1,8 @@
 import path from 'node:path';
 import { Registry } from 'prom-client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { BaselineKey } from '../../clickhouse/tables/baselines.ts';
+import { readBaselineSamples } from '../../clickhouse/queries/baselines.ts';
+import type { BaselineKey, BaselineKind } from '../../clickhouse/tables/baselines.ts';
 import {
   BaselineJob,
   type BaselineLimits,
@@ -121,6 +122,8 @@ function expectSame(rows: string, expected: string): void {
 
 const nearestRank = (values: readonly number[], share: number) =>
   values.toSorted((left, right) => left - right)[Math.max(1, Math.ceil(share * values.length)) - 1] as number;
+
+const ofExecutions: BaselineKind = { kind: 'executions', source: 'execution_hours' };
 
 const key: BaselineKey = {
   workspace: 'some workspace',
@@ -287,6 +290,15 @@ describe('baselines', async () => {
     const { values } = await metrics.published.get();
     expect(values.map(({ value }) => value)).toEqual([0, 0]);
     expect(await marks()).toBe(before);
+    const throughSeconds = startMs / 1000 + days * 86_400 - periodMs / 1000;
+    const readFor = async (validFromSeconds: number) => {
+      const hours = { fromSeconds: startMs / 1000, throughSeconds, recentSeconds: throughSeconds, part: 0, parts: 1 };
+      const samples = await readBaselineSamples(rollups.database, ofExecutions, { ...hours, validFromSeconds });
+      return new Set(samples.map(({ workflowId }) => workflowId));
+    };
+    const validFromSeconds = throughSeconds + leadMs / 1000;
+    expect(await readFor(validFromSeconds + 1)).toEqual(new Set(['etl', 'other']));
+    expect(await readFor(validFromSeconds)).toEqual(new Set());
   });
 
   it('are published by the command too', async () => {

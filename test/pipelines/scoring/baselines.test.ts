@@ -8,8 +8,8 @@ import {
   type HourSample,
   slotOf,
 } from '../../../pipelines/scoring/baselines.ts';
-import { findSeason } from '../../../pipelines/scoring/season.ts';
-import { weightedMedian, weightedQuantiles, weightedSpread } from '../../../pipelines/scoring/weighted.ts';
+import { HourlyValues } from '../../../pipelines/scoring/season.ts';
+import { WeightedColumns } from '../../../pipelines/scoring/weighted.ts';
 import { createRandom, type Random } from '../../../services/simulator/random.ts';
 
 const hourSeconds = 3600;
@@ -64,12 +64,15 @@ describe('a weighted quantile', () => {
       );
       const plain = values.flatMap(([value, weight]) => Array.from({ length: weight }, () => value));
       const shares = [0.001, 0.05, 0.25, 0.5, 0.75, 0.95, 1];
-      expect(weightedQuantiles(values, shares), `seed ${seed}`).toEqual(
-        shares.map((share) => nearestRank(plain, share)),
-      );
-      const center = weightedMedian(values);
+      const columns = WeightedColumns.of(values);
+      const found = shares.map((share) => columns.quantile(share));
+      expect(found, `seed ${seed}`).toEqual(shares.map((share) => nearestRank(plain, share)));
+      const center = columns.median();
       const deviations = plain.map((value) => Math.abs(value - center));
-      expect(weightedSpread(values, center), `seed ${seed}`).toBe(nearestRank(deviations, 0.5));
+      expect(columns.spreadFrom(center), `seed ${seed}`).toBe(nearestRank(deviations, 0.5));
+      // Finding them leaves all that was there, whatever is looked for next.
+      expect(columns.median(), `seed ${seed}`).toBe(nearestRank(plain, 0.5));
+      expect(columns.total).toBe(plain.length);
     }
   });
 });
@@ -202,7 +205,7 @@ describe('a season', () => {
     const since = (seconds: number) => runs.filter(({ startSeconds }) => startSeconds >= seconds);
     expect(estimate(since(range.recentSeconds), 'duration')?.season).toEqual([]);
     expect(estimate(since(range.recentSeconds - 2 * 24 * hourSeconds), 'duration')?.season).toEqual([]);
-    expect(findSeason([])).toEqual([]);
+    expect(HourlyValues.of([]).findSeason()).toEqual([]);
   });
 
   it('that has ended is not believed', () => {
