@@ -34,11 +34,13 @@ export interface ListedExecution extends Record<string, unknown> {
   first_seen_at: string;
   last_event_at: string;
   last_ended_at: string | null;
+  /** Bits of the details that none of its records tells. */
+  untold: number;
 }
 
 const plainColumns = [
   ...['source', 'execution_id', 'workflow_name', 'project', 'execution_number'],
-  ...['trigger_type', 'trigger_source', 'triggered_by', 'first_seen_at', 'last_event_at'],
+  ...['trigger_type', 'trigger_source', 'triggered_by', 'first_seen_at', 'last_event_at', 'untold'],
 ] as const;
 const tupleColumns = ['now', 'workflow', 'last_end'] as const;
 /** As text, because they have more digits than a number of JSON keeps. */
@@ -52,6 +54,9 @@ const standingColumns = [
   ...['now', 'last_end'].map((tuple) => `toString(tupleElement(${tuple}, 'rank')) AS ${tuple}_rank`),
 ].join(', ');
 
+/** Of most columns the greatest is what all rows come to. */
+const mergedBy: Readonly<Record<string, string>> = { first_seen_at: 'min', untold: 'groupBitAnd' };
+
 /**
  * Executions put together from their rows by their names, where a condition has chosen some. FINAL would give the same, but
  * reads whatever stands beside them in any part, which for a few names takes four times as long; so `final` has to be off.
@@ -59,7 +64,7 @@ const standingColumns = [
 export const mergedExecutions = (columns: readonly (string | Narrowed)[], where: string): string => {
   const merged = columns.map((column) => {
     const { name, told } = typeof column === 'string' ? { name: column, told: `e.${column}` } : column;
-    return `${name === 'first_seen_at' ? 'min' : 'max'}(${told}) AS ${name}`;
+    return `${mergedBy[name] ?? 'max'}(${told}) AS ${name}`;
   });
   return `(SELECT source, execution_id, ${merged.join(', ')} FROM executions AS e ${where} GROUP BY source, execution_id)`;
 };
@@ -172,6 +177,7 @@ export function describeListed(row: StandingRow): ListedExecution {
     first_seen_at: row.first_seen_at,
     last_event_at: row.last_event_at,
     last_ended_at: toText(ended?.ms ?? null),
+    untold: row.untold,
   };
 }
 

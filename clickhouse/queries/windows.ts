@@ -236,9 +236,9 @@ export const namedWindowsQuestion: GatheredQuestion<WindowsAsk, NamedSums> = {
     JSON.stringify(task_id === undefined ? [workflow_id] : [workflow_id, task_id]),
 };
 
-/** For a size beside something else, which need not be of this second. */
-export const windowSizesQuestion: Question<WindowsAsk, WindowSums> = {
-  ...windowsQuestion,
+/** Of one workflow or task too, for a size beside something else, which need not be of this second. */
+export const windowSizesQuestion: GatheredQuestion<WindowsAsk, NamedSums> = {
+  ...namedWindowsQuestion,
   name: 'window_sizes',
   keepMs: 5_000,
 };

@@ -1,6 +1,7 @@
 import { latestInstantMs } from '../../schemas/events.ts';
 import { aMoment } from '../kept-answers.ts';
 import type { Question, RowReader, WorkspaceReader } from '../question.ts';
+import { bitsOfColumns, executionDetails } from '../tables/details.ts';
 import type { ListedExecution } from './listed-executions.ts';
 
 /** Executions of one workflow: how many there are, which come after many others, and what they were given and gave. */
@@ -87,12 +88,20 @@ const payloadsSql = `SELECT execution_id, told.1 AS input, told.2 AS variables, 
 /** Characters of what was given and what came of it, for all who look at pages of executions; longer ones are read anew. */
 const mostKeptText = 2_000;
 
-/** What executions of a page were given and gave. With the next event of one it is asked for again. */
+const detailBits = bitsOfColumns(executionDetails);
+const payloadBits = ['input', 'output', 'variables'].map((column) => detailBits.get(column) ?? 0);
+const tellsPayload = ({ untold }: ListedExecution): boolean => payloadBits.some((bits) => (untold & bits) === 0);
+
+/**
+ * What executions of a page were given and gave, of those that tell any of it. With the next event of one it is asked for again.
+ */
 export async function readPayloads(
   reader: WorkspaceReader,
   source: string,
-  executions: readonly ListedExecution[],
+  listed: readonly ListedExecution[],
 ): Promise<PayloadRow[]> {
+  const executions = listed.filter(tellsPayload);
+  if (executions.length === 0) return [];
   const about = { source, executions: executions.map((row) => nameOf(row)) };
   const { rows } = await reader.find('execution_payloads', about, payloadsKeepMs, async (steps) => {
     const known = executions.map((row) => steps.memory?.find(nameOf(row)) as PayloadRow | undefined);

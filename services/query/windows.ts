@@ -124,8 +124,8 @@ export async function readRanges(
 }
 
 async function askWindows(reader: WorkspaceReader, ask: WindowsAsk, isSize: boolean): Promise<readonly WindowSums[]> {
-  if (isSize) return await reader.ask(windowSizesQuestion, ask);
-  return isAboutNamed(ask) ? await reader.askAbout(namedWindowsQuestion, ask) : await reader.ask(windowsQuestion, ask);
+  if (!isAboutNamed(ask)) return await reader.ask(windowsQuestion, ask);
+  return await reader.askAbout(isSize ? windowSizesQuestion : namedWindowsQuestion, ask);
 }
 
 /** What was made of rows that several are answered by, for as long as these are kept. */

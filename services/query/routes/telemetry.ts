@@ -115,7 +115,7 @@ function registerList(app: App, { nowMs, entityRetentionDays }: Services): void 
       if (source === null) return { items: [], total: 0, skip, limit };
       const found = { ...wish, source };
       const { rows, total } = await readPageSkipping(reader, found, { skip, limit });
-      const payloads = rows.length === 0 ? [] : await readPayloads(reader, source, rows);
+      const payloads = await readPayloads(reader, source, rows);
       const payloadOf = new Map(payloads.map((payload) => [payload.execution_id, payload]));
       return { items: rows.map((row) => describeListed(row, payloadOf.get(row.execution_id))), total, skip, limit };
     },

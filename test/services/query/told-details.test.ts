@@ -164,6 +164,7 @@ it('is told as it would be if everything were asked for', async () => {
     ...['', '/tasks', '/timeline'].map((part) => `/api/v1/workflow-analytics/executions/${id}${part}`),
     ...['', '/timeline'].map((part) => `/api/workflows/executions/${id}${part}`),
   ]);
+  paths.push('/api/workflows/told/executions?limit=100');
   const askAll = () => Promise.all(paths.map((path) => stand.get<Fields>(path)));
   const together = await askAll();
   await sleep(2_000);
@@ -192,3 +193,41 @@ it('is told as it would be if everything were asked for', async () => {
     tasks: [{ dependencies: ['before'], dependents: ['after'], attemptHistory: [{ error: { code: 'E7' } }] }],
   });
 }, 120_000);
+
+it('is told of what executions of a page were given and gave, who tell nothing of it not being asked for it', async () => {
+  const of = (workflow_id: string, execution_id: string) => ({ ...about(execution_id), workflow_id });
+  const ends = [
+    { ...of('silent', 'silent-1'), ...ended },
+    { ...of('silent', 'silent-2'), ...ended, ...executionFields.phase },
+    { ...of('talking', 'talking-1'), ...ended, ...executionFields.variables },
+    { ...of('talking', 'talking-2'), ...ended, ...executionFields.output },
+    { ...of('talking', 'talking-3'), ...ended, ...executionFields.input },
+    { ...of('talking', 'talking-4'), ...ended },
+  ];
+  await telemetry.send('executions', toMessages(ends));
+  await telemetry.waitStored(60_000);
+  const countAsked = async () =>
+    (await stand.service.metric('weir_question_duration_seconds_count', { question: 'execution_payloads' })) || 0;
+  const readPage = async (workflow: string) => {
+    const before = await countAsked();
+    const { items } = await stand.get<{ items: Fields[] }>(`/api/workflows/${workflow}/executions`);
+    const told = items.map(({ id, input_variables, results }) => [id, input_variables, results]).toSorted();
+    return { told, asked: (await countAsked()) - before };
+  };
+  expect(await readPage('silent')).toEqual({
+    told: [
+      ['silent-1', null, null],
+      ['silent-2', null, null],
+    ],
+    asked: 0,
+  });
+  expect(await readPage('talking')).toEqual({
+    told: [
+      ['talking-1', { v: 1 }, null],
+      ['talking-2', null, { b: 2 }],
+      ['talking-3', { a: 1 }, null],
+      ['talking-4', null, null],
+    ],
+    asked: 1,
+  });
+});
