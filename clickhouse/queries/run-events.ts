@@ -186,29 +186,29 @@ export const withExecutionDetails = <Row extends ExecutionCourseRow>(row: Row): 
 });
 export const withTaskDetails = <Row extends TaskCourseRow>(row: Row): Row => ({ ...noTaskDetails, ...row });
 
+type RawTableName = 'execution_events' | 'task_events';
+
 interface RawTable {
-  name: 'execution_events' | 'task_events';
   untoldOf: (place: RunPlace) => number;
   bitsOf: ReadonlyMap<string, number>;
 }
 
-const executionTable: RawTable = {
-  name: 'execution_events',
-  untoldOf: (place) => place.execution_untold,
-  bitsOf: bitsOfColumns(executionDetails),
-};
-const taskTable: RawTable = {
-  name: 'task_events',
-  untoldOf: (place) => place.tasks_untold,
-  bitsOf: bitsOfColumns(taskDetails),
+const rawTables: Record<RawTableName, RawTable> = {
+  execution_events: { untoldOf: (place) => place.execution_untold, bitsOf: bitsOfColumns(executionDetails) },
+  task_events: { untoldOf: (place) => place.tasks_untold, bitsOf: bitsOfColumns(taskDetails) },
 };
 
+/** Says of a column whether none of several executions was told of it. */
+export function untoldOfAll(table: RawTableName, asks: readonly RunAsk[]): (column: string) => boolean {
+  const { bitsOf, untoldOf } = rawTables[table];
+  const untold = asks.reduce((all, { place }) => all & untoldOf(place), -1);
+  return (column) => (untold & (bitsOf.get(column) ?? 0)) !== 0;
+}
+
 /** What any of several executions was told of. */
-function toldColumns(table: RawTable, columns: readonly string[], asks: readonly RunAsk[]): string[] {
-  const untold = asks.reduce((all, { place }) => all & table.untoldOf(place), -1);
-  return columns
-    .filter((column) => (untold & (table.bitsOf.get(column) ?? 0)) === 0)
-    .map((column) => toldDifferently[column] ?? column);
+function toldColumns(table: RawTableName, columns: readonly string[], asks: readonly RunAsk[]): string[] {
+  const isUntold = untoldOfAll(table, asks);
+  return columns.filter((column) => !isUntold(column)).map((column) => toldDifferently[column] ?? column);
 }
 
 /**
@@ -219,7 +219,7 @@ function toldColumns(table: RawTable, columns: readonly string[], asks: readonly
 export const aboutRuns = <Row extends { execution_id: string }, Wider extends Row = Row>(
   name: string,
   select: (asks: readonly RunAsk[]) => readonly string[],
-  table: RawTable['name'],
+  table: RawTableName,
   within?: GatheredQuestion<RunAsk, Wider>,
 ): GatheredQuestion<RunAsk, Row> => ({
   name,
@@ -268,29 +268,29 @@ function daysBetween(fromMs: number, toMs: number): number[] {
 const aboutDetails = <Row extends { execution_id: string }, Wider extends Row = Row>(
   name: string,
   columns: readonly string[],
-  table: RawTable,
+  table: RawTableName,
   within?: GatheredQuestion<RunAsk, Wider>,
 ): GatheredQuestion<RunAsk, Row> =>
-  aboutRuns<Row, Wider>(name, (asks) => toldColumns(table, columns, asks), table.name, within);
+  aboutRuns<Row, Wider>(name, (asks) => toldColumns(table, columns, asks), table, within);
 
 /** Rows lack details that none of those who were asked about together was told of. */
 export const executionEventsQuestion = aboutDetails<ExecutionEventRow>(
   'execution_events',
   executionColumns,
-  executionTable,
+  'execution_events',
 );
-export const taskEventsQuestion = aboutDetails<TaskEventRow>('task_events', taskColumns, taskTable);
+export const taskEventsQuestion = aboutDetails<TaskEventRow>('task_events', taskColumns, 'task_events');
 
 /** How it went, for those who ask for no more than that; whoever looks at an execution has mostly just asked for all of it. */
 export const executionCourseQuestion = aboutDetails<ExecutionCourseRow, ExecutionEventRow>(
   'execution_course',
   executionCourseColumns,
-  executionTable,
+  'execution_events',
   executionEventsQuestion,
 );
 export const taskCourseQuestion = aboutDetails<TaskCourseRow, TaskEventRow>(
   'task_course',
   taskCourseColumns,
-  taskTable,
+  'task_events',
   taskEventsQuestion,
 );

@@ -1,6 +1,6 @@
 import type { Question } from '../question.ts';
 import { namesOfOpen } from './listed-executions.ts';
-import { aboutRuns } from './run-events.ts';
+import { aboutRuns, type RunAsk, untoldOfAll } from './run-events.ts';
 
 /**
  * What analyses need of executions and their tasks: which executions of a workflow are the newest, how much was told of
@@ -191,15 +191,41 @@ interface OneTraceRow extends ValuesRow {
   execution_id: string;
 }
 
+/** Values of columns that records may leave empty, and how they are told where none fills them. */
+const emptyValues: Partial<Record<ExecutionValue | TaskValue, readonly [column: string, value: string]>> = {
+  ...{ queuedAtMs: ['queued_at', 'NULL'], queueUs: ['queue_us', 'NULL'] },
+  ...{ readyAtMs: ['ready_at', 'NULL'], dispatchedAtMs: ['dispatched_at', 'NULL'] },
+  ...{ taskType: ['task_type', "''"], pool: ['pool', "''"], workerId: ['worker_id', "''"] },
+  dependencyIds: ['dependencies', '[]'],
+};
+
+/** Each column of each day takes as long as what stands in it, so those that are known already are not asked for. */
+const knownOfRun = { workspace: '{workspace: String}', source: '{source: String}' };
+
+function tellTimes<Name extends ExecutionValue | TaskValue>(
+  table: 'execution_events' | 'task_events',
+  names: readonly Name[],
+  columns: Readonly<Record<Name, string>>,
+): (asks: readonly RunAsk[]) => string[] {
+  return (asks) => {
+    const isUntold = untoldOfAll(table, asks);
+    const told = names.map((name) => {
+      const [column, empty] = emptyValues[name] ?? [];
+      return [name, column !== undefined && isUntold(column) ? empty : columns[name]];
+    });
+    return ['execution_id', listValues(names, { ...Object.fromEntries(told), ...knownOfRun })];
+  };
+}
+
 /** When one execution and its tasks happened, for those who ask about different ones at once. */
 export const oneExecutionTraceQuestion = aboutRuns<OneTraceRow>(
   'execution_trace',
-  () => ['execution_id', tellExecution('times')],
+  tellTimes('execution_events', namesOfExecution.times, executionValues),
   'execution_events',
 );
 export const oneTaskTraceQuestion = aboutRuns<OneTraceRow>(
   'task_trace',
-  () => ['execution_id', tellTask('times')],
+  tellTimes('task_events', namesOfTask.times, taskValues),
   'task_events',
 );
 
