@@ -1,6 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, expect, it } from 'vitest';
+import { Database } from '../../../clickhouse/client.ts';
 import { executionEventsQuestion, type RunAsk, taskEventsQuestion } from '../../../clickhouse/queries/run-events.ts';
+import { readRunPlaces } from '../../../clickhouse/queries/run-places.ts';
+import { oneExecutionTraceQuestion, oneTaskTraceQuestion } from '../../../clickhouse/queries/run-traces.ts';
+import { WorkspaceReader } from '../../../clickhouse/question.ts';
 import { bitsOfColumns, executionDetails, taskDetails } from '../../../clickhouse/tables/details.ts';
 import { QueryStand } from '../../support/query-stand.ts';
 import { toMessages } from './sample-runs.ts';
@@ -159,33 +163,35 @@ it('is all that is asked for', () => {
   }
 });
 
+it('has times that are told as they would be if everything were asked for', async () => {
+  const database = new Database(telemetry.database);
+  const reader = new WorkspaceReader(database, { workspace: 'default', requestId: 'told' }, () => undefined);
+  const wholly = { execution_untold: 0, tasks_untold: 0 };
+  for (const { id } of runs) {
+    const [place] = await readRunPlaces(reader, id);
+    if (place === undefined) throw new Error(`nothing is known of ${id}`);
+    for (const question of [oneExecutionTraceQuestion, oneTaskTraceQuestion]) {
+      const ask = { execution: id, place, limit: 10 };
+      const told = await reader.askAbout(question, ask);
+      expect(told, id).toHaveLength(2);
+      expect(told, id).toEqual(await reader.askAbout(question, { ...ask, place: { ...place, ...wholly } }));
+    }
+  }
+  await database.close();
+});
+
 it('is told as it would be if everything were asked for', async () => {
   const paths = runs.flatMap(({ id }) => [
     ...['', '/tasks', '/timeline'].map((part) => `/api/v1/workflow-analytics/executions/${id}${part}`),
     ...['', '/timeline'].map((part) => `/api/workflows/executions/${id}${part}`),
   ]);
   paths.push('/api/workflows/told/executions?limit=100');
-  const askOne = async (path: string) => {
-    const { computed_at: _now, ...told } = await stand.get<Fields>(path);
-    return told;
-  };
-  const askAll = () => Promise.all(paths.map(askOne));
-  /** Only so many are computed at once. */
-  const askCriticalPaths = async () => {
-    const found: unknown[] = [];
-    for (let at = 0; at < runs.length; at += 4) {
-      const some = runs.slice(at, at + 4);
-      const own = some.map(({ id }) => askOne(`/api/v1/workflow-analytics/executions/${id}/critical-path`));
-      found.push(...(await Promise.all(own)));
-    }
-    return found;
-  };
-  const criticalPaths = await askCriticalPaths();
+  const askAll = () => Promise.all(paths.map((path) => stand.get<Fields>(path)));
   const together = await askAll();
   await sleep(2_000);
   // Each by itself, so that none is told what was asked for another.
   for (const [at, path] of paths.entries()) {
-    if (path.includes('/full') || path.includes('/bare')) expect(await askOne(path), path).toEqual(together[at]);
+    if (path.includes('/full') || path.includes('/bare')) expect(await stand.get(path), path).toEqual(together[at]);
   }
   for (const table of ['executions', 'task_attempts']) {
     await telemetry.database.query(`ALTER TABLE ${table} UPDATE untold = 0 WHERE 1 SETTINGS mutations_sync = 2`);
@@ -194,7 +200,6 @@ it('is told as it would be if everything were asked for', async () => {
   await sleep(3_500);
   const all = await askAll();
   for (const [at, path] of paths.entries()) expect(together[at], path).toEqual(all[at]);
-  expect(criticalPaths).toEqual(await askCriticalPaths());
   const full = together[paths.indexOf('/api/v1/workflow-analytics/executions/full')];
   const bare = together[paths.indexOf('/api/v1/workflow-analytics/executions/bare')];
   for (const [key, value] of Object.entries({ artifacts: 1, errors: 1 })) expect(full[key]).toHaveLength(value);
