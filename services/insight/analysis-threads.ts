@@ -60,7 +60,7 @@ const patienceMs = 250;
 const mostRemembered = 1_000;
 
 /**
- * Threads that compute analyses, started when they are first needed. Whatever an analysis does, it ends: by its answer,
+ * Threads that compute analyses, all started when one is first needed. Whatever an analysis does, it ends: by its answer,
  * by the bound of its time, or by that of its memory, and the next one gets a fresh thread.
  */
 export class AnalysisThreads {
@@ -123,7 +123,8 @@ export class AnalysisThreads {
     const knowing = subject === null ? undefined : this.#knowing.get(subject);
     if (knowing?.job === null) return knowing;
     if (knowing?.isLong === false) return undefined;
-    return this.#threads.find(({ job }) => job === null) ?? this.#startThread();
+    this.#startThreads();
+    return this.#threads.find(({ job }) => job === null);
   }
 
   #begin(thread: Thread, job: Job): void {
@@ -142,9 +143,13 @@ export class AnalysisThreads {
     if (oldest !== undefined && this.#knowing.size > mostRemembered) this.#knowing.delete(oldest);
   }
 
-  #startThread(): Thread | undefined {
-    const { threads, database, heapMb } = this.#options;
-    if (this.#threads.length >= threads) return undefined;
+  /** All that there may be: starting one takes longer than most answers, and whoever asks once asks again. */
+  #startThreads(): void {
+    while (this.#threads.length < this.#options.threads) this.#startThread();
+  }
+
+  #startThread(): void {
+    const { database, heapMb } = this.#options;
     const resourceLimits = { maxOldGenerationSizeMb: heapMb };
     const worker = new Worker(script, { workerData: { database }, resourceLimits });
     const thread: Thread = { worker, job: null, isLong: false, patience: undefined, overdue: undefined };
@@ -153,7 +158,6 @@ export class AnalysisThreads {
     worker.on('error', (error: NodeJS.ErrnoException) => this.#lose(thread, error));
     // An idle thread keeps no process alive.
     worker.unref();
-    return thread;
   }
 
   #finish(thread: Thread, { made, failure, questions }: ThreadAnswer): void {
