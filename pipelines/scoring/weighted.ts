@@ -44,14 +44,10 @@ export class WeightedColumns {
     return this.#total;
   }
 
-  /** The weights are copied too, because each puts them in its own order. */
-  map(change: (value: number) => number): WeightedColumns {
-    return new WeightedColumns(this.values.map(change), this.weights.slice());
-  }
-
-  /** Median absolute deviation from a centre. */
+  /** Median absolute deviation from a centre. The weights are copied too, because each puts them in its own order. */
   spreadFrom(center: number): number {
-    return this.map((value) => Math.abs(value - center)).median();
+    const deviations = this.values.map((value) => Math.abs(value - center));
+    return new WeightedColumns(deviations, this.weights.slice()).median();
   }
 
   /**

@@ -35,7 +35,7 @@ export interface WindowsWish {
   needs?: readonly WindowNeed[];
   /** The largest groups rather than all. */
   largest?: LargestGroups;
-  /** They are no more than a size beside something else. */
+  /** Of one workflow or task: no more than a size beside something else. */
   isSize?: boolean;
 }
 
